@@ -1,0 +1,82 @@
+"""Everything mmrag raises on purpose: one tree, each message with its values and the next step."""
+
+from __future__ import annotations
+
+import importlib
+from types import ModuleType
+
+__all__ = [
+    "AnswerError",
+    "CheckpointError",
+    "EncodeError",
+    "ImageError",
+    "MMRagError",
+    "MissingExtraError",
+    "QueryError",
+    "StoreError",
+    "StoreLockedError",
+    "StoreMismatchError",
+    "require",
+]
+
+
+class MMRagError(Exception):
+    """Root of the tree: catch this to catch all that mmrag raises on purpose."""
+
+
+class ImageError(MMRagError, ValueError):
+    """A picture was refused; the message names source, limit and remedy."""
+
+
+class QueryError(MMRagError, ValueError):
+    """A query is empty or says two things at once."""
+
+
+class CheckpointError(MMRagError):
+    """Weights are missing, damaged, or of another model."""
+
+
+class EncodeError(MMRagError):
+    """An item cannot be turned into a vector."""
+
+
+class StoreError(MMRagError):
+    """The vector store refused or cannot be reached."""
+
+
+class StoreMismatchError(StoreError):
+    """A collection was made by another encoder, dimension or metric."""
+
+
+class StoreLockedError(StoreError):
+    """Another process holds the Milvus Lite folder."""
+
+
+class AnswerError(MMRagError):
+    """A vision LLM failed to answer, or answered what cannot be read."""
+
+
+class MissingExtraError(MMRagError, ImportError):
+    """A feature needs an optional dependency that is not installed."""
+
+
+def require(module: str, *, extra: str, feature: str) -> ModuleType:
+    """Import an optional dependency, or say exactly what to install.
+
+    Raises
+    ------
+    MissingExtraError
+        When ``module`` cannot be imported.
+
+    Examples
+    --------
+    >>> require("no_such_module", extra="web", feature="The search page")
+    Traceback (most recent call last):
+    mmrag.errors.MissingExtraError: The search page needs 'no_such_module'. Install it: pip install "mmrag[web]"
+    """
+    try:
+        return importlib.import_module(module)
+    except ImportError as error:
+        raise MissingExtraError(
+            f"{feature} needs '{module}'. Install it: pip install \"mmrag[{extra}]\""
+        ) from error

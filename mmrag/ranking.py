@@ -1,0 +1,122 @@
+"""A complete ranking out of whatever a model answered.
+
+In: the labels (or grades) a model gave for n candidates. Out: a `Ranking`, in which no candidate
+is lost or doubled.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+
+from pydantic import BaseModel, ConfigDict, Field, model_validator
+
+__all__ = ["Ranking", "ranking_from_grades", "ranking_from_labels"]
+
+
+class Ranking(BaseModel):
+    """Candidates 1..n, best first, each exactly once.
+
+    Attributes
+    ----------
+    order
+        Labels, best first. Labels are 1-based and numbered in retrieval order.
+    reason
+        Why the first one is best, in the model's words; may be empty.
+    scores
+        One score per label, ``scores[0]`` for label 1; empty when the model gave none.
+    repairs
+        What had to be mended in the model's answer, in words; empty when it was complete.
+    descriptions
+        What the model saw in each candidate, by label; empty when it was not asked.
+    answer
+        The model's answer as it stood before any repair.
+    """
+
+    model_config = ConfigDict(frozen=True)
+
+    order: list[int]
+    reason: str = ""
+    scores: list[float] = Field(default_factory=list[float])
+    repairs: list[str] = Field(default_factory=list[str])
+    descriptions: list[str] = Field(default_factory=list[str])
+    answer: str = ""
+
+    @model_validator(mode="after")
+    def _is_a_permutation(self) -> Ranking:
+        n = len(self.order)
+        if sorted(self.order) != list(range(1, n + 1)):
+            raise ValueError(
+                f"{self.order} is no permutation of 1..{n}: complete it with ranking_from_labels"
+            )
+        for name, values in (("scores", self.scores), ("descriptions", self.descriptions)):
+            if values and len(values) != n:
+                raise ValueError(
+                    f"{len(values)} {name} for {n} candidates: give one a label, or none"
+                )
+        return self
+
+
+def ranking_from_labels(
+    answered: Iterable[int],
+    n: int,
+    *,
+    reason: str = "",
+    scores: Sequence[float] = (),
+    answer: str = "",
+) -> Ranking:
+    """Complete the order a model answered: its valid labels first, the rest in retrieval order.
+
+    A repeated label counts where it stands first; a label outside 1..n counts nowhere.
+
+    Examples
+    --------
+    >>> ranking_from_labels([7, 8, 5, 3, 2, 4, 1, 6], n=9).order
+    [7, 8, 5, 3, 2, 4, 1, 6, 9]
+    >>> ranking_from_labels([2, 0, 2], n=3).repairs
+    ['out of range: 0', 'repeated: 2', 'missing: 1, 3']
+    """
+    chosen: dict[int, None] = {}
+    repeated: list[int] = []
+    unknown: list[int] = []
+    for label in answered:
+        if not 1 <= label <= n:
+            unknown.append(label)
+        elif label in chosen:
+            repeated.append(label)
+        else:
+            chosen[label] = None
+    missing = [label for label in range(1, n + 1) if label not in chosen]
+    return Ranking(
+        order=[*chosen, *missing],
+        reason=reason,
+        scores=list(scores),
+        repairs=_in_words({"out of range": unknown, "repeated": repeated, "missing": missing}),
+        answer=answer,
+    )
+
+
+def ranking_from_grades(
+    grades: Mapping[int, float], n: int, *, reason: str = "", answer: str = ""
+) -> Ranking:
+    """Sort candidates by grade, highest first; equal grades keep retrieval order.
+
+    An ungraded candidate goes last and scores 0.
+
+    Examples
+    --------
+    >>> ranking_from_grades({1: 2, 2: 9, 3: 2}, n=3).order
+    [2, 1, 3]
+    """
+    graded = {label: grade for label, grade in grades.items() if 1 <= label <= n}
+    best_first = sorted(graded, key=lambda label: (-graded[label], label))
+    return ranking_from_labels(
+        best_first,
+        n,
+        reason=reason,
+        scores=[graded.get(label, 0.0) for label in range(1, n + 1)],
+        answer=answer,
+    )
+
+
+def _in_words(faults: Mapping[str, list[int]]) -> list[str]:
+    return [f"{fault}: {', '.join(map(str, labels))}" for fault, labels in faults.items() if labels]
