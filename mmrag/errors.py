@@ -10,6 +10,7 @@ __all__ = [
     "CheckpointError",
     "EncodeError",
     "ImageError",
+    "LayoutError",
     "MMRagError",
     "MissingExtraError",
     "QueryError",
@@ -26,6 +27,10 @@ class MMRagError(Exception):
 
 class ImageError(MMRagError, ValueError):
     """A picture was refused; the message names source, limit and remedy."""
+
+
+class LayoutError(MMRagError, ValueError):
+    """A composite picture cannot be laid out as asked."""
 
 
 class QueryError(MMRagError, ValueError):

@@ -1,0 +1,93 @@
+"""Each label stands in its own cell, each picture inside its frame, whatever the sizes."""
+
+from __future__ import annotations
+
+from itertools import combinations
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from mmrag.errors import LayoutError
+from mmrag.rerank.layout import LARGEST_LIST, Box, Layout, fit
+
+lists = st.integers(min_value=1, max_value=LARGEST_LIST)
+sides = st.integers(min_value=32, max_value=700)
+columns = st.integers(min_value=1, max_value=9)
+picture_sides = st.integers(min_value=1, max_value=5000)
+
+
+def inside(inner: Box, outer: Box) -> bool:
+    return (
+        outer[0] <= inner[0] < inner[2] <= outer[2] and outer[1] <= inner[1] < inner[3] <= outer[3]
+    )
+
+
+@given(n=lists, side=sides, columns=columns)
+def test_each_plate_and_frame_lies_inside_its_own_cell(n, side, columns):
+    layout = Layout.of(n, cell=side, columns=columns)
+    for cell in layout.cells:
+        assert inside(cell.plate, cell.box)
+        assert inside(cell.frame, cell.box)
+        assert inside(cell.box, (0, 0, *layout.size))
+
+
+@given(n=lists, side=sides, columns=columns, width=picture_sides, height=picture_sides)
+def test_each_picture_lies_inside_its_frame_and_fills_it(n, side, columns, width, height):
+    frame = Layout.of(n, cell=side, columns=columns).cells[-1].frame
+    box = fit((width, height), frame)
+    assert inside(box, frame)
+    assert box[2] - box[0] == frame[2] - frame[0] or box[3] - box[1] == frame[3] - frame[1]
+
+
+@given(side=sides, width=picture_sides, height=picture_sides)
+def test_no_picture_is_squashed(side, width, height):
+    left, top, right, bottom = fit((width, height), (0, 0, side, side))
+    exact_width, exact_height = (side * x / max(width, height) for x in (width, height))
+    assert abs((right - left) - exact_width) <= 1 and abs((bottom - top) - exact_height) <= 1
+
+
+@given(n=lists, side=sides, columns=columns)
+def test_no_two_cells_overlap(n, side, columns):
+    corners = {cell.box[:2] for cell in Layout.of(n, cell=side, columns=columns).cells}
+    assert len(corners) == n + 1
+    assert all(
+        abs(a[0] - b[0]) >= side or abs(a[1] - b[1]) >= side for a, b in combinations(corners, 2)
+    )
+
+
+@given(n=lists, columns=columns)
+def test_labels_run_from_one_in_reading_order(n, columns):
+    cells = Layout.of(n, columns=columns).cells
+    assert [cell.text for cell in cells] == ["query", *map(str, range(1, n + 1))]
+    assert [cell.box[1::-1] for cell in cells] == sorted(cell.box[1::-1] for cell in cells)
+
+
+@pytest.mark.parametrize(
+    ("n", "cell", "columns", "size"),
+    [(9, 336, 4, (1344, 1008)), (15, 336, 4, (1344, 1344)), (9, 96, 5, (480, 192))],
+)
+def test_cell_borders_fall_on_the_crop_borders_of_the_reader(n, cell, columns, size):
+    layout = Layout.of(n, cell=cell, columns=columns)
+    assert layout.size == size
+    assert all(edge % cell == 0 for place in layout.cells for edge in place.box)
+
+
+def test_a_picture_loses_at_most_four_pixels_of_a_small_cell():
+    query, candidate = Layout.of(1, cell=96).cells
+    assert query.frame == (2, 2, 94, 94)
+    assert candidate.frame == (96 + 1, 1, 96 + 95, 95)
+
+
+@pytest.mark.parametrize(
+    ("n", "cell", "columns", "message"),
+    [
+        (0, 336, 4, "0 candidates"),
+        (26, 336, 4, "26 candidates"),
+        (3, 31, 4, "a cell of 31 pixels"),
+        (3, 336, 0, "0 columns"),
+    ],
+)
+def test_what_cannot_be_laid_out_is_said(n, cell, columns, message):
+    with pytest.raises(LayoutError, match=message):
+        Layout.of(n, cell=cell, columns=columns)
