@@ -13,7 +13,7 @@ from PIL import Image, ImageDraw, ImageFont
 
 from mmrag.rerank.layout import QUERY, Cell, Layout, fit
 
-__all__ = ["candidate_cell", "compose", "query_cell"]
+__all__ = ["bare_cell", "candidate_cell", "compose", "number_cell", "query_cell"]
 
 _LIGHT = (244, 244, 244)
 _WHITE = (255, 255, 255)
@@ -65,13 +65,23 @@ def compose(
 
 def candidate_cell(image: Image.Image | None, label: int, cell: int) -> Image.Image:
     """Draw one numbered candidate, exactly as `compose` pastes it."""
-    place = Cell.of(str(label), cell)
+    return number_cell(bare_cell(image, cell), label)
+
+
+def bare_cell(image: Image.Image | None, cell: int) -> Image.Image:
+    """Draw one candidate without its number, to be numbered later, and more than once."""
     picture = Image.new("RGB", (cell, cell), _LIGHT)
     if image is None:
         _write_in_the_middle(picture, ["missing"], cell // 8)
     else:
-        _paste_fitted(picture, image, place)
-    _stamp(picture, place, _DARK)
+        _paste_fitted(picture, image, Cell.of("1", cell))  # every number has the same frame
+    return picture
+
+
+def number_cell(bare: Image.Image, label: int) -> Image.Image:
+    """Stamp a candidate's number on a copy of its bare cell."""
+    picture = bare.copy()
+    _stamp(picture, Cell.of(str(label), bare.width), _DARK)
     return picture
 
 
