@@ -10,10 +10,10 @@ __all__ = [
     "CheckpointError",
     "EncodeError",
     "ImageError",
-    "LayoutError",
     "MMRagError",
     "MissingExtraError",
     "QueryError",
+    "SettingError",
     "StoreError",
     "StoreLockedError",
     "StoreMismatchError",
@@ -29,12 +29,12 @@ class ImageError(MMRagError, ValueError):
     """A picture was refused; the message names source, limit and remedy."""
 
 
-class LayoutError(MMRagError, ValueError):
-    """A composite picture cannot be laid out as asked."""
-
-
 class QueryError(MMRagError, ValueError):
     """A query is empty or says two things at once."""
+
+
+class SettingError(MMRagError, ValueError):
+    """A parameter has a value it cannot have."""
 
 
 class CheckpointError(MMRagError):

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 
 from PIL import ImageFont
 
-from mmrag.errors import LayoutError
+from mmrag.errors import SettingError
 
 __all__ = ["LARGEST_LIST", "QUERY", "SMALLEST_CELL", "Box", "Cell", "Layout", "fit"]
 
@@ -50,7 +50,7 @@ class Cell:
         (1, 1, 95, 95)
         """
         if side < SMALLEST_CELL:
-            raise LayoutError(
+            raise SettingError(
                 f"a cell of {side} pixels is too small to be read: use {SMALLEST_CELL} or more"
             )
         # The caption names a cell, a number must be read by a model: the number is larger.
@@ -92,12 +92,12 @@ class Layout:
         (1344, 1008)
         """
         if not 1 <= n <= LARGEST_LIST:
-            raise LayoutError(
+            raise SettingError(
                 f"{n} candidates do not go into one picture: give 1 to {LARGEST_LIST}, "
                 "or let ListwiseReranker cut longer lists into windows"
             )
         if columns < 1:
-            raise LayoutError(f"{columns} columns make no grid: use 1 or more")
+            raise SettingError(f"{columns} columns make no grid: use 1 or more")
         rows = -(-(max(n, places) + 1) // columns)
         texts = [QUERY, *map(str, range(1, n + 1))]
         return cls(

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from mmrag.errors import LayoutError
+from mmrag.errors import SettingError
 from mmrag.rerank.layout import LARGEST_LIST, Box, Layout, fit
 
 lists = st.integers(min_value=1, max_value=LARGEST_LIST)
@@ -89,5 +89,5 @@ def test_a_picture_loses_at_most_four_pixels_of_a_small_cell():
     ],
 )
 def test_what_cannot_be_laid_out_is_said(n, cell, columns, message):
-    with pytest.raises(LayoutError, match=message):
+    with pytest.raises(SettingError, match=message):
         Layout.of(n, cell=cell, columns=columns)
