@@ -1,4 +1,4 @@
-"""What a reranker needs of a vision LLM: rank one composite picture, chat, and say how it is asked."""
+"""What a reranker needs of a vision LLM: rank a composite, chat, and say how it is asked."""
 
 from __future__ import annotations
 
