@@ -1,1 +1,3 @@
-"""To be written."""
+"""What people touch: the command line, its reports and sheets."""
+
+from __future__ import annotations
