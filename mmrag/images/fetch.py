@@ -1,0 +1,145 @@
+"""A picture by URL, only from hosts the policy names, and never from inside the private network."""
+
+from __future__ import annotations
+
+import http.client
+import ipaddress
+import socket
+import ssl
+import time
+from contextlib import closing
+from urllib.parse import SplitResult, quote, urljoin, urlsplit
+
+from mmrag.errors import ImageError
+from mmrag.images.policy import ImagePolicy, named, reason
+
+__all__ = ["fetch"]
+
+_MOST_REDIRECTS = 3
+_REDIRECTS = (301, 302, 303, 307, 308)
+_BLOCK = 65_536
+_GLOBAL_UNICAST = ipaddress.ip_network("2000::/3")
+
+
+def fetch(url: str, policy: ImagePolicy) -> bytes:
+    """Download a picture, each redirect checked like the first URL.
+
+    Proxies of the environment are not used: the address that was checked is the one connected to.
+
+    Raises
+    ------
+    ImageError
+        When scheme, host, address, size or time is not allowed, or the server does not deliver.
+    """
+    deadline = time.monotonic() + policy.timeout
+    here = url
+    try:
+        for _ in range(_MOST_REDIRECTS + 1):
+            with closing(_connected(here, policy)) as connection:
+                response = _answer(connection, here)
+                if response.status not in _REDIRECTS:
+                    return _body(response, here, policy, deadline)
+                here = urljoin(here, response.getheader("Location", ""))
+    except ImageError:
+        raise
+    except (OSError, ValueError, http.client.HTTPException) as error:
+        raise ImageError(
+            f"{named(here)} cannot be fetched ({reason(error)}): check the address, or download "
+            "the picture and give its path"
+        ) from error
+    raise ImageError(f"{named(url)} redirects more than {_MOST_REDIRECTS} times: give the last URL")
+
+
+def _connected(url: str, policy: ImagePolicy) -> http.client.HTTPConnection:
+    parts = urlsplit(url)
+    host = _allowed_host(parts, url, policy)
+    secure = parts.scheme == "https"
+    port = parts.port or (443 if secure else 80)
+    sock = _socket(host, port, url, policy)
+    if secure:
+        sock = ssl.create_default_context().wrap_socket(sock, server_hostname=host)
+    kind = http.client.HTTPSConnection if secure else http.client.HTTPConnection
+    connection = kind(host, port, timeout=policy.timeout)
+    connection.sock = sock  # so that no second look-up can lead elsewhere
+    return connection
+
+
+def _allowed_host(parts: SplitResult, url: str, policy: ImagePolicy) -> str:
+    if parts.scheme not in ("http", "https"):
+        raise ImageError(
+            f"{named(url)} has the scheme {parts.scheme!r}, allowed are http and https: "
+            "give a path for a local file"
+        )
+    host = parts.hostname or ""
+    if host not in policy.hosts:
+        allowed = ", ".join(sorted(policy.hosts)) or "none"
+        raise ImageError(
+            f"{named(url)} is on the host {host!r}, allowed are: {allowed}. "
+            "Add it to ImagePolicy.hosts, or download the picture and give its path"
+        )
+    return host
+
+
+def _socket(host: str, port: int, url: str, policy: ImagePolicy) -> socket.socket:
+    found = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)
+    addresses = list(dict.fromkeys(str(entry[4][0]) for entry in found))
+    private = [address for address in addresses if not _is_public(address)]
+    if private and not _is_address(host):
+        raise ImageError(
+            f"{named(url)} leads to the private address {private[0]}: if that is meant, "
+            "use the address in the URL and name it in ImagePolicy.hosts"
+        )
+    failure = OSError(f"no address for {host}")
+    for address in addresses:
+        try:
+            return socket.create_connection((address, port), timeout=policy.timeout)
+        except OSError as error:
+            failure = error
+    raise failure
+
+
+def _is_address(host: str) -> bool:
+    try:
+        ipaddress.ip_address(host)
+    except ValueError:
+        return False
+    return True
+
+
+def _is_public(text: str) -> bool:
+    address = ipaddress.ip_address(text)
+    if isinstance(address, ipaddress.IPv6Address):
+        if address.ipv4_mapped is not None:
+            return _is_public(str(address.ipv4_mapped))
+        # 6to4 hides an IPv4 address; outside of 2000::/3 are local, translated, reserved ranges.
+        if address not in _GLOBAL_UNICAST or address.sixtofour is not None:
+            return False
+    return address.is_global and not address.is_multicast
+
+
+def _answer(connection: http.client.HTTPConnection, url: str) -> http.client.HTTPResponse:
+    parts = urlsplit(url)
+    target = quote(
+        f"{parts.path or '/'}{'?' if parts.query else ''}{parts.query}", safe="/%?&=~!$'()*+,;:@[]"
+    )
+    connection.request("GET", target, headers={"User-Agent": "mmrag", "Accept": "image/*"})
+    return connection.getresponse()
+
+
+def _body(
+    response: http.client.HTTPResponse, url: str, policy: ImagePolicy, deadline: float
+) -> bytes:
+    if response.status != 200:
+        raise ImageError(
+            f"{named(url)} answered {response.status} {response.reason}: check the address"
+        )
+    if (response.length or 0) > policy.max_bytes:
+        raise policy.too_large(url, f"{response.length:,}")
+    data = bytearray()
+    while len(data) <= policy.max_bytes and (block := response.read1(_BLOCK)):
+        data += block
+        if time.monotonic() > deadline:
+            raise ImageError(
+                f"{named(url)} took longer than {policy.timeout:g} s: raise ImagePolicy.timeout"
+            )
+    return policy.within_limit(bytes(data), url)

@@ -1,0 +1,135 @@
+"""What is searched for: a sentence, a picture, or both.
+
+In: text and picture, or one string with a Markdown picture. Out: a `Query`, and the string again.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+from dataclasses import dataclass
+
+from mmrag.errors import QueryError
+from mmrag.images.policy import ImageSource, named
+
+__all__ = ["Query"]
+
+_PICTURE_OR_LITERAL = re.compile(
+    r"""(?<!\\) (?P<slashes> (?:\\\\)*)
+    (?: \\ (?P<literal> !\[ )                                   # escaped: text
+      | !\[ (?: [^\[\]\\] | \\. )* \]                           # ![what it shows]
+        \( (?P<inside> (?: < (?:[^<>\\] | \\.)* >               # (<any path>) or
+                         | \\. | \( (?: [^()\\\n] | \\. )* \)   # (a plain path (1).jpg)
+                         | [^()<\\\n] )+ ) \) )""",
+    re.VERBOSE | re.DOTALL,
+)
+_NEEDS_BRACKETS = re.compile(r"""[\s()<>\\"']""")
+
+
+@dataclass(frozen=True, repr=False)
+class Query:
+    """A sentence, a picture, or both.
+
+    Attributes
+    ----------
+    text
+        What is wanted, in words, stripped of space around it; empty when the picture says it all.
+    image
+        Any source `mmrag.load_image` reads, or None.
+
+    Raises
+    ------
+    QueryError
+        When both are empty.
+
+    Examples
+    --------
+    >>> Query("phone case with this", image="leopard.jpg")
+    Query(text='phone case with this', image='leopard.jpg')
+    """
+
+    text: str = ""
+    image: ImageSource | None = None
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "text", self.text.strip())
+        if self.image == "":
+            object.__setattr__(self, "image", None)
+        if not self.text and self.image is None:
+            raise QueryError("the query is empty: give a text, a picture, or both")
+
+    @classmethod
+    def parse(cls, string: str) -> Query:
+        r"""Read a query out of a string that may hold one Markdown picture.
+
+        What only looks like a picture stays text, and so does one behind a backslash.
+
+        Raises
+        ------
+        QueryError
+            When the string holds several pictures, or nothing at all.
+
+        Examples
+        --------
+        >>> Query.parse("phone case with this ![a leopard](photos/leopard (1).jpg)")
+        Query(text='phone case with this', image='photos/leopard (1).jpg')
+        >>> Query.parse(r"how to write \![](a.jpg)").text
+        'how to write ![](a.jpg)'
+        """
+        texts, pictures, end = [""], list[str](), 0
+        for match in _PICTURE_OR_LITERAL.finditer(string):
+            texts[-1] += string[end : match.start()] + match["slashes"][::2]
+            end = match.end()
+            if match["literal"]:
+                texts[-1] += match["literal"]
+            elif target := _path_inside(match["inside"]):
+                pictures.append(target)
+                texts.append("")
+            else:
+                texts[-1] += match[0][len(match["slashes"]) :]
+        texts[-1] += string[end:]
+        if len(pictures) > 1:
+            shown = ", ".join(map(named, pictures))
+            raise QueryError(f"the query holds {len(pictures)} pictures ({shown}): keep one")
+        return cls(" ".join(text.strip() for text in texts), *pictures)
+
+    def __str__(self) -> str:
+        r"""Write the query as the string that `parse` reads.
+
+        Raises
+        ------
+        QueryError
+            When the picture is in memory: save it, and give its path.
+
+        Examples
+        --------
+        >>> print(Query("mug like this!", image="my cups/old one.jpg"))
+        mug like this! ![](<my cups/old one.jpg>)
+        """
+        text = re.sub(r"(\\*)!\[", r"\1\1\\![", self.text)
+        return f"{text} ![]({_written(self.image)})".strip() if self.image is not None else text
+
+    def __repr__(self) -> str:
+        image = self.image if self.image is None else named(self.image)
+        return f"Query(text={self.text!r}, image={image})"
+
+
+def _path_inside(inside: str) -> str:
+    path = inside.strip()
+    if path[-1:] in ("'", '"') and (start := path.rfind(path[-1], 0, -1)) > 0:
+        path = path[:start].rstrip() if path[start - 1].isspace() else path  # path "title"
+    if path.startswith("<") and path.endswith(">"):
+        path = path[1:-1]
+    return re.sub(r"\\([\\()<>])", r"\1", path)
+
+
+def _written(image: ImageSource) -> str:
+    if not isinstance(image, (str, os.PathLike)):
+        raise QueryError(
+            f"{named(image)} is in memory and has no name to write: "
+            "save the picture and give its path"
+        )
+    path = os.fspath(image)
+    if not _NEEDS_BRACKETS.search(path):
+        return path
+    return "<" + re.sub(r"([\\<>])", r"\\\1", path) + ">"

@@ -1,0 +1,109 @@
+"""A query says what is wanted in words, by a picture, or both, and survives being one string."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+from hypothesis import example, given
+from hypothesis import strategies as st
+from PIL import Image
+
+from mmrag.errors import QueryError
+from mmrag.query import Query
+
+words = st.text() | st.text(alphabet="![]()<>\\ \n\"'a.")
+paths = words.filter(lambda path: path != "")
+
+
+@given(text=words, path=paths | st.none())
+@example(text="", path=" ")
+@example(text="\\![](a)", path="my (old) <cup>\\.jpg")
+@example(text="a ![](b.jpg)", path='c "title"')
+def test_a_query_written_and_read_again_is_the_same(text, path):
+    if text.strip() or path:
+        query = Query(text, path)
+        assert Query.parse(str(query)) == query
+
+
+@given(string=words)
+def test_any_string_is_read_or_refused_as_a_query(string):
+    try:
+        query = Query.parse(string)
+    except QueryError:
+        return
+    assert Query.parse(str(query)) == query
+
+
+@pytest.mark.parametrize(
+    ("string", "text", "image"),
+    [
+        ("phone case with this ![](leopard.jpg)", "phone case with this", "leopard.jpg"),
+        ("![a leopard](leopard.jpg) as a phone case", "as a phone case", "leopard.jpg"),
+        ("a mug ![](cup.jpg) in red", "a mug in red", "cup.jpg"),
+        ("![](cup.jpg)", "", "cup.jpg"),
+        ("a mug", "a mug", None),
+        ("![](my cups/old one (1).jpg)", "", "my cups/old one (1).jpg"),
+        ("![](<my cups/old :) one.jpg>)", "", "my cups/old :) one.jpg"),
+        (r"![](smile\).jpg)", "", "smile).jpg"),
+        ('![](cup.jpg "a blue cup")', "", "cup.jpg"),
+        ("![](<cup one.jpg> 'a blue cup')", "", "cup one.jpg"),
+        (r"![a \] bracket](cup.jpg)", "", "cup.jpg"),
+        ("![](https://shop.example/cup.jpg?size=2)", "", "https://shop.example/cup.jpg?size=2"),
+        ("![](data:image/gif;base64,R0lGOD==)", "", "data:image/gif;base64,R0lGOD=="),
+        ("чашка ![](фото/чашка 1.jpg)", "чашка", "фото/чашка 1.jpg"),
+    ],
+)
+def test_one_picture_is_read_out_of_a_string(string, text, image):
+    assert Query.parse(string) == Query(text, image)
+
+
+@pytest.mark.parametrize(
+    "string",
+    [
+        "wow![", "![alt]", "![alt] (a.jpg)", "![](", "![]()", "![](  )", "![](<>)", "! [](a.jpg)",
+        "[a link](a.jpg)", "5! [see](b)", "![a](b", "![a[b](c.jpg)", "![](un(closed.jpg)",
+    ],
+)  # fmt: skip
+def test_what_only_looks_like_a_picture_stays_text(string):
+    assert Query.parse(string) == Query(string)
+
+
+def test_a_backslash_keeps_a_picture_as_text():
+    assert Query.parse(r"write \![](a.jpg)") == Query("write ![](a.jpg)")
+    assert Query.parse(r"C:\new\\![](a.jpg)") == Query(r"C:\new" + "\\", "a.jpg")
+
+
+def test_two_pictures_are_refused_by_name():
+    with pytest.raises(QueryError, match=r"2 pictures \('a.jpg', 'b.jpg'\): keep one"):
+        Query.parse("![](a.jpg) or ![](b.jpg)")
+
+
+@pytest.mark.parametrize(("text", "image"), [("", None), (" \n", None), ("", "")])
+def test_a_query_of_nothing_is_refused(text, image):
+    with pytest.raises(QueryError, match="empty: give a text, a picture, or both"):
+        Query(text, image)
+
+
+def test_a_path_object_is_written_as_its_path():
+    assert str(Query("mug", Path("my cups/a.jpg"))) == "mug ![](<my cups/a.jpg>)"
+
+
+@pytest.mark.parametrize("image", [b"GIF89a", Image.new("RGB", (2, 2))])
+def test_a_picture_in_memory_cannot_be_written(image):
+    with pytest.raises(QueryError, match="save the picture and give its path"):
+        str(Query("mug", image))
+
+
+def test_a_shown_query_holds_no_bytes():
+    assert repr(Query("mug", b"\xff" * 1000)) == "Query(text='mug', image=bytes (1000))"
+
+
+def test_a_query_cannot_be_changed():
+    with pytest.raises(AttributeError):
+        Query("mug").text = "cup"
+
+
+def test_a_long_string_of_almost_pictures_is_read_at_once():
+    for piece in ("![](", "![", "![](<", "![](\\", '![](" ', "\\", "![](a.jpg ", "![]( "):
+        assert Query.parse("x" + piece * 20_000).image is None
