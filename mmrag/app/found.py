@@ -1,0 +1,123 @@
+"""The nouns of one search: what was asked, what was found, and what a vision LLM made of it."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from PIL import Image
+
+from mmrag.query import Query
+from mmrag.ranking import Ranking
+
+__all__ = ["Found", "Hit", "Move", "Reranked"]
+
+
+@dataclass(frozen=True)
+class Hit:
+    """One picture that retrieval found."""
+
+    id: str
+    picture: str
+    score: float
+    metadata: Mapping[str, Any] = field(default_factory=dict[str, Any])
+
+    @property
+    def title(self) -> str:
+        """What a person calls it: its title, or the name of its file."""
+        return str(self.metadata.get("title") or self.picture.rsplit("/", 1)[-1])
+
+
+@dataclass(frozen=True)
+class Reranked:
+    """What the vision LLM answered, and everything needed to see why."""
+
+    ranking: Ranking
+    composites: tuple[Image.Image, ...] = ()
+    prompt: str = ""
+
+
+@dataclass(frozen=True)
+class Move:
+    """A hit, the place retrieval gave it and the place it has now; places count from 1."""
+
+    hit: Hit
+    before: int
+    after: int
+
+    @property
+    def arrow(self) -> str:
+        """The way it went, and how far.
+
+        Examples
+        --------
+        >>> [Move(Hit("a", "a.jpg", 1.0), before, 3).arrow for before in (7, 2, 3)]
+        ['▲4', '▼1', '=']
+        """
+        if self.after == self.before:
+            return "="
+        return f"{'▲' if self.after < self.before else '▼'}{abs(self.before - self.after)}"
+
+
+@dataclass(frozen=True)
+class Found:
+    """One search.
+
+    Attributes
+    ----------
+    query
+        What was asked.
+    hits
+        In the order of retrieval; their labels in ``reranked.ranking`` count from 1.
+    milliseconds
+        What each stage took, in the order of the stages.
+    unknown_words
+        Words of the query that the encoder was never taught.
+    reranked
+        None when no vision LLM was asked.
+    """
+
+    query: Query
+    hits: tuple[Hit, ...]
+    milliseconds: Mapping[str, float] = field(default_factory=dict[str, float])
+    unknown_words: tuple[str, ...] = ()
+    reranked: Reranked | None = None
+
+    @property
+    def moves(self) -> tuple[Move, ...]:
+        """The hits, best first as things stand, each with where it came from.
+
+        Examples
+        --------
+        >>> hits = tuple(Hit(name, name, 0.5) for name in "abc")
+        >>> found = Found(Query("mug"), hits, reranked=Reranked(Ranking(order=[3, 1, 2])))
+        >>> [(move.hit.id, move.arrow) for move in found.moves]
+        [('c', '▲2'), ('a', '▼1'), ('b', '▼1')]
+        """
+        order = self.reranked.ranking.order if self.reranked else range(1, len(self.hits) + 1)
+        return tuple(
+            Move(self.hits[before - 1], before, after) for after, before in enumerate(order, 1)
+        )
+
+    def to_json(self) -> dict[str, Any]:
+        """Tell all but the pictures, for machines."""
+        ranking = self.reranked.ranking if self.reranked else None
+        return {
+            "query": {"text": self.query.text, "image": self.query.image is not None},
+            "hits": [
+                {
+                    "rank": move.after,
+                    "retrieved": move.before,
+                    "id": move.hit.id,
+                    "picture": move.hit.picture,
+                    "score": round(move.hit.score, 6),
+                    "metadata": dict(move.hit.metadata),
+                }
+                for move in self.moves
+            ],
+            "reason": ranking.reason if ranking else None,
+            "repairs": ranking.repairs if ranking else None,
+            "unknown_words": list(self.unknown_words),
+            "milliseconds": {stage: round(ms, 2) for stage, ms in self.milliseconds.items()},
+        }

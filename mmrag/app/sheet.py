@@ -1,0 +1,146 @@
+"""A contact sheet. In: a search. Out: one picture with the query, and each hit numbered and named.
+
+A reranked search shows two strips: as retrieved, and as reranked with what moved.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+from textwrap import wrap
+
+from PIL import Image, ImageDraw, ImageFont
+
+from mmrag.app.found import Found, Move
+from mmrag.app.thumbnails import thumbnail
+
+__all__ = ["contact_sheet"]
+
+PAPER = (250, 250, 248)
+INK = (24, 26, 32)
+FAINT = (110, 112, 120)
+LINE = (222, 222, 216)
+QUERY = (0, 98, 255)
+BETTER = (20, 130, 70)
+WORSE = (190, 60, 40)
+
+MARGIN = 20
+CAPTION = 44
+HEADING = 30
+
+
+def contact_sheet(found: Found, *, cell: int = 180) -> Image.Image:
+    """Draw a search for people: query at the left, hits at the right, best first.
+
+    Examples
+    --------
+    >>> from mmrag.query import Query
+    >>> contact_sheet(Found(Query("mug"), ())).size
+    (420, 314)
+    """
+    strips = _strips(found)
+    columns = _columns(found)
+    heights = [HEADING + _rows(len(strip.moves), columns) * (cell + CAPTION) for strip in strips]
+    width = MARGIN + cell + MARGIN + max(1, columns) * (cell + MARGIN)
+    size = (width, max(MARGIN * 2 + sum(heights), MARGIN * 2 + HEADING + cell + CAPTION + MARGIN))
+    sheet = Image.new("RGB", size, PAPER)
+    _draw_query(sheet, found, cell)
+    top = MARGIN
+    for strip, height in zip(strips, heights, strict=True):
+        _draw_strip(sheet, strip, top, cell, columns)
+        top += height
+    return sheet
+
+
+@dataclass(frozen=True)
+class _Strip:
+    heading: str
+    moves: Sequence[Move]
+    shows_moves: bool
+
+
+def _strips(found: Found) -> list[_Strip]:
+    if found.reranked is None:
+        return [_Strip(f"{len(found.hits)} found", found.moves, shows_moves=False)]
+    retrieved = sorted(found.moves, key=lambda move: move.before)
+    return [
+        _Strip("retrieved", [Move(m.hit, m.before, m.before) for m in retrieved], False),
+        _Strip("reranked by the vision LLM", found.moves, shows_moves=True),
+    ]
+
+
+def _columns(found: Found) -> int:
+    hits = len(found.hits)
+    return min(hits, 9) if found.reranked else math.ceil(math.sqrt(hits))
+
+
+def _rows(hits: int, columns: int) -> int:
+    return math.ceil(hits / columns) if columns else 0
+
+
+def _draw_query(sheet: Image.Image, found: Found, cell: int) -> None:
+    draw = ImageDraw.Draw(sheet)
+    draw.text((MARGIN, MARGIN), "query", QUERY, _font(16))
+    top = MARGIN + HEADING
+    if found.query.image is not None:
+        sheet.paste(thumbnail(found.query.image, cell), (MARGIN, top))
+        draw.rectangle(
+            (MARGIN - 3, top - 3, MARGIN + cell + 2, top + cell + 2), outline=QUERY, width=3
+        )
+        top += cell + 10
+    for line in _lines(found.query.text, cell, _font(16))[:5]:
+        draw.text((MARGIN, top), line, INK, _font(16))
+        top += 21
+
+
+def _draw_strip(sheet: Image.Image, strip: _Strip, top: int, cell: int, columns: int) -> None:
+    draw = ImageDraw.Draw(sheet)
+    left = MARGIN + cell + MARGIN
+    draw.text((left, top), strip.heading, FAINT, _font(16))
+    for place, move in enumerate(strip.moves):
+        row, column = divmod(place, columns)
+        corner = (left + column * (cell + MARGIN), top + HEADING + row * (cell + CAPTION))
+        _draw_hit(sheet, move, corner, cell, shows_move=strip.shows_moves)
+
+
+def _draw_hit(
+    sheet: Image.Image, move: Move, corner: tuple[int, int], cell: int, *, shows_move: bool
+) -> None:
+    draw = ImageDraw.Draw(sheet)
+    left, top = corner
+    sheet.paste(thumbnail(move.hit.picture, cell), corner)
+    draw.rectangle((left, top, left + cell - 1, top + cell - 1), outline=LINE)
+    _draw_plate(draw, str(move.after), (left + 6, top + 6))
+    title = _shortened(move.hit.title, cell, _font(13))
+    draw.text((left, top + cell + 4), title, INK, _font(13))
+    score = f"{move.hit.score:.3f}"
+    draw.text((left, top + cell + 21), score, FAINT, _font(12))
+    if shows_move and move.arrow != "=":
+        up = move.after < move.before
+        words = f"{'up' if up else 'down'} {abs(move.before - move.after)}"
+        right = (left + cell, top + cell + 21)
+        draw.text(right, words, BETTER if up else WORSE, _font(12), anchor="ra")
+
+
+def _draw_plate(draw: ImageDraw.ImageDraw, text: str, corner: tuple[int, int]) -> None:
+    font = _font(15)
+    box = draw.textbbox((corner[0] + 7, corner[1] + 4), text, font)
+    draw.rounded_rectangle((*corner, box[2] + 7, corner[1] + 24), 6, fill=INK)
+    draw.text((corner[0] + 7, corner[1] + 4), text, PAPER, font)
+
+
+def _font(size: int) -> ImageFont.FreeTypeFont | ImageFont.ImageFont:
+    return ImageFont.load_default(size)
+
+
+def _lines(text: str, width: int, font: ImageFont.FreeTypeFont | ImageFont.ImageFont) -> list[str]:
+    return wrap(text, max(8, int(width / font.getlength("e"))))
+
+
+def _shortened(text: str, width: int, font: ImageFont.FreeTypeFont | ImageFont.ImageFont) -> str:
+    if font.getlength(text) <= width:
+        return text
+    while text and font.getlength(text + "…") > width:
+        text = text[:-1]
+    return text + "…"

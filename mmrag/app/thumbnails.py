@@ -1,0 +1,49 @@
+"""Small pictures for people. In: a picture's source. Out: a square RGB picture, or a data URI."""
+
+from __future__ import annotations
+
+import base64
+import io
+
+from PIL import Image, ImageDraw, ImageFont, ImageOps
+
+from mmrag.errors import ImageError
+from mmrag.images import ImagePolicy, ImageSource, load_image
+
+__all__ = ["data_uri", "thumbnail"]
+
+PAPER = (255, 255, 255)
+GREY = (128, 128, 128)
+
+
+def thumbnail(source: ImageSource, side: int, policy: ImagePolicy | None = None) -> Image.Image:
+    """Fit a picture into a white square; one that is gone becomes a square that says so."""
+    try:
+        picture = load_image(source, policy or ImagePolicy()).convert("RGBA")
+    except ImageError:
+        return _missing(side)
+    picture.thumbnail((side, side), Image.Resampling.LANCZOS)
+    white = Image.new("RGBA", picture.size, PAPER)
+    return ImageOps.pad(
+        Image.alpha_composite(white, picture).convert("RGB"), (side, side), color=PAPER
+    )
+
+
+def data_uri(picture: Image.Image, quality: int = 82) -> str:
+    """Write a picture into a `data:` URI, as JPEG.
+
+    Examples
+    --------
+    >>> data_uri(Image.new("RGB", (8, 8)))[:27]
+    'data:image/jpeg;base64,/9j/'
+    """
+    buffer = io.BytesIO()
+    picture.convert("RGB").save(buffer, "JPEG", quality=quality, optimize=True)
+    return "data:image/jpeg;base64," + base64.b64encode(buffer.getvalue()).decode("ascii")
+
+
+def _missing(side: int) -> Image.Image:
+    square = Image.new("RGB", (side, side), (238, 238, 238))
+    font = ImageFont.load_default(max(8, side // 10))
+    ImageDraw.Draw(square).text((side / 2, side / 2), "missing", GREY, font, anchor="mm")
+    return square

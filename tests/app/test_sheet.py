@@ -1,0 +1,82 @@
+"""The contact sheet shows the query and every hit, best first, whatever their number and shape."""
+
+from __future__ import annotations
+
+import pytest
+from PIL import Image
+
+from mmrag.app.found import Found, Hit, Reranked
+from mmrag.app.sheet import contact_sheet
+from mmrag.app.thumbnails import thumbnail
+from mmrag.query import Query
+from mmrag.ranking import Ranking
+
+COLOURS = ["#d02020", "#20d020", "#2020d0", "#d0d020", "#20d0d0", "#d020d0", "#808080", "#402000"]
+
+
+@pytest.fixture
+def hits(tmp_path):
+    for number, colour in enumerate(COLOURS):
+        Image.new("RGB", (40 + 9 * number, 60), colour).save(tmp_path / f"{number}.png")
+    return tuple(Hit(str(n), str(tmp_path / f"{n}.png"), 1 - n / 10) for n in range(len(COLOURS)))
+
+
+def places_of(colour: str, sheet: Image.Image) -> list[tuple[int, int]]:
+    wanted = Image.new("RGB", (1, 1), colour).getpixel((0, 0))
+    pixels = sheet.load()
+    assert pixels is not None
+    return [
+        (y, x)
+        for y in range(0, sheet.height, 4)
+        for x in range(0, sheet.width, 4)
+        if pixels[x, y] == wanted
+    ]
+
+
+def in_reading_order(sheet: Image.Image) -> list[int]:
+    def middle(number: int) -> tuple[int, int]:
+        places = places_of(COLOURS[number], sheet)
+        y, x = places[len(places) // 2]
+        return round(y / 200), x
+
+    return sorted(range(len(COLOURS)), key=middle)
+
+
+def test_every_hit_is_shown_best_first(hits):
+    assert in_reading_order(contact_sheet(Found(Query("mug"), hits))) == list(range(8))
+
+
+def test_a_reranked_sheet_shows_every_hit_twice(hits):
+    order = [8, 7, 6, 5, 4, 3, 2, 1]
+    sheet = contact_sheet(Found(Query("mug"), hits, reranked=Reranked(Ranking(order=order))))
+    upper = sheet.crop((0, 0, sheet.width, sheet.height // 2))
+    lower = sheet.crop((0, sheet.height // 2, sheet.width, sheet.height))
+    assert in_reading_order(upper) == list(range(8))
+    assert in_reading_order(lower) == list(range(7, -1, -1))
+
+
+def test_the_querys_picture_is_shown(hits):
+    query = Query("mug", Image.new("RGB", (10, 10), "#12fe34"))
+    assert places_of("#12fe34", contact_sheet(Found(query, hits)))
+
+
+@pytest.mark.parametrize("count", [0, 1, 2, 5])
+def test_any_number_of_hits_fits(hits, count):
+    sheet = contact_sheet(Found(Query("a very long wish " * 20), hits[:count]))
+    shown = [colour for colour in COLOURS if places_of(colour, sheet)]
+    assert shown == COLOURS[:count]
+
+
+def test_a_picture_that_is_gone_is_said_to_be_missing(tmp_path):
+    gone = thumbnail(tmp_path / "gone.png", 80)
+    assert gone.size == (80, 80)
+    assert len(gone.getcolors() or []) > 1
+
+
+def test_a_thumbnail_is_letterboxed_over_white():
+    wide = Image.new("RGBA", (100, 20), (0, 0, 0, 0))
+    wide.paste((255, 0, 0, 255), (50, 0, 100, 20))
+    small = thumbnail(wide, 50)
+    assert small.getpixel((5, 25)) == (255, 255, 255)
+    assert small.getpixel((40, 25)) == (255, 0, 0)
+    assert small.getpixel((40, 5)) == (255, 255, 255)
