@@ -1,0 +1,7 @@
+"""Visualized BGE for LlamaIndex: text, pictures and both together in one vector space."""
+
+from __future__ import annotations
+
+from llama_index.embeddings.visualized_bge.base import Encoder, VisualizedBGEEmbedding
+
+__all__ = ["Encoder", "VisualizedBGEEmbedding"]

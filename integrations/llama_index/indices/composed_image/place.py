@@ -1,0 +1,131 @@
+"""Where a collection lives. In: a Lite folder or a server's URI. Out: a `Place`, and errors in words."""
+
+from __future__ import annotations
+
+import fcntl
+import logging
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+import grpc
+from pymilvus.exceptions import ConnectionConfigException, MilvusException
+
+from mmrag.errors import StoreError, StoreLockedError
+from mmrag.images.policy import named, reason, scheme_of
+
+__all__ = ["Place", "answered", "place_of"]
+
+
+@dataclass(frozen=True)
+class Place:
+    """One Milvus.
+
+    Attributes
+    ----------
+    uri
+        What the client connects to; may hold credentials, so it is never shown: ``str(place)`` is.
+    folder
+        The folder of a Milvus Lite; None for a server.
+    """
+
+    uri: str
+    folder: Path | None = None
+
+    def __str__(self) -> str:
+        return named(self.uri) if self.folder is None else str(self.folder)
+
+
+def place_of(uri: str | os.PathLike[str]) -> Place:
+    """Read a URI: ``catalogue.db`` (Milvus Lite), ``http://host:19530``, ``https://…`` (Zilliz Cloud).
+
+    Raises
+    ------
+    StoreError
+        When the path cannot be a Milvus Lite folder, or is a file of Milvus Lite 2.
+
+    Examples
+    --------
+    >>> str(place_of("https://root:secret@shop.example:19530"))
+    'https://shop.example:19530'
+    >>> place_of("catalogue")
+    Traceback (most recent call last):
+    mmrag.errors.StoreError: 'catalogue' cannot be a Milvus Lite folder: its name must end in '.db'...
+    """
+    if isinstance(uri, str) and (scheme_of(uri) or uri.startswith("unix:")):
+        return Place(uri)
+    folder = Path(uri).expanduser().absolute()
+    if folder.suffix != ".db":
+        raise StoreError(
+            f"{str(uri)!r} cannot be a Milvus Lite folder: its name must end in '.db'. "
+            "For a server give a URI such as http://localhost:19530"
+        )
+    if folder.is_file():
+        raise StoreError(
+            f"{folder} is a file, as Milvus Lite 2 wrote them; Milvus Lite 3 keeps a folder. "
+            "Index into a new folder, or export the file with the version that made it"
+        )
+    return Place(str(folder), folder)
+
+
+@contextmanager
+def answered(place: Place, doing: str) -> Iterator[None]:
+    """Turn what Milvus, or the way to it, complains about into a `StoreError` with a next step.
+
+    pymilvus has by then retried what a restart explains, with growing pauses, some 75 times.
+    """
+    try:
+        with _no_tracebacks():
+            yield
+    except ConnectionConfigException as error:
+        raise _cannot_open(place, error) from None  # its text may quote the URI, with credentials
+    except (MilvusException, grpc.RpcError, OSError) as error:
+        raise StoreError(
+            f"{doing} in {place} failed ({reason(error)}). Check that Milvus runs there and has "
+            "room on its disk; running the same command again continues where it stopped"
+        ) from error
+
+
+def _cannot_open(place: Place, error: Exception) -> StoreError:
+    folder = place.folder
+    if folder is None:
+        return StoreError(
+            f"{place} is no address of a Milvus server: give one such as http://localhost:19530"
+        )
+    if _is_locked(folder / "LOCK"):
+        return StoreLockedError(
+            f"{folder} is open in another process, and Milvus Lite allows one. Close it there, or "
+            f"let both be clients of one server: milvus-lite server --data-dir {folder} --port 19530"
+        )
+    return StoreError(
+        f"{folder} cannot be opened ({reason(error)}). "
+        "Check that you may write there and that the disk has room"
+    )
+
+
+def _is_locked(lock: Path) -> bool:
+    try:
+        with lock.open("rb") as stream:
+            fcntl.flock(stream, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return True
+    except OSError:
+        return False
+    return False
+
+
+@contextmanager
+def _no_tracebacks() -> Iterator[None]:
+    # Milvus Lite logs the full traceback of an error that we are about to tell in one sentence.
+    logger = logging.getLogger("milvus_lite.server_manager")
+    logger.addFilter(_not_even_an_error)
+    try:
+        yield
+    finally:
+        logger.removeFilter(_not_even_an_error)
+
+
+def _not_even_an_error(record: logging.LogRecord) -> bool:
+    return record.levelno > logging.ERROR

@@ -1,0 +1,334 @@
+"""A `MilvusVectorStore` opened right. In: where, and which encoder. Out: a store that stays right."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import uuid
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import numpy as np
+from llama_index.core.bridge.pydantic import ConfigDict, PrivateAttr, TypeAdapter, ValidationError
+from llama_index.core.schema import BaseNode, ImageNode
+from llama_index.core.vector_stores.types import (
+    MetadataFilters,
+    VectorStoreQuery,
+    VectorStoreQueryResult,
+)
+from llama_index.vector_stores.milvus import MilvusVectorStore
+from pymilvus import DataType, MilvusClient
+
+from llama_index.indices.composed_image.filters import checked
+from llama_index.indices.composed_image.place import Place, answered, place_of
+from mmrag.errors import StoreError, StoreMismatchError
+
+__all__ = ["PictureStore", "ScalarType", "milvus_store"]
+
+ScalarType = type[str] | type[int] | type[float] | type[bool]
+
+COLUMNS = {
+    str: DataType.VARCHAR,
+    int: DataType.INT64,
+    float: DataType.DOUBLE,
+    bool: DataType.BOOL,
+}
+# Lite also accepts IVF_PQ, DISKANN and SCANN, and then can never load the collection again.
+INDEXES = ("FLAT", "HNSW", "HNSW_SQ", "IVF_FLAT", "IVF_SQ8", "AUTOINDEX")
+MODEL, DIM, IDENTITY = "mmrag.model", "mmrag.dim", "mmrag.id"
+LONGEST_TEXT = 65_535
+
+
+def milvus_store(
+    uri: str | os.PathLike[str],
+    collection: str,
+    dim: int,
+    *,
+    model: str,
+    token: str | None = None,
+    scalar_fields: Mapping[str, ScalarType] | None = None,
+    index_type: str | None = None,
+) -> PictureStore:
+    """Open a collection, or make it: cosine similarity, upserts, and a tag of who made its vectors.
+
+    Parameters
+    ----------
+    uri
+        A Milvus Lite folder (``catalogue.db``), or the URI of a server or of Zilliz Cloud.
+    collection
+        Name of the collection.
+    dim, model
+        Length of the vectors, and name of the encoder that makes them.
+    token
+        For servers that ask for one; it is handed to the client and kept nowhere else.
+    scalar_fields
+        Metadata to keep in typed columns (``{"price": float}``): filters on them are several times
+        faster than on other metadata. Only read when the collection is made.
+    index_type
+        ``"HNSW"`` by default on a server and ``"FLAT"`` on Lite, which rebuilds HNSW after a crash.
+
+    Raises
+    ------
+    StoreMismatchError
+        When the collection was made by another encoder, or lacks a declared column.
+    StoreLockedError
+        When another process has the Lite folder open.
+    StoreError
+        When Milvus cannot be reached, or refuses.
+    """
+    place = place_of(uri)
+    kind = index_type or ("HNSW" if place.folder is None else "FLAT")
+    if kind not in INDEXES:
+        raise StoreError(f"index type {kind!r} is not supported: choose {', '.join(INDEXES)}")
+    scalars = dict(scalar_fields or {})
+    if place.folder is not None:
+        place.folder.parent.mkdir(parents=True, exist_ok=True)
+    with answered(place, f"opening collection {collection!r}"):
+        client = MilvusClient(uri=place.uri, token=token or "")
+        if not client.has_collection(collection):
+            _make(client, collection, dim, model, scalars, kind)
+        facts = client.describe_collection(collection)
+        _check(f"collection {collection!r} in {place}", facts, dim, model, scalars)
+        store = PictureStore(
+            uri=place.uri,
+            token=token or "",
+            collection_name=collection,
+            dim=dim,
+            similarity_metric="COSINE",
+            upsert_mode=True,
+            output_fields=["_node_content", "_node_type"],
+            use_async_client=False,  # it is bound to the first event loop that uses it
+            batch_size=256,
+        )
+        client.load_collection(collection)  # a reopened collection is not loaded
+    store._place = place  # noqa: SLF001 - set here, since the base class takes no more arguments
+    store._columns = _columns_of(facts)
+    store._identity = facts["properties"].get(IDENTITY, "")
+    return store
+
+
+class PictureStore(MilvusVectorStore):
+    """A `MilvusVectorStore` with every vector of length 1, safe filters, and async in any loop."""
+
+    model_config = ConfigDict(arbitrary_types_allowed=True)
+
+    _place: Place = PrivateAttr()
+    _columns: dict[str, ScalarType] = PrivateAttr(default_factory=dict)
+    _identity: str = PrivateAttr(default="")
+
+    @property
+    def place(self) -> Place:
+        """Where the collection lives."""
+        return self._place
+
+    @property
+    def identity(self) -> str:
+        """The collection's own mark: another one after it was dropped and made anew."""
+        return self._identity
+
+    def add(self, nodes: Sequence[BaseNode], **add_kwargs: Any) -> list[str]:
+        """Upsert nodes; each needs an embedding, and an image node a path or URL."""
+        ready = [self._ready(node) for node in nodes]
+        with answered(self._place, f"writing {len(ready)} rows"):
+            return super().add(ready, **add_kwargs)
+
+    def vectors(self, ids: Sequence[str]) -> dict[str, list[float]]:
+        """Fetch the vectors of those ids that are stored."""
+        if not ids:
+            return {}
+        with answered(self._place, "reading"):
+            rows = self.client.get(
+                self.collection_name, ids=list(ids), output_fields=[self.embedding_field]
+            )
+        return {row["id"]: [float(x) for x in row[self.embedding_field]] for row in rows}
+
+    def count(self) -> int:
+        """Count the rows."""
+        with answered(self._place, "counting"):
+            rows = self.client.query(self.collection_name, output_fields=["count(*)"])
+        return int(rows[0]["count(*)"])
+
+    def delete_nodes(
+        self,
+        node_ids: list[str] | None = None,
+        filters: MetadataFilters | None = None,
+        **delete_kwargs: Any,
+    ) -> None:
+        """Delete by ids or by filter; nothing is deleted when both are empty."""
+        if not node_ids and filters is None:
+            return
+        with answered(self._place, "deleting"):
+            if node_ids and filters is None:
+                self.client.delete(self.collection_name, ids=list(node_ids), **delete_kwargs)
+            else:
+                super().delete_nodes(node_ids, checked(filters), **delete_kwargs)
+
+    def get_nodes(
+        self,
+        node_ids: list[str] | None = None,
+        filters: MetadataFilters | None = None,
+        **kwargs: Any,
+    ) -> list[BaseNode]:
+        """Fetch nodes by ids or by filter."""
+        if node_ids is not None and not node_ids:
+            return []
+        with answered(self._place, "reading"):
+            return super().get_nodes(node_ids, checked(filters), **kwargs)
+
+    def query(self, query: VectorStoreQuery, **kwargs: Any) -> VectorStoreQueryResult:
+        """Search by vector, and by filter when there is one."""
+        safe = dict(vars(query)) | {"filters": checked(query.filters)}
+        if query.query_embedding is not None:
+            safe["query_embedding"] = self._unit(query.query_embedding, "the query")
+        with answered(self._place, "searching"):
+            return super().query(VectorStoreQuery(**safe), **kwargs)
+
+    def close(self) -> None:
+        """Let go of the collection; a Lite folder can then be opened by another process."""
+        self.client.close()
+        if self._place.folder is not None:
+            from milvus_lite.server_manager import server_manager_instance
+
+            server_manager_instance.release_server(str(self._place.folder))
+
+    async def async_add(self, nodes: Sequence[BaseNode], **add_kwargs: Any) -> list[str]:
+        """Upsert nodes, without blocking the event loop."""
+        return await asyncio.to_thread(self.add, nodes, **add_kwargs)
+
+    async def aquery(self, query: VectorStoreQuery, **kwargs: Any) -> VectorStoreQueryResult:
+        """Search, without blocking the event loop."""
+        return await asyncio.to_thread(self.query, query, **kwargs)
+
+    async def aget_nodes(
+        self,
+        node_ids: list[str] | None = None,
+        filters: MetadataFilters | None = None,
+        **kwargs: Any,
+    ) -> list[BaseNode]:
+        """Fetch nodes, without blocking the event loop."""
+        return await asyncio.to_thread(self.get_nodes, node_ids, filters, **kwargs)
+
+    async def adelete_nodes(
+        self,
+        node_ids: list[str] | None = None,
+        filters: MetadataFilters | None = None,
+        **delete_kwargs: Any,
+    ) -> None:
+        """Delete, without blocking the event loop."""
+        await asyncio.to_thread(self.delete_nodes, node_ids, filters, **delete_kwargs)
+
+    async def adelete(self, ref_doc_id: str, **delete_kwargs: Any) -> None:
+        """Delete the nodes of a document, without blocking the event loop."""
+        await asyncio.to_thread(self.delete, ref_doc_id, **delete_kwargs)
+
+    async def aclear(self) -> None:
+        """Drop the collection, without blocking the event loop."""
+        await asyncio.to_thread(self.clear)
+
+    def _ready(self, node: BaseNode) -> BaseNode:
+        name = f"node {node.node_id!r}"
+        if set(node.node_id) & set("\"'\\"):
+            raise StoreError(f"{name}: an id may not hold quotes or backslashes")
+        metadata = {
+            key: _typed(value, self._columns[key], f"{name}, {key}") if key in self._columns else value
+            for key, value in node.metadata.items()
+            if value is not None
+        }
+        changes: dict[str, Any] = {
+            "metadata": metadata,
+            "embedding": self._unit(node.embedding, name),
+        }
+        if isinstance(node, ImageNode):
+            if node.image and not (node.image_path or node.image_url):
+                raise StoreError(
+                    f"{name} holds its picture as base64, which Milvus is no place for: "
+                    "save it to a file and set image_path"
+                )
+            changes |= {"image": None, "text": node.text[:LONGEST_TEXT]}
+        return node.model_copy(update=changes)
+
+    def _unit(self, vector: Sequence[float] | None, name: str) -> list[float]:
+        if vector is None:
+            raise StoreError(f"{name} has no embedding: embed it before it goes to the store")
+        array = np.asarray(vector, dtype=np.float64)  # (dim,)
+        if array.shape != (self.dim,):
+            raise StoreMismatchError(
+                f"{name} has a vector of shape {array.shape}, collection "
+                f"{self.collection_name!r} holds {self.dim}-d ones: use the encoder that made it"
+            )
+        length = float(np.linalg.norm(array))
+        if not np.isfinite(length) or length == 0:
+            raise StoreError(f"{name} has a vector of length {length}: it cannot be compared")
+        return (array / length).tolist()
+
+
+def _make(
+    client: MilvusClient,
+    collection: str,
+    dim: int,
+    model: str,
+    scalars: Mapping[str, ScalarType],
+    kind: str,
+) -> None:
+    schema = client.create_schema(auto_id=False, enable_dynamic_field=True)
+    schema.add_field("id", DataType.VARCHAR, is_primary=True, max_length=LONGEST_TEXT)
+    schema.add_field("doc_id", DataType.VARCHAR, max_length=LONGEST_TEXT)
+    schema.add_field("text", DataType.VARCHAR, max_length=LONGEST_TEXT)
+    schema.add_field("embedding", DataType.FLOAT_VECTOR, dim=dim)
+    for name, scalar in scalars.items():
+        size = {"max_length": LONGEST_TEXT} if scalar is str else {}
+        schema.add_field(name, COLUMNS[scalar], nullable=True, **size)
+    index = client.prepare_index_params()
+    index.add_index(
+        "embedding",
+        index_name="embedding",
+        index_type=kind,
+        metric_type="COSINE",
+        params=HNSW if kind.startswith("HNSW") else {},
+    )
+    tags = {MODEL: model, DIM: str(dim), IDENTITY: uuid.uuid4().hex}
+    client.create_collection(
+        collection,
+        schema=schema,
+        index_params=index,
+        properties=tags,
+        consistency_level="Session",
+    )
+
+
+def _check(
+    name: str, facts: dict[str, Any], dim: int, model: str, scalars: Mapping[str, ScalarType]
+) -> None:
+    tags = facts["properties"]
+    if MODEL not in tags:
+        raise StoreMismatchError(f"{name} was not made by mmrag: use another collection")
+    if (tags[MODEL], tags[DIM]) != (model, str(dim)):
+        raise StoreMismatchError(
+            f"{name} holds {tags[DIM]}-d vectors of {tags[MODEL]!r}, this encoder is "
+            f"{model!r} and makes {dim}-d ones. Use another collection, or that encoder"
+        )
+    columns = _columns_of(facts)
+    for key, scalar in scalars.items():
+        if columns.get(key) is not scalar:
+            found = columns[key].__name__ if key in columns else "no such column"
+            raise StoreMismatchError(
+                f"{name} was made without a column {key!r} of {scalar.__name__} ({found}). "
+                "Index into another collection to have it"
+            )
+
+
+def _columns_of(facts: dict[str, Any]) -> dict[str, ScalarType]:
+    own = ("id", "doc_id", "text", "embedding")
+    types = {datatype: scalar for scalar, datatype in COLUMNS.items()}
+    return {f["name"]: types[f["type"]] for f in facts["fields"] if f["name"] not in own}
+
+
+def _typed(value: Any, scalar: ScalarType, name: str) -> Any:
+    try:
+        return TypeAdapter(scalar, config=LAX).validate_python(value)
+    except ValidationError as error:
+        raise StoreError(f"{name}: {value!r} is no {scalar.__name__}, as its column is") from error
+
+
+HNSW = {"M": 16, "efConstruction": 200}
+LAX = ConfigDict(coerce_numbers_to_str=True)
