@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, Literal
 
 from PIL import Image
 
@@ -47,6 +47,13 @@ class Move:
     after: int
 
     @property
+    def way(self) -> Literal["up", "down", "same"]:
+        """Where it went."""
+        if self.after == self.before:
+            return "same"
+        return "up" if self.after < self.before else "down"
+
+    @property
     def arrow(self) -> str:
         """The way it went, and how far.
 
@@ -55,9 +62,8 @@ class Move:
         >>> [Move(Hit("a", "a.jpg", 1.0), before, 3).arrow for before in (7, 2, 3)]
         ['▲4', '▼1', '=']
         """
-        if self.after == self.before:
-            return "="
-        return f"{'▲' if self.after < self.before else '▼'}{abs(self.before - self.after)}"
+        sign = {"up": "▲", "down": "▼", "same": "="}[self.way]
+        return sign if self.way == "same" else f"{sign}{abs(self.before - self.after)}"
 
 
 @dataclass(frozen=True)

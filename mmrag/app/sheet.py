@@ -116,11 +116,10 @@ def _draw_hit(
     draw.text((left, top + cell + 4), title, INK, _font(13))
     score = f"{move.hit.score:.3f}"
     draw.text((left, top + cell + 21), score, FAINT, _font(12))
-    if shows_move and move.arrow != "=":
-        up = move.after < move.before
-        words = f"{'up' if up else 'down'} {abs(move.before - move.after)}"
+    if shows_move and move.way != "same":
+        words = f"{move.way} {abs(move.before - move.after)}"  # the built-in font has no arrows
         right = (left + cell, top + cell + 21)
-        draw.text(right, words, BETTER if up else WORSE, _font(12), anchor="ra")
+        draw.text(right, words, BETTER if move.way == "up" else WORSE, _font(12), anchor="ra")
 
 
 def _draw_plate(draw: ImageDraw.ImageDraw, text: str, corner: tuple[int, int]) -> None:

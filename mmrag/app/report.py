@@ -1,0 +1,102 @@
+"""One self-contained HTML page. In: searches, and figures measured over many. Out: a file to send.
+
+Pictures stand inside the page as data URIs; nothing is fetched when it is opened.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import lru_cache
+from pathlib import Path
+from typing import Any
+
+from jinja2 import Environment, PackageLoader, StrictUndefined
+
+from mmrag.app.found import Found, Hit
+from mmrag.app.thumbnails import data_uri, thumbnail
+
+__all__ = ["Figure", "report_page", "write_report"]
+
+SIDE = 192
+QUERY_SIDE = 288
+
+
+@dataclass(frozen=True)
+class Figure:
+    """One measured figure, before and after reranking."""
+
+    name: str
+    before: float
+    after: float | None = None
+
+
+def write_report(
+    file: Path,
+    searches: Sequence[Found],
+    *,
+    title: str,
+    figures: Sequence[Figure] = (),
+    note: str = "",
+) -> None:
+    """Write `report_page` to a file, in folders that are made when missing."""
+    file.parent.mkdir(parents=True, exist_ok=True)
+    page = report_page(searches, title=title, figures=figures, note=note)
+    file.write_text(page, encoding="utf-8")
+
+
+def report_page(
+    searches: Sequence[Found], *, title: str, figures: Sequence[Figure] = (), note: str = ""
+) -> str:
+    """Render searches as one HTML page: before, after, what moved, and what the model saw.
+
+    Parameters
+    ----------
+    searches
+        Each becomes a section.
+    title
+        Heads the page.
+    figures
+        A table above the sections; left out when empty.
+    note
+        A sentence below the table: how the figures were measured.
+    """
+    return (
+        _templates()
+        .get_template("report.html")
+        .render(
+            title=title,
+            figures=figures,
+            note=note,
+            searches=[_section(found) for found in searches],
+        )
+    )
+
+
+@lru_cache(maxsize=1)
+def _templates() -> Environment:
+    return Environment(
+        loader=PackageLoader("mmrag.app"),
+        autoescape=True,
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
+
+
+def _section(found: Found) -> dict[str, Any]:
+    image = found.query.image
+    reranked = found.reranked
+    return {
+        "found": found,
+        "text": found.query.text or "(a picture alone)",
+        "picture": data_uri(thumbnail(image, QUERY_SIDE)) if image is not None else None,
+        "thumbnails": {label: _thumbnail(hit) for label, hit in enumerate(found.hits, 1)},
+        "retrieved": sorted(found.moves, key=lambda move: move.before),
+        "composites": [data_uri(picture) for picture in reranked.composites] if reranked else [],
+        "total": sum(found.milliseconds.values()),
+    }
+
+
+def _thumbnail(hit: Hit) -> str:
+    return data_uri(thumbnail(hit.picture, SIDE))

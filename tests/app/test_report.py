@@ -1,0 +1,110 @@
+"""The report page holds all it shows, shows every hit, and lets nobody write into it."""
+
+from __future__ import annotations
+
+from html.parser import HTMLParser
+
+import pytest
+from PIL import Image
+
+from mmrag.app.found import Found, Hit, Reranked
+from mmrag.app.report import Figure, report_page, write_report
+from mmrag.query import Query
+from mmrag.ranking import Ranking, ranking_from_labels
+
+
+class Page(HTMLParser):
+    """The elements of a page, with their attributes, and its text."""
+
+    def __init__(self, html: str) -> None:
+        super().__init__()
+        self.elements: list[tuple[str, dict[str, str | None]]] = []
+        self.text = ""
+        self.feed(html)
+
+    def handle_starttag(self, tag, attrs):
+        self.elements.append((tag, dict(attrs)))
+
+    def handle_data(self, data):
+        self.text += data
+
+    def all(self, tag: str) -> list[dict[str, str | None]]:
+        return [attributes for name, attributes in self.elements if name == tag]
+
+
+@pytest.fixture
+def hits(tmp_path):
+    Image.new("RGB", (30, 20), "red").save(tmp_path / "a.png")
+    picture = str(tmp_path / "a.png")
+    return tuple(Hit(str(n), picture, 1 - n / 10, {"title": f"thing {n}"}) for n in range(4))
+
+
+def reranked(order: list[int], **facts) -> Reranked:
+    composite = Image.new("RGB", (40, 40), "blue")
+    return Reranked(Ranking(order=order, **facts), (composite,), prompt="rank these")
+
+
+def test_every_hit_stands_before_and_after(hits):
+    page = Page(
+        report_page([Found(Query("mug"), hits, reranked=reranked([3, 1, 2, 4]))], title="t")
+    )
+    alts = [img["alt"] for img in page.all("img")]
+    assert alts[:4] == ["1: thing 0", "2: thing 1", "3: thing 2", "4: thing 3"]
+    assert alts[4:8] == [
+        "1: thing 2, was 3",
+        "2: thing 0, was 1",
+        "3: thing 1, was 2",
+        "4: thing 3",
+    ]
+    assert [path["class"] for path in page.all("path")] == ["up", "down", "down", "same"]
+
+
+def test_the_page_fetches_nothing(hits):
+    query = Query("mug", Image.new("RGB", (9, 9)))
+    page = Page(report_page([Found(query, hits, reranked=reranked([1, 2, 3, 4]))], title="t"))
+    sources = [img["src"] or "" for img in page.all("img")]
+    assert len(sources) == 1 + 4 + 4 + 1
+    assert all(source.startswith("data:image/jpeg;base64,") for source in sources)
+    assert not page.all("script")
+    assert not page.all("link")
+
+
+def test_reason_repairs_prompt_answer_and_times_are_told(hits):
+    ranking = ranking_from_labels([2, 1, 4], 4, reason="It is spotted.", answer="2 1 4")
+    found = Found(
+        Query("mug"),
+        hits,
+        {"encode": 5.04, "rerank": 300.0},
+        ("sneakers",),
+        Reranked(ranking, (), "rank these"),
+    )
+    text = Page(report_page([found], title="t")).text
+    for told in ("It is spotted.", "missing: 3", "rank these", "2 1 4", "5.0 ms", "sneakers"):
+        assert told in text
+
+
+def test_figures_show_the_difference(hits):
+    figures = [Figure("hit@1", 0.5, 0.75), Figure("alone", 0.25)]
+    page = Page(report_page([Found(Query("mug"), hits)], title="t", figures=figures, note="of 100"))
+    assert "+0.250" in page.text
+    assert "of 100" in page.text
+    assert [cell.get("class") for cell in page.all("td")].count("up") == 1
+
+
+EVIL = '"><script>alert(1)</script>'
+
+
+def test_nothing_written_by_others_becomes_markup(hits):
+    evil = Hit("x", hits[0].picture, 0.1, {"title": EVIL})
+    verdict = reranked([1], reason=EVIL, answer=EVIL, repairs=[EVIL])
+    found = Found(Query(EVIL), (evil,), {EVIL: 1.0}, (EVIL,), verdict)
+    page = Page(report_page([found], title=EVIL, note=EVIL, figures=[Figure(EVIL, 0)]))
+    assert not page.all("script")
+    assert page.text.count("<script>") >= 8
+
+
+def test_no_hits_and_pictures_gone_still_make_a_page(tmp_path):
+    gone = Hit("x", str(tmp_path / "gone.jpg"), 0.1)
+    file = tmp_path / "new" / "page.html"
+    write_report(file, [Found(Query("mug"), ()), Found(Query("mug"), (gone,))], title="t")
+    assert [img["alt"] for img in Page(file.read_text()).all("img")] == ["1: gone.jpg"]
