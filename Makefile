@@ -1,0 +1,36 @@
+# Everything runs in .venv: made on first use, and again only when the requirements change.
+
+PYTHON ?= python3
+BIN := .venv/bin
+READY := .venv/ready
+
+.DEFAULT_GOAL := help
+.PHONY: demo test lint bench lock help
+
+demo: $(READY)  ## Draw a catalogue of 900 pictures, index it, and search it by picture and sentence
+	$(BIN)/mmrag demo
+
+test: $(READY)  ## Run all tests and doctests
+	$(BIN)/pytest
+
+lint: $(READY)  ## Check style (ruff) and types (pyright)
+	$(BIN)/ruff check
+	$(BIN)/ruff format --check
+	PYRIGHT_PYTHON_IGNORE_WARNINGS=1 $(BIN)/pyright --pythonpath $(BIN)/python
+
+bench: $(READY)  ## Time each part against its alternative
+	set -e; for script in tests/benchmarks/bench_*.py; do echo "== $$script"; $(BIN)/python "$$script"; done
+
+lock: $(READY)  ## Write constraints.txt anew, out of what .venv holds now
+	{ sed -n '/^#/p' constraints.txt; $(BIN)/pip freeze --exclude-editable | sed 's/+cpu$$//' | LC_ALL=C sort -f; } > .venv/lock
+	mv .venv/lock constraints.txt
+	touch $(READY)
+
+help:  ## Show this list
+	@awk -F ':.*## ' '/^[a-z]+:.*## /{printf "make %-6s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+
+$(READY): pyproject.toml constraints.txt
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "mmrag needs Python 3.11 or newer: name one, as in make PYTHON=python3.12")'
+	$(PYTHON) -m venv .venv
+	$(BIN)/pip install --quiet -c constraints.txt -e ".[dev]"
+	@touch $@

@@ -1,0 +1,53 @@
+"""What holds for every test: no network, no user's caches, no settings from outside."""
+
+from __future__ import annotations
+
+import ipaddress
+import os
+import socket
+
+import pytest
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    """Set before the first import: Hugging Face's libraries read their environment only then."""
+    patch = pytest.MonkeyPatch()
+    config.add_cleanup(patch.undo)
+    for name in [name for name in os.environ if name.startswith(("MMRAG_", "HF_"))]:
+        patch.delenv(name)
+    patch.setenv("HF_HUB_OFFLINE", "1")
+    patch.setenv("HF_HUB_DISABLE_TELEMETRY", "1")
+
+
+@pytest.fixture(scope="session", autouse=True)
+def own_folders(tmp_path_factory: pytest.TempPathFactory):
+    """Every cache and setting of a user is an empty folder of this run."""
+    home = tmp_path_factory.mktemp("home")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("HF_HOME", str(home / "huggingface"))
+        patch.setenv("XDG_CACHE_HOME", str(home / "cache"))
+        patch.setenv("XDG_CONFIG_HOME", str(home / "config"))
+        yield
+
+
+@pytest.fixture(scope="session", autouse=True)
+def this_machine_only():
+    """A connection to anywhere but this machine fails, in this process."""
+    connect = socket.socket.connect
+
+    def connect_here(self: socket.socket, address):
+        host = address[0] if isinstance(address, tuple) else ""
+        if self.family in (socket.AF_INET, socket.AF_INET6) and not _is_loopback(host):
+            raise OSError(f"tests stay on this machine, and may not connect to {host}")
+        return connect(self, address)
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(socket.socket, "connect", connect_here)
+        yield
+
+
+def _is_loopback(host: str) -> bool:
+    try:
+        return ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        return host == "localhost"
