@@ -12,10 +12,13 @@ from typing import Literal, cast
 
 from mmrag.errors import QueryError
 
-__all__ = ["Comparison", "Filter", "Junction", "Operator", "Scalar", "parse_filter"]
+__all__ = ["WORDS", "Comparison", "Filter", "Junction", "Operator", "Scalar", "parse_filter"]
 
 Scalar = str | int | float | bool
 Operator = Literal["==", "!=", "<", "<=", ">", ">=", "in", "not in"]
+
+WORDS = frozenset({"and", "or", "not", "in", "true", "false"})
+"""Words of the language, which no field can be called."""
 
 EXAMPLE = 'price < 40 and product in ["mug", "tote bag"]'
 
@@ -79,7 +82,6 @@ def parse_filter(text: str) -> Filter:
     return found
 
 
-WORDS = {"and", "or", "not", "in", "true", "false"}
 MAX_DEPTH = 32
 
 TOKEN = re.compile(
