@@ -1,0 +1,209 @@
+"""A shop's table. In: CSV, JSONL or Parquet with a column of pictures. Out: pictures with metadata.
+
+Every other column becomes metadata of one type (text, int, float, bool) that filters can use.
+"""
+
+from __future__ import annotations
+
+import csv
+import json
+import re
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, cast
+
+from mmrag.errors import SettingError, require
+from mmrag.filters import WORDS, Scalar
+
+__all__ = ["SUFFIXES", "Listed", "Table", "open_table"]
+
+SUFFIXES = (".csv", ".tsv", ".jsonl", ".parquet")
+PICTURE_COLUMNS = ("image", "image_path", "picture", "file", "filename", "path", "image_url", "url")
+STORE_COLUMNS = ("id", "doc_id", "text", "embedding")
+"""What the store calls its own; a table's column of that name becomes ``item_…``."""
+
+
+@dataclass(frozen=True)
+class Listed:
+    """One picture a table names: a path or URL, and what the table says about it."""
+
+    source: str
+    metadata: dict[str, Scalar]
+
+
+@dataclass(frozen=True)
+class Table:
+    """A table that can be read again and again; iterating gives a `Listed` a row.
+
+    Attributes
+    ----------
+    file
+        Where it stands; relative paths of pictures start in its folder.
+    picture_column
+        The column that names the pictures.
+    columns
+        Type of each metadata field, by the name it can be filtered by.
+    left_out
+        Columns that hold lists or objects, or nothing at all.
+    """
+
+    file: Path
+    picture_column: str
+    columns: Mapping[str, type[Scalar]]
+    left_out: tuple[str, ...] = ()
+
+    def __iter__(self) -> Iterator[Listed]:
+        for row in _rows(self.file):
+            picture = str(row.get(self.picture_column) or "").strip()
+            if picture:
+                yield Listed(self._located(picture), dict(self._typed(row)))
+
+    def _located(self, picture: str) -> str:
+        return picture if "://" in picture else str(self.file.parent / picture)
+
+    def _typed(self, row: Mapping[str, Any]) -> Iterator[tuple[str, Scalar]]:
+        for column, value in row.items():
+            kind = self.columns.get(field_name(column))
+            if column != self.picture_column and kind and value not in (None, ""):
+                yield field_name(column), _as(kind, value)
+
+
+def open_table(file: Path, picture_column: str | None = None) -> Table:
+    """Look through a table once, to find its picture column and the type of every other.
+
+    Parameters
+    ----------
+    file
+        ``.csv``, ``.tsv``, ``.jsonl``, or ``.parquet`` (needs the extra ``parquet``).
+    picture_column
+        The column of paths or URLs; found by its name (``image``, ``file``, ``url``, …) when None.
+
+    Raises
+    ------
+    SettingError
+        When the file cannot be read as what its name says, or no column names pictures.
+    """
+    kinds: dict[str, type[object] | None] = {}
+    for row in _rows(file):
+        for column, value in row.items():
+            kinds[column] = _wider(kinds[column], value) if column in kinds else _kind(value)
+    picture = _picture_column(file, list(kinds), picture_column)
+    del kinds[picture]
+    known = {column: kind for column, kind in kinds.items() if kind not in (None, object)}
+    return Table(
+        file=file,
+        picture_column=picture,
+        columns={field_name(column): cast("type[Scalar]", kind) for column, kind in known.items()},
+        left_out=tuple(kinds.keys() - known.keys()),
+    )
+
+
+def field_name(column: str) -> str:
+    """Name a column so that a filter can name it.
+
+    Examples
+    --------
+    >>> [field_name(column) for column in ("price", "Unit price (€)", "2nd", "id")]
+    ['price', 'Unit_price', 'item_2nd', 'item_id']
+    """
+    name = re.sub(r"\W+", "_", column, flags=re.ASCII).strip("_")
+    taken = name in STORE_COLUMNS or name in WORDS
+    return f"item_{name}" if not name or name[0].isdigit() or taken else name
+
+
+def _rows(file: Path) -> Iterator[dict[str, Any]]:
+    try:
+        match file.suffix.lower():
+            case ".csv":
+                yield from _csv_rows(file, ",")
+            case ".tsv":
+                yield from _csv_rows(file, "\t")
+            case ".jsonl":
+                yield from _jsonl_rows(file)
+            case ".parquet":
+                yield from _parquet_rows(file)
+            case suffix:
+                raise SettingError(f"{file}: no reader for {suffix!r}; there are {SUFFIXES}")
+    except (OSError, UnicodeDecodeError, csv.Error) as error:
+        raise SettingError(
+            f"{file} cannot be read: {error}. Save it as UTF-8 CSV or JSONL"
+        ) from error
+
+
+def _csv_rows(file: Path, delimiter: str) -> Iterator[dict[str, Any]]:
+    with file.open(encoding="utf-8-sig", newline="") as lines:  # spreadsheets write the mark
+        for row in csv.DictReader(lines, delimiter=delimiter):
+            yield {column: value for column, value in row.items() if isinstance(column, str)}
+
+
+def _jsonl_rows(file: Path) -> Iterator[dict[str, Any]]:
+    with file.open(encoding="utf-8") as lines:
+        for number, line in enumerate(lines, 1):
+            if not line.strip():
+                continue
+            try:
+                row = json.loads(line)
+            except ValueError as error:
+                raise SettingError(f"{file}, line {number}: no JSON ({error})") from error
+            if not isinstance(row, dict):
+                raise SettingError(f"{file}, line {number}: a JSON object was expected")
+            yield cast("dict[str, Any]", row)
+
+
+def _parquet_rows(file: Path) -> Iterator[dict[str, Any]]:
+    parquet = cast("Any", require("pyarrow.parquet", extra="parquet", feature="Reading Parquet"))
+    arrow = cast("Any", require("pyarrow", extra="parquet", feature="Reading Parquet"))
+    try:
+        for batch in parquet.ParquetFile(file).iter_batches():
+            yield from cast("Iterable[dict[str, Any]]", batch.to_pylist())
+    except arrow.ArrowException as error:
+        raise SettingError(f"{file} cannot be read as Parquet: {error}") from error
+
+
+def _picture_column(file: Path, columns: list[str], wanted: str | None) -> str:
+    names = [wanted] if wanted else PICTURE_COLUMNS
+    for name in names:
+        if found := next((column for column in columns if column.lower() == name.lower()), None):
+            return found
+    raise SettingError(
+        f"{file}: no column {wanted or 'of pictures'!r}; it has {', '.join(columns) or 'no rows'}. "
+        "Name the one with paths or URLs: --image-column NAME"
+    )
+
+
+def _kind(value: Any) -> type[object] | None:
+    match value:
+        case None | "":
+            return None
+        case bool() | int() | float():
+            return type(value)
+        case str():
+            return _kind_of_text(value)
+        case _:
+            return object
+
+
+def _kind_of_text(text: str) -> type[Scalar]:
+    if text.lower() in ("true", "false"):
+        return bool
+    if re.fullmatch(r"0|-?[1-9]\d{0,17}", text):  # "007" is a name, not a number
+        return int
+    if re.fullmatch(r"-?(0|[1-9]\d*)?\.\d+|-?(0|[1-9]\d*)\.?([eE][+-]?\d{1,2})?", text):
+        return float
+    return str
+
+
+def _wider(known: type[object] | None, value: Any) -> type[object] | None:
+    kind = _kind(value)
+    if known is None or kind is None or known is kind:
+        return known or kind
+    if {known, kind} == {int, float}:
+        return float
+    return object if object in (known, kind) else str
+
+
+def _as(kind: type[Scalar], value: Any) -> Scalar:
+    if kind is bool:
+        return str(value).lower() == "true"
+    return kind(value)

@@ -1,0 +1,123 @@
+"""A table's columns become typed fields, whatever the format, and pictures are found beside it."""
+
+from __future__ import annotations
+
+import csv
+import json
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from mmrag.app.table import Listed, field_name, open_table
+from mmrag.errors import SettingError
+from mmrag.filters import Comparison
+
+ROWS = [
+    {"file": "a.jpg", "title": "Mug", "price": 9.5, "stock": 3, "new": True},
+    {"file": "b.jpg", "title": "Bag", "price": 20.0, "stock": 0, "new": False},
+]
+
+
+def write_csv(file, rows):
+    with file.open("w", encoding="utf-8-sig", newline="") as lines:
+        writer = csv.DictWriter(lines, list(rows[0]))
+        writer.writeheader()
+        writer.writerows(rows)
+
+
+def write_jsonl(file, rows):
+    file.write_text("".join(json.dumps(row) + "\n" for row in rows))
+
+
+def write_parquet(file, rows):
+    arrow = pytest.importorskip("pyarrow")
+    from pyarrow import parquet
+
+    parquet.write_table(arrow.Table.from_pylist(rows), file)
+
+
+@pytest.mark.parametrize("write", [write_csv, write_jsonl, write_parquet])
+def test_every_format_gives_the_same_typed_rows(tmp_path, write):
+    file = tmp_path / f"shop.{write.__name__.removeprefix('write_')}"
+    write(file, ROWS)
+    table = open_table(file)
+    assert table.columns == {"title": str, "price": float, "stock": int, "new": bool}
+    assert list(table) == [
+        Listed(str(tmp_path / "a.jpg"), {"title": "Mug", "price": 9.5, "stock": 3, "new": True}),
+        Listed(str(tmp_path / "b.jpg"), {"title": "Bag", "price": 20.0, "stock": 0, "new": False}),
+    ]
+    assert list(table) == list(table)
+
+
+@pytest.mark.parametrize(
+    ("values", "kind"),
+    [
+        (["1", "2"], int),
+        (["1", "2.5", "-3e2"], float),
+        (["1", "x"], str),
+        (["007", "1"], str),
+        (["true", "False"], bool),
+        (["true", "1"], str),
+        (["", "4"], int),
+        (["inf", "1"], str),
+        (["99999999999999999999", "1"], float),
+    ],
+)
+def test_a_column_of_text_gets_the_narrowest_type_that_holds_it(tmp_path, values, kind):
+    file = tmp_path / "shop.csv"
+    write_csv(file, [{"image": "a.jpg", "field": value} for value in values])
+    table = open_table(file)
+    assert table.columns == {"field": kind}
+    for listed, value in zip(table, values, strict=True):
+        assert listed.metadata == (
+            {} if value == "" else {"field": pytest.approx(_read(kind, value))}
+        )
+
+
+def _read(kind, value):
+    return value.lower() == "true" if kind is bool else kind(value)
+
+
+def test_urls_stay_urls_and_rows_without_a_picture_are_passed_over(tmp_path):
+    file = tmp_path / "shop.jsonl"
+    write_jsonl(file, [{"url": "https://a.example/1.jpg"}, {"url": ""}, {"url": None}])
+    assert [listed.source for listed in open_table(file)] == ["https://a.example/1.jpg"]
+
+
+def test_columns_that_cannot_be_filtered_are_named(tmp_path):
+    file = tmp_path / "shop.jsonl"
+    write_jsonl(file, [{"image": "a.jpg", "tags": ["x"], "none": None, "id": "7", "price": 1}])
+    table = open_table(file)
+    assert set(table.left_out) == {"tags", "none"}
+    assert next(iter(table)).metadata == {"item_id": 7, "price": 1}
+
+
+def test_the_picture_column_can_be_named_and_is_asked_for_when_unknown(tmp_path):
+    file = tmp_path / "shop.csv"
+    write_csv(file, [{"photo": "a.jpg", "title": "Mug"}])
+    assert next(iter(open_table(file, "photo"))).source == str(tmp_path / "a.jpg")
+    with pytest.raises(SettingError, match=r"it has photo, title.*--image-column"):
+        open_table(file)
+
+
+@pytest.mark.parametrize(
+    ("name", "text", "message"),
+    [
+        ("a.jsonl", b'{"image": "a.jpg"}\n{oops\n', "line 2: no JSON"),
+        ("a.jsonl", b"[1]\n", "line 1: a JSON object"),
+        ("a.csv", b"image\n\xff\xfe\n", "cannot be read"),
+        ("a.csv", b"", "no rows"),
+        ("a.parquet", b"not parquet", "cannot be read as Parquet"),
+        ("a.xlsx", b"", "no reader for '.xlsx'"),
+    ],
+)
+def test_a_broken_table_is_one_clear_error(tmp_path, name, text, message):
+    (tmp_path / name).write_bytes(text)
+    with pytest.raises(SettingError, match=message):
+        open_table(tmp_path / name)
+
+
+@given(column=st.text(min_size=1))
+def test_every_column_gets_a_name_that_a_filter_takes(column):
+    assert Comparison(field_name(column), "==", 1)
