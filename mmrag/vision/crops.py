@@ -54,7 +54,7 @@ class CropRule:
     --------
     >>> CropRule(side=336, grid=12).size(1920, 1080)
     (1680, 945)
-    >>> CropRule(side=336, grid=12).tokens(1344, 1344)
+    >>> CropRule(side=336, grid=12).tokens(1000, 1000)
     2509
     """
 
@@ -105,9 +105,11 @@ class CropRule:
         # truncated, not rounded, as published; a thread of a picture keeps one pixel
         return wide, max(1, int(wide / ratio))
 
-    def tokens(self, height: int, width: int) -> int:
-        """Tokens of a picture of this padded size: crops, row ends, divider, global view."""
-        rows, columns = height // self.side, width // self.side
+    def tokens(self, width: int, height: int, num_crops: int | None = None) -> int:
+        """Tokens of a picture: crops, row ends, divider, global view."""
+        columns, rows = (
+            math.ceil(side / self.side) for side in self.size(width, height, num_crops)
+        )
         return (rows * columns + 1) * self.grid**2 + 1 + (rows + 1) * self.grid
 
     def cut(self, image: PIL.Image.Image, num_crops: int | None = None) -> Crops:

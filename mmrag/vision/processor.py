@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import NotRequired, TypedDict
+from typing import Required, TypedDict
 
 import PIL.Image
 import torch
@@ -16,18 +16,23 @@ from mmrag.vision.config import Phi3VisionConfig
 from mmrag.vision.crops import CropRule, Crops
 from mmrag.vision.vocabulary import Vocabulary
 
-__all__ = ["Inputs", "Phi3VisionProcessor"]
+__all__ = ["Inputs", "Phi3VisionProcessor", "Pictures"]
 
 _TAG = re.compile(r"<\|image_(\d+)\|>")
 
 
-class Inputs(TypedDict):
-    """What the network takes; the last two only where there are pictures."""
+class Pictures(TypedDict, total=False):
+    """Pictures as the network takes them; empty where there are none."""
 
-    input_ids: Tensor  # (1, tokens), `<|image|>` once for each picture token
-    attention_mask: Tensor  # (1, tokens)
-    pixel_values: NotRequired[Tensor]  # (pictures, num_crops + 1, 3, side, side), zero-padded
-    image_sizes: NotRequired[Tensor]  # (pictures, 2): height, width after padding
+    pixel_values: Tensor  # (pictures, num_crops + 1, 3, side, side), zero-padded
+    image_sizes: Tensor  # (pictures, 2): height, width after padding
+
+
+class Inputs(Pictures):
+    """A prompt with its pictures, as the network takes them."""
+
+    input_ids: Required[Tensor]  # (1, tokens), `<|image|>` once for each picture token
+    attention_mask: Required[Tensor]  # (1, tokens)
 
 
 class Phi3VisionProcessor:
@@ -61,28 +66,39 @@ class Phi3VisionProcessor:
         num_crops: int | None = None,
     ) -> Inputs:
         """Tokenise ``prompt`` and cut ``images``, which its tags name in order from 1."""
-        cut = [self.crops.cut(image, num_crops) for image in images]
-        counts = [self.crops.tokens(picture.height, picture.width) for picture in cut]
-        ids = torch.tensor([self.ids(prompt, counts)])
-        inputs = Inputs(input_ids=ids, attention_mask=torch.ones_like(ids))
-        if cut:
-            most = self.crops.num_crops if num_crops is None else num_crops
-            inputs["pixel_values"] = torch.stack([_filled(picture, most + 1) for picture in cut])
-            inputs["image_sizes"] = torch.tensor([(p.height, p.width) for p in cut])
-        return inputs
+        ids = torch.tensor([self.ids(prompt, images, num_crops)])
+        return Inputs(
+            input_ids=ids,
+            attention_mask=torch.ones_like(ids),
+            **self.pictures(images, num_crops),
+        )
 
-    def ids(self, prompt: str, counts: Sequence[int]) -> list[int]:
-        """Ids of ``prompt``, in which picture k takes ``counts[k - 1]`` placeholders.
+    def pictures(self, images: Sequence[PIL.Image.Image], num_crops: int | None = None) -> Pictures:
+        """Cut ``images`` for the tower."""
+        if not images:
+            return Pictures()
+        most = self.crops.num_crops if num_crops is None else num_crops
+        cut = [self.crops.cut(image, num_crops) for image in images]
+        return Pictures(
+            pixel_values=torch.stack([_filled(picture, most + 1) for picture in cut]),
+            image_sizes=torch.tensor([(picture.height, picture.width) for picture in cut]),
+        )
+
+    def ids(
+        self, prompt: str, images: Sequence[PIL.Image.Image] = (), num_crops: int | None = None
+    ) -> list[int]:
+        """Ids of ``prompt``, with a placeholder for each token of its pictures; nothing is cut.
 
         Each piece of text between pictures is tokenised alone and so has its own `<s>`, as
         published.
         """
         tags = [int(tag) for tag in _TAG.findall(prompt)]
-        if tags != list(range(1, len(counts) + 1)):
+        if tags != list(range(1, len(images) + 1)):
             raise QueryError(
-                f"the prompt names pictures {tags} and {len(counts)} are given: "
+                f"the prompt names pictures {tags} and {len(images)} are given: "
                 "name each once and in order, <|image_1|> first"
             )
+        counts = [self.crops.tokens(*image.size, num_crops) for image in images]
         pieces = _TAG.sub("<|image_0|>", prompt).split("<|image_0|>")
         ids = self.vocabulary.encode(pieces[0])
         for count, piece in zip(counts, pieces[1:], strict=True):

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Sequence
-from functools import cached_property
+from functools import cached_property, lru_cache
 from pathlib import Path
 
 from tokenizers import Tokenizer
@@ -15,6 +15,8 @@ __all__ = ["TOKENIZER_FILE", "Vocabulary"]
 
 TOKENIZER_FILE = "tokenizer.json"
 _PICTURE = r"<\|image_\d+\|>"
+# Text that may stand before a piece of an answer without melting into it, the likeliest first.
+_ANCHORS = ("\n", "|", "x", "0")
 
 
 class Vocabulary:
@@ -24,7 +26,8 @@ class Vocabulary:
     ----------
     tokenizer
         Any vocabulary that knows ``<|user|>``, ``<|assistant|>``, ``<|end|>``, ``<|endoftext|>``
-        and ``<|image|>``; ``<|system|>`` where system turns are wanted.
+        and ``<|image|>``; ``<|system|>`` where system turns are wanted. To rank, it must write
+        digits (and capitals, past nine candidates) as single tokens, and decode what it encoded.
     """
 
     def __init__(self, tokenizer: Tokenizer) -> None:
@@ -33,6 +36,7 @@ class Vocabulary:
         self.padding = self.id("<|endoftext|>")
         # config.json's eos id 2 ends no turn; these three do
         self.ends = frozenset(map(self.id, ("<|endoftext|>", "<|assistant|>", "<|end|>")))
+        self._cached_inside = lru_cache(maxsize=4096)(self._encode_inside)
 
     @classmethod
     def of_folder(cls, folder: Path) -> Vocabulary:
@@ -60,6 +64,29 @@ class Vocabulary:
         """Text of an answer's ids, special tokens left out."""
         return self.tokenizer.decode(list(ids), skip_special_tokens=True)
 
+    def opening(self, text: str) -> list[int]:
+        """Ids of ``text`` where a turn begins: with the mark of a new word, where there is one."""
+        return self.tokenizer.encode(text, add_special_tokens=False).ids
+
+    def inside(self, text: str) -> list[int]:
+        """Ids of ``text`` in the middle of an answer, where no word need begin."""
+        return list(self._cached_inside(text))
+
+    def single(self, text: str) -> int:
+        """Look up the one token that writes ``text`` in the middle of an answer."""
+        ids = self._cached_inside(text)
+        if len(ids) != 1:
+            raise CheckpointError(
+                f"{text!r} is {len(ids)} tokens in this vocabulary and must be one: "
+                "rank by another method, or with a tokenizer that writes it as one"
+            )
+        return ids[0]
+
+    def text_inside(self, ids: Sequence[int]) -> str:
+        """Text that ``ids`` add in the middle of an answer."""
+        anchor, anchor_ids = self._anchor
+        return self.decode([*anchor_ids, *ids]).removeprefix(anchor)
+
     def defuse(self, text: str) -> str:
         """Make a stranger's text harmless: no special token, no picture tag survives in it.
 
@@ -71,7 +98,48 @@ class Vocabulary:
         return text
 
     @cached_property
+    def plain(self) -> tuple[int, ...]:
+        """Tokens that a JSON string holds unescaped: no quote, backslash or control character."""
+        special = self.tokenizer.get_added_tokens_decoder()
+        return tuple(
+            token
+            for token, text in enumerate(self._texts)
+            if token not in special and text and not re.search(r'["\\\x00-\x1f]', text)
+        )
+
+    @cached_property
+    def closing(self) -> tuple[int, ...]:
+        """Tokens that end a JSON string: those that begin with a quote, and the ends of a turn."""
+        quotes = (token for token, text in enumerate(self._texts) if text.startswith('"'))
+        return (*quotes, *sorted(self.ends))
+
+    @cached_property
+    def _texts(self) -> list[str]:
+        return [self.text_inside([token]) for token in range(self.tokenizer.get_vocab_size())]
+
+    @cached_property
     def _live(self) -> re.Pattern[str]:
         special = [token.content for token in self.tokenizer.get_added_tokens_decoder().values()]
         longest_first = sorted((s for s in special if len(s) > 1), key=len, reverse=True)
         return re.compile("|".join([_PICTURE, *map(re.escape, longest_first)]))
+
+    @cached_property
+    def _anchor(self) -> tuple[str, list[int]]:
+        for anchor in _ANCHORS:
+            ids = self.opening(anchor)
+            if self.decode(ids) == anchor:
+                return anchor, ids
+        raise CheckpointError(
+            f"the tokenizer gives none of {_ANCHORS} back: it must decode what it encoded"
+        )
+
+    def _encode_inside(self, text: str) -> tuple[int, ...]:
+        # a tokenizer marks the start of what it is given: put something before, and take it away
+        for anchor in _ANCHORS:
+            before = self.opening(anchor)
+            ids = self.opening(anchor + text)
+            if ids[: len(before)] == before:
+                return tuple(ids[len(before) :])
+        raise CheckpointError(
+            f"the tokenizer melts {text!r} into whatever stands before it: its ids are not its own"
+        )
