@@ -42,7 +42,11 @@ class CheckpointError(MMRagError):
 
 
 class EncodeError(MMRagError):
-    """An item cannot be turned into a vector."""
+    """An item cannot become a vector; ``index`` tells which, where there are several."""
+
+    def __init__(self, message: str, index: int | None = None) -> None:
+        super().__init__(message)
+        self.index = index
 
 
 class StoreError(MMRagError):

@@ -5,16 +5,20 @@ folder/text/                     config.json and the tokenizer's files
 folder/vision_config.json        sizes of the tower
 """
 
+# pyright: reportUnknownMemberType=false, reportUnknownVariableType=false
+# The libraries used here are typed in part only.
+
 from __future__ import annotations
 
 import dataclasses
 import json
 from pathlib import Path
-from typing import Any, cast
+from typing import Any
 
 from transformers import AutoTokenizer, BertConfig, PreTrainedTokenizerBase, XLMRobertaConfig
 
 from mmrag.embedding.joint import JointEncoder, TextConfig
+from mmrag.embedding.published import PUBLISHED
 from mmrag.embedding.tower import VisionConfig
 from mmrag.embedding.weights import load_weights, save_weights
 from mmrag.errors import CheckpointError
@@ -30,7 +34,8 @@ def load_encoder(folder: str | Path) -> tuple[JointEncoder, PreTrainedTokenizerB
     Parameters
     ----------
     folder
-        In the published layout.
+        In the published layout. Beside weights under their published name,
+        ``vision_config.json`` may be missing.
 
     Raises
     ------
@@ -38,8 +43,13 @@ def load_encoder(folder: str | Path) -> tuple[JointEncoder, PreTrainedTokenizerB
         When a file is missing, damaged, or belongs to another model.
     """
     folder = Path(folder)
-    vision_config = read_vision_config(folder / "vision_config.json")
-    return load_network(_weights_in(folder), folder / "text", vision_config)
+    weights, sizes = _weights_in(folder), folder / "vision_config.json"
+    published = {variant.weights_file: variant for variant in PUBLISHED.values()}
+    if weights.name in published and not sizes.exists():
+        vision_config = published[weights.name].vision_config
+    else:
+        vision_config = read_vision_config(sizes)
+    return load_network(weights, folder / "text", vision_config)
 
 
 def load_network(
@@ -97,7 +107,7 @@ def _read_text_config(path: Path) -> TextConfig:
             f"{path} describes a {content.get('model_type')!r} text model; Visualized BGE is made "
             f"of {' or '.join(_FAMILIES)}: take the config.json that belongs to the weights"
         )
-    return cast(TextConfig, family.from_dict(content))
+    return family.from_dict(content)
 
 
 def _read_json(path: Path) -> dict[str, Any]:
@@ -112,12 +122,15 @@ def _read_json(path: Path) -> dict[str, Any]:
 
 def _read_tokenizer(folder: Path) -> PreTrainedTokenizerBase:
     try:
-        return AutoTokenizer.from_pretrained(folder, local_files_only=True, padding_side="right")
+        tokenizer: PreTrainedTokenizerBase = AutoTokenizer.from_pretrained(
+            folder, local_files_only=True, padding_side="right"
+        )
     except Exception as error:  # whatever the tokenizer's parser trips over
         raise CheckpointError(
             f"no tokenizer can be read from {folder} ({error}): it holds config.json, "
             "tokenizer.json and tokenizer_config.json of the text model"
         ) from error
+    return tokenizer
 
 
 def _weights_in(folder: Path) -> Path:

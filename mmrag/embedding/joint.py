@@ -3,6 +3,9 @@
 Pictures become tokens of the text model: ``[CLS] picture tokens, words [SEP]``.
 """
 
+# pyright: reportUnknownMemberType=false, reportUnknownVariableType=false
+# The libraries used here are typed in part only.
+
 from __future__ import annotations
 
 from typing import Any
@@ -35,8 +38,10 @@ class JointEncoder(nn.Module):
         super().__init__()
         self.text_config = text_config
         self.vision_config = vision_config
-        family = XLMRobertaModel if isinstance(text_config, XLMRobertaConfig) else BertModel
-        self.text = family(text_config, add_pooling_layer=False)
+        if isinstance(text_config, XLMRobertaConfig):
+            self.text = XLMRobertaModel(text_config, add_pooling_layer=False)
+        else:
+            self.text = BertModel(text_config, add_pooling_layer=False)
         self.tower = VisionTower(vision_config)
         self.projection = nn.Linear(vision_config.width, text_config.hidden_size)
 
@@ -107,7 +112,8 @@ class JointEncoder(nn.Module):
             config=self.text.config, inputs_embeds=hidden, attention_mask=attention_mask
         )
         last = self.text.encoder(hidden, attention_mask=mask).last_hidden_state
-        return F.normalize(last[:, 0], dim=-1)  # [CLS]; the pooler is never used
+        # [CLS], in full precision whatever the weights have; the pooler is never used.
+        return F.normalize(last[:, 0].float(), dim=-1)
 
     def _compose(
         self, input_ids: Tensor, attention_mask: Tensor, picture_tokens: Tensor

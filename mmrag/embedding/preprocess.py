@@ -1,6 +1,12 @@
-"""A picture as the tower wants it: a PIL image of any mode and shape in, normalised pixels out."""
+"""A picture as the tower wants it: a picture from any source in, normalised pixels out."""
+
+# pyright: reportUnknownMemberType=false, reportUnknownVariableType=false
+# The libraries used here are typed in part only.
 
 from __future__ import annotations
+
+import hashlib
+from dataclasses import dataclass
 
 import numpy as np
 import torch
@@ -8,15 +14,44 @@ from PIL import Image
 from torch import Tensor
 
 from mmrag.errors import ImageError
+from mmrag.images import ImageSource, load_image
 
-__all__ = ["picture_pixels"]
+__all__ = ["Picture", "picture_pixels", "read_picture"]
 
 # OpenAI CLIP's statistics, which EVA02-CLIP kept.
-_MEAN = (0.48145466, 0.4578275, 0.40821073)
-_STD = (0.26862954, 0.26130258, 0.27577711)
+_MEAN = np.array((0.48145466, 0.4578275, 0.40821073), np.float32)
+_STD = np.array((0.26862954, 0.26130258, 0.27577711), np.float32)
 
 # A thinner strip would be blown up to gigabytes before its centre is cut out.
 _LONGEST_STRIP = 100
+
+
+@dataclass(frozen=True, eq=False)
+class Picture:
+    """What the tower will see.
+
+    Attributes
+    ----------
+    pixels
+        float32, ``(3, side, side)``.
+    key
+        A hash of the pixels: pictures that look the same to the tower have the same key.
+    """
+
+    pixels: Tensor
+    key: str
+
+
+def read_picture(source: ImageSource, side: int) -> Picture:
+    """Load a picture and make it ready.
+
+    Raises
+    ------
+    ImageError
+        When it cannot be loaded, or is no more than a thin strip.
+    """
+    pixels = picture_pixels(load_image(source), side)
+    return Picture(pixels, hashlib.sha256(pixels.numpy().tobytes()).hexdigest())
 
 
 def picture_pixels(image: Image.Image, side: int) -> Tensor:
@@ -46,9 +81,10 @@ def picture_pixels(image: Image.Image, side: int) -> Tensor:
     torch.Size([3, 32, 32])
     """
     square = _centre(_resize(image, side), side).convert("RGB")
-    pixels = torch.from_numpy(np.array(square)).permute(2, 0, 1)  # (3, side, side)
-    mean, std = torch.tensor(_MEAN), torch.tensor(_STD)
-    return pixels.float().div(255).sub(mean[:, None, None]).div(std[:, None, None])
+    # NumPy, not torch, whose thread pool would compete with the network's.
+    scaled = np.asarray(square, np.float32) / np.float32(255)  # (side, side, 3)
+    normalised = (scaled - _MEAN) / _STD
+    return torch.from_numpy(np.ascontiguousarray(normalised.transpose(2, 0, 1)))
 
 
 def _resize(image: Image.Image, side: int) -> Image.Image:

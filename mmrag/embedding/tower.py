@@ -141,10 +141,13 @@ def _quarter_turn(x: Tensor) -> Tensor:
 class _PatchEmbedding(nn.Module):
     def __init__(self, config: VisionConfig) -> None:
         super().__init__()
-        self.proj = nn.Conv2d(3, config.width, config.patch_size, stride=config.patch_size)
+        self.side = config.patch_size
+        self.proj = nn.Conv2d(3, config.width, self.side, stride=self.side)
 
     def forward(self, pixels: Tensor) -> Tensor:
-        return self.proj(pixels).flatten(2).transpose(1, 2)  # (batch, patches, width)
+        # The same as a convolution, which a GPU would round to TF32 by default.
+        patches = F.unfold(pixels, self.side, stride=self.side).transpose(1, 2)
+        return F.linear(patches, self.proj.weight.flatten(1), self.proj.bias)
 
 
 class _Block(nn.Module):
@@ -181,7 +184,7 @@ class _Attention(nn.Module):
         return self.proj(self.inner_attn_ln(seen.transpose(1, 2).flatten(2)))
 
     def _heads(self, x: Tensor) -> Tensor:
-        return x.unflatten(-1, (-1, self.head_width)).transpose(1, 2)
+        return x.view(*x.shape[:2], -1, self.head_width).transpose(1, 2)
 
 
 class _SwiGLU(nn.Module):
