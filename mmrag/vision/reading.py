@@ -177,9 +177,9 @@ def _entry(value: Any) -> tuple[int | None, float | None]:
         entry = cast("dict[str, Any]", value)
         label = next((entry[key] for key in _LABEL_KEYS if key in entry), None)
         return _label(label), _grade(entry)
-    if isinstance(value, list) and len(cast("list[Any]", value)) == 1:
-        (value,) = cast("list[Any]", value)
-        return _label(value), None
+    if isinstance(value, list):
+        values = cast("list[Any]", value)
+        return (_label(values[0]) if len(values) == 1 else None), None
     return _label(value), None
 
 
