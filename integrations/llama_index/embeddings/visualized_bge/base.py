@@ -1,4 +1,4 @@
-"""An encoder as a LlamaIndex embedding. In: text, pictures, both. Out: vectors, with their events."""
+"""An encoder as a LlamaIndex embedding. In: text, pictures, both. Out: vectors, with events."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import asyncio
 import base64
 import threading
 import uuid
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Generator, Sequence
 from contextlib import contextmanager
 from typing import Any, Literal, Protocol
 
@@ -215,7 +215,7 @@ class VisualizedBGEEmbedding(MultiModalEmbedding):
         return embeddings
 
     @contextmanager
-    def _told(self, chunks: list[str]) -> Iterator[Callable[[list[Embedding]], None]]:
+    def _told(self, chunks: list[str]) -> Generator[Callable[[list[Embedding]], None]]:
         payload = self.to_payload()
         dispatcher.event(EmbeddingStartEvent(model_dict=payload))
         with self.callback_manager.event(

@@ -1,8 +1,28 @@
-"""Composed search over a folder of pictures, as a LlamaIndex index on Milvus."""
+"""Composed search over pictures, as a LlamaIndex index on Milvus."""
 
 from __future__ import annotations
 
+from llama_index.indices.composed_image.answer import (
+    RankedImage,
+    RankedImages,
+    RankedImagesResponse,
+    RankedImagesSynthesizer,
+)
+from llama_index.indices.composed_image.base import ComposedImageIndex
+from llama_index.indices.composed_image.engine import ComposedImageQueryEngine
 from llama_index.indices.composed_image.filters import metadata_filters
+from llama_index.indices.composed_image.retriever import ComposedImageRetriever
 from llama_index.indices.composed_image.store import PictureStore, milvus_store
 
-__all__ = ["PictureStore", "metadata_filters", "milvus_store"]
+__all__ = [
+    "ComposedImageIndex",
+    "ComposedImageQueryEngine",
+    "ComposedImageRetriever",
+    "PictureStore",
+    "RankedImage",
+    "RankedImages",
+    "RankedImagesResponse",
+    "RankedImagesSynthesizer",
+    "metadata_filters",
+    "milvus_store",
+]

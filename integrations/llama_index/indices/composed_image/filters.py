@@ -1,4 +1,4 @@
-"""Metadata filters that cannot say more than they mean. In: filters. Out: safe LlamaIndex filters."""
+"""Metadata filters that cannot say more than they mean. In: filters. Out: safe ones."""
 
 from __future__ import annotations
 

@@ -1,11 +1,11 @@
-"""Where a collection lives. In: a Lite folder or a server's URI. Out: a `Place`, and errors in words."""
+"""Where a collection lives. In: a Lite folder or a URI. Out: a `Place`, and errors in words."""
 
 from __future__ import annotations
 
 import fcntl
 import logging
 import os
-from collections.abc import Iterator
+from collections.abc import Generator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -39,7 +39,7 @@ class Place:
 
 
 def place_of(uri: str | os.PathLike[str]) -> Place:
-    """Read a URI: ``catalogue.db`` (Milvus Lite), ``http://host:19530``, ``https://…`` (Zilliz Cloud).
+    """Read where: ``catalogue.db`` (Milvus Lite), ``http://host:19530``, or Zilliz Cloud's URI.
 
     Raises
     ------
@@ -52,7 +52,7 @@ def place_of(uri: str | os.PathLike[str]) -> Place:
     'https://shop.example:19530'
     >>> place_of("catalogue")
     Traceback (most recent call last):
-    mmrag.errors.StoreError: 'catalogue' cannot be a Milvus Lite folder: its name must end in '.db'...
+    mmrag.errors.StoreError: 'catalogue' cannot be a Milvus Lite folder: its name must end...
     """
     if isinstance(uri, str) and (scheme_of(uri) or uri.startswith("unix:")):
         return Place(uri)
@@ -71,7 +71,7 @@ def place_of(uri: str | os.PathLike[str]) -> Place:
 
 
 @contextmanager
-def answered(place: Place, doing: str) -> Iterator[None]:
+def answered(place: Place, doing: str) -> Generator[None]:
     """Turn what Milvus, or the way to it, complains about into a `StoreError` with a next step.
 
     pymilvus has by then retried what a restart explains, with growing pauses, some 75 times.
@@ -96,8 +96,8 @@ def _cannot_open(place: Place, error: Exception) -> StoreError:
         )
     if _is_locked(folder / "LOCK"):
         return StoreLockedError(
-            f"{folder} is open in another process, and Milvus Lite allows one. Close it there, or "
-            f"let both be clients of one server: milvus-lite server --data-dir {folder} --port 19530"
+            f"{folder} is open in another process, and Milvus Lite allows one. Close it there, "
+            f"or let both use a server: milvus-lite server --data-dir {folder} --port 19530"
         )
     return StoreError(
         f"{folder} cannot be opened ({reason(error)}). "
@@ -117,7 +117,7 @@ def _is_locked(lock: Path) -> bool:
 
 
 @contextmanager
-def _no_tracebacks() -> Iterator[None]:
+def _no_tracebacks() -> Generator[None]:
     # Milvus Lite logs the full traceback of an error that we are about to tell in one sentence.
     logger = logging.getLogger("milvus_lite.server_manager")
     logger.addFilter(_not_even_an_error)

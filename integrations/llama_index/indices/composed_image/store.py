@@ -1,4 +1,4 @@
-"""A `MilvusVectorStore` opened right. In: where, and which encoder. Out: a store that stays right."""
+"""A `MilvusVectorStore` opened right. In: where, and whose vectors. Out: a store that stays so."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ import asyncio
 import os
 import uuid
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -16,11 +17,11 @@ from llama_index.core.vector_stores.types import (
     VectorStoreQuery,
     VectorStoreQueryResult,
 )
+from llama_index.indices.composed_image.filters import checked
+from llama_index.indices.composed_image.place import Place, answered, place_of
 from llama_index.vector_stores.milvus import MilvusVectorStore
 from pymilvus import DataType, MilvusClient
 
-from llama_index.indices.composed_image.filters import checked
-from llama_index.indices.composed_image.place import Place, answered, place_of
 from mmrag.errors import StoreError, StoreMismatchError
 
 __all__ = ["PictureStore", "ScalarType", "milvus_store"]
@@ -101,7 +102,7 @@ def milvus_store(
             batch_size=256,
         )
         client.load_collection(collection)  # a reopened collection is not loaded
-    store._place = place  # noqa: SLF001 - set here, since the base class takes no more arguments
+    store._place = place
     store._columns = _columns_of(facts)
     store._identity = facts["properties"].get(IDENTITY, "")
     return store
@@ -145,7 +146,9 @@ class PictureStore(MilvusVectorStore):
     def count(self) -> int:
         """Count the rows."""
         with answered(self._place, "counting"):
-            rows = self.client.query(self.collection_name, output_fields=["count(*)"])
+            rows = self.client.query(
+                self.collection_name, output_fields=["count(*)"], consistency_level="Strong"
+            )
         return int(rows[0]["count(*)"])
 
     def delete_nodes(
@@ -177,11 +180,13 @@ class PictureStore(MilvusVectorStore):
 
     def query(self, query: VectorStoreQuery, **kwargs: Any) -> VectorStoreQueryResult:
         """Search by vector, and by filter when there is one."""
-        safe = dict(vars(query)) | {"filters": checked(query.filters)}
-        if query.query_embedding is not None:
-            safe["query_embedding"] = self._unit(query.query_embedding, "the query")
+        safe = replace(
+            query,
+            query_embedding=self._unit(query.query_embedding, "the query"),
+            filters=checked(query.filters),
+        )
         with answered(self._place, "searching"):
-            return super().query(VectorStoreQuery(**safe), **kwargs)
+            return super().query(safe, **kwargs)
 
     def close(self) -> None:
         """Let go of the collection; a Lite folder can then be opened by another process."""
@@ -230,7 +235,9 @@ class PictureStore(MilvusVectorStore):
         if set(node.node_id) & set("\"'\\"):
             raise StoreError(f"{name}: an id may not hold quotes or backslashes")
         metadata = {
-            key: _typed(value, self._columns[key], f"{name}, {key}") if key in self._columns else value
+            key: _typed(value, self._columns[key], f"{name}, {key}")
+            if key in self._columns
+            else value
             for key, value in node.metadata.items()
             if value is not None
         }

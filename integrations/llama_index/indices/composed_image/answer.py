@@ -1,0 +1,157 @@
+"""The pictures as a response, without any LLM. In: nodes, best first. Out: `RankedImages`."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from html import escape
+from pathlib import PurePath
+from typing import Any
+
+from llama_index.core.base.response.schema import PydanticResponse
+from llama_index.core.bridge.pydantic import BaseModel, ConfigDict, Field
+from llama_index.core.callbacks import CallbackManager
+from llama_index.core.llms import MockLLM
+from llama_index.core.prompts.mixin import PromptDictType
+from llama_index.core.response_synthesizers import BaseSynthesizer
+from llama_index.core.schema import ImageNode, NodeWithScore, QueryBundle
+
+__all__ = ["RankedImage", "RankedImages", "RankedImagesResponse", "RankedImagesSynthesizer"]
+
+
+class RankedImage(BaseModel):
+    """One picture of an answer.
+
+    Attributes
+    ----------
+    id, path, title
+        Which picture; ``path`` is a URL when the picture has no file.
+    rank
+        Its place in the answer, from 1.
+    retrieval_rank, retrieval_score
+        Its place and cosine similarity before any reranking.
+    rerank_score, reason
+        What the reranker gave it, and said about it; None and empty without a reranker.
+    """
+
+    model_config = ConfigDict(frozen=True)
+
+    id: str
+    path: str
+    title: str
+    rank: int
+    retrieval_rank: int
+    retrieval_score: float
+    rerank_score: float | None = None
+    reason: str = ""
+
+
+class RankedImages(BaseModel):
+    """The pictures of an answer, best first.
+
+    Attributes
+    ----------
+    timings
+        Milliseconds by stage, as far as a reranker told them.
+    repairs
+        What had to be mended in the reranker's answer.
+    """
+
+    model_config = ConfigDict(frozen=True)
+
+    items: list[RankedImage] = Field(default_factory=list)
+    timings: dict[str, float] = Field(default_factory=dict)
+    repairs: list[str] = Field(default_factory=list)
+
+    @classmethod
+    def of(cls, nodes: Sequence[NodeWithScore]) -> RankedImages:
+        """Read an answer out of retrieved, and perhaps reranked, nodes."""
+        first = nodes[0].node.metadata if nodes else {}
+        return cls(
+            items=[_item(rank, node) for rank, node in enumerate(nodes, start=1)],
+            timings=first.get("rerank_timings", {}),
+            repairs=first.get("rerank_repairs", []),
+        )
+
+    def __str__(self) -> str:
+        return "\n".join(_line(item) for item in self.items) or "No picture found."
+
+    def _repr_html_(self) -> str:
+        rows = "".join(
+            f"<tr><td>{item.rank}</td><td>{escape(item.title)}</td>"
+            f"<td>{item.retrieval_score:.3f}</td><td>{escape(item.reason)}</td>"
+            f"<td>{escape(item.path)}</td></tr>"
+            for item in self.items
+        )
+        return f"<table>{rows}</table>"
+
+
+@dataclass
+class RankedImagesResponse(PydanticResponse):
+    """A response whose text is the readable list, not JSON."""
+
+    def __str__(self) -> str:
+        return str(self.response)
+
+
+class RankedImagesSynthesizer(BaseSynthesizer):
+    """Answers with the pictures themselves."""
+
+    def __init__(self, callback_manager: CallbackManager | None = None) -> None:
+        # never called; without any, the base class would ask for an OpenAI key
+        super().__init__(llm=MockLLM(), callback_manager=callback_manager)
+
+    def synthesize(
+        self,
+        query: str | QueryBundle,
+        nodes: list[NodeWithScore],
+        additional_source_nodes: Sequence[NodeWithScore] | None = None,
+        **response_kwargs: Any,
+    ) -> RankedImagesResponse:
+        """List the nodes in their order."""
+        sources = [*nodes, *(additional_source_nodes or [])]
+        return RankedImagesResponse(RankedImages.of(nodes), source_nodes=sources)
+
+    async def asynthesize(
+        self,
+        query: str | QueryBundle,
+        nodes: list[NodeWithScore],
+        additional_source_nodes: Sequence[NodeWithScore] | None = None,
+        **response_kwargs: Any,
+    ) -> RankedImagesResponse:
+        """List the nodes in their order."""
+        return self.synthesize(query, nodes, additional_source_nodes, **response_kwargs)
+
+    def get_response(self, query_str: str, text_chunks: Sequence[str], **kwargs: Any) -> str:
+        """List the texts by number."""
+        return "\n".join(f"{i}. {text}" for i, text in enumerate(text_chunks, start=1))
+
+    async def aget_response(self, query_str: str, text_chunks: Sequence[str], **kwargs: Any) -> str:
+        """List the texts by number."""
+        return self.get_response(query_str, text_chunks, **kwargs)
+
+    def _get_prompts(self) -> PromptDictType:
+        return {}
+
+    def _update_prompts(self, prompts: PromptDictType) -> None:
+        pass
+
+
+def _item(rank: int, found: NodeWithScore) -> RankedImage:
+    node, facts = found.node, found.node.metadata
+    path = (node.image_path or node.image_url or "") if isinstance(node, ImageNode) else ""
+    return RankedImage(
+        id=node.node_id,
+        path=path,
+        title=str(facts.get("title") or PurePath(path).stem or node.get_content()[:80]),
+        rank=rank,
+        retrieval_rank=facts.get("retrieval_rank", rank),
+        retrieval_score=facts.get("retrieval_score", found.score or 0.0),
+        rerank_score=facts.get("rerank_score"),
+        reason=facts.get("reason", ""),
+    )
+
+
+def _line(item: RankedImage) -> str:
+    line = f"{item.rank}. {item.title} ({item.path}), similarity {item.retrieval_score:.3f}"
+    return f"{line}: {item.reason}" if item.reason else line

@@ -1,0 +1,55 @@
+"""The stock query engine, for queries with a picture. In: a bundle or a string. Out: a response."""
+
+from __future__ import annotations
+
+from llama_index.core.base.response.schema import RESPONSE_TYPE
+from llama_index.core.postprocessor.types import BaseNodePostprocessor
+from llama_index.core.prompts.mixin import PromptDictType, PromptMixin, PromptMixinType
+from llama_index.core.query_engine import RetrieverQueryEngine
+from llama_index.core.schema import NodeWithScore, QueryBundle
+from llama_index.indices.composed_image.retriever import ComposedImageRetriever
+
+__all__ = ["ComposedImageQueryEngine"]
+
+
+class ComposedImageQueryEngine(RetrieverQueryEngine):
+    """A `RetrieverQueryEngine` whose postprocessors see the picture, wherever the query held it."""
+
+    _retriever: ComposedImageRetriever
+
+    def retrieve(self, query_bundle: QueryBundle) -> list[NodeWithScore]:
+        """Retrieve and postprocess."""
+        return super().retrieve(self._retriever.composed(query_bundle))
+
+    async def aretrieve(self, query_bundle: QueryBundle) -> list[NodeWithScore]:
+        """Retrieve and postprocess, without blocking the event loop."""
+        return await super().aretrieve(await self._retriever.acomposed(query_bundle))
+
+    def _query(self, query_bundle: QueryBundle) -> RESPONSE_TYPE:
+        return super()._query(self._retriever.composed(query_bundle))
+
+    async def _aquery(self, query_bundle: QueryBundle) -> RESPONSE_TYPE:
+        return await super()._aquery(await self._retriever.acomposed(query_bundle))
+
+    def _get_prompt_modules(self) -> PromptMixinType:
+        postprocessors = {
+            f"node_postprocessor_{i}": _Prompts(postprocessor)
+            for i, postprocessor in enumerate(self._node_postprocessors)
+        }
+        return super()._get_prompt_modules() | postprocessors
+
+
+class _Prompts(PromptMixin):
+    """The prompts of a postprocessor, which has them but is no `PromptMixin`."""
+
+    def __init__(self, postprocessor: BaseNodePostprocessor) -> None:
+        self._postprocessor = postprocessor
+
+    def _get_prompts(self) -> PromptDictType:
+        return self._postprocessor._get_prompts()
+
+    def _get_prompt_modules(self) -> PromptMixinType:
+        return self._postprocessor._get_prompt_modules()
+
+    def _update_prompts(self, prompts_dict: PromptDictType) -> None:
+        self._postprocessor._update_prompts(prompts_dict)

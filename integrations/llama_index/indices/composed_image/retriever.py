@@ -1,0 +1,55 @@
+"""A retriever that sees the query's picture. In: a bundle or a string. Out: nodes, best first."""
+
+from __future__ import annotations
+
+import asyncio
+from dataclasses import replace
+
+from llama_index.core.indices.vector_store.retrievers import VectorIndexRetriever
+from llama_index.core.schema import NodeWithScore, QueryBundle
+
+from mmrag.query import Query
+
+__all__ = ["ComposedImageRetriever"]
+
+
+class ComposedImageRetriever(VectorIndexRetriever):
+    """The stock retriever, except that it embeds text and picture of the query together."""
+
+    def composed(self, query_bundle: QueryBundle) -> QueryBundle:
+        """Complete a bundle: take the picture out of Markdown, add the joint vector, in a copy.
+
+        A bundle that brings its own embedding is left as it is.
+
+        Raises
+        ------
+        QueryError
+            When the bundle holds neither text nor picture, or several pictures.
+        """
+        if query_bundle.embedding is not None:
+            return query_bundle
+        if query_bundle.image_path:
+            query = Query(query_bundle.query_str, query_bundle.image_path)
+        else:
+            query = Query.parse(query_bundle.query_str)
+        return replace(
+            query_bundle,
+            query_str=query.text,
+            image_path=query.image,
+            embedding=self._vector(query, query_bundle.custom_embedding_strs),
+        )
+
+    async def acomposed(self, query_bundle: QueryBundle) -> QueryBundle:
+        """Complete a bundle, without blocking the event loop."""
+        return await asyncio.to_thread(self.composed, query_bundle)
+
+    def _vector(self, query: Query, other_words: list[str] | None) -> list[float]:
+        if query.image is not None:
+            return self._embed_model.get_composed_embedding(query.text, query.image)
+        return self._embed_model.get_agg_embedding_from_queries(other_words or [query.text])
+
+    def _retrieve(self, query_bundle: QueryBundle) -> list[NodeWithScore]:
+        return super()._retrieve(self.composed(query_bundle))
+
+    async def _aretrieve(self, query_bundle: QueryBundle) -> list[NodeWithScore]:
+        return await super()._aretrieve(await self.acomposed(query_bundle))

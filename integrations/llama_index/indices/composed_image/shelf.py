@@ -1,0 +1,79 @@
+"""Where indexed pictures go, and the record of them. In: pictures and vectors. Out: image nodes."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from llama_index.core.schema import ImageNode
+from llama_index.embeddings.visualized_bge import VisualizedBGEEmbedding
+from llama_index.indices.composed_image.store import PictureStore
+
+from mmrag.indexing import Picture
+from mmrag.manifest import Manifest
+
+__all__ = ["MilvusShelf", "open_manifest", "picture_node"]
+
+# A node's JSON must stay far below the 64 KB that a server takes; the manifest knows all names.
+MOST_NAMES_BYTES = 8_000
+
+
+class MilvusShelf:
+    """A `PictureStore` as the shelf that `mmrag.indexing` fills."""
+
+    def __init__(self, store: PictureStore) -> None:
+        self._store = store
+
+    def upsert(self, pictures: Sequence[Picture], vectors: Sequence[Sequence[float]]) -> None:
+        """Write pictures as image nodes."""
+        if pictures:
+            self._store.add([picture_node(p, v) for p, v in zip(pictures, vectors, strict=True)])
+
+    def delete(self, ids: Sequence[str]) -> None:
+        """Remove pictures."""
+        self._store.delete_nodes(list(ids))
+
+    def vectors(self, ids: Sequence[str]) -> Mapping[str, Sequence[float]]:
+        """Fetch the vectors that are there."""
+        return self._store.vectors(ids)
+
+
+def picture_node(picture: Picture, vector: Sequence[float]) -> ImageNode:
+    """Make the node of a picture: the path of its first file, and all its names."""
+    first = Path(picture.paths[0])
+    metadata: dict[str, Any] = {"file_name": first.name, **picture.metadata}
+    if len(picture.paths) > 1:
+        metadata["names"] = _within(MOST_NAMES_BYTES, picture.paths)
+    return ImageNode(
+        id_=picture.id,
+        image_path=str(first),
+        text=str(picture.metadata.get("title", first.stem)),
+        metadata=metadata,
+        embedding=list(vector),
+    )
+
+
+def open_manifest(store: PictureStore, embed_model: VisualizedBGEEmbedding) -> Manifest:
+    """Open the record of a collection: in its Milvus Lite folder, or the user's data folder."""
+    folder = store.place.folder or _data_folder(store)
+    folder.mkdir(parents=True, exist_ok=True)
+    file = folder / f"{store.collection_name}.manifest.sqlite"
+    return Manifest(file, store.identity, embed_model.model_name, embed_model.dim)
+
+
+def _data_folder(store: PictureStore) -> Path:
+    home = Path(os.environ.get("XDG_DATA_HOME") or Path.home() / ".local" / "share")
+    return home / "mmrag" / hashlib.sha256(str(store.place).encode()).hexdigest()[:16]
+
+
+def _within(limit: int, names: Sequence[str]) -> list[str]:
+    kept: list[str] = []
+    for name in names:
+        limit -= len(name.encode())
+        if limit < 0:
+            break
+        kept.append(name)
+    return kept

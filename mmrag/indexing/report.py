@@ -1,0 +1,88 @@
+"""What a run over a folder did. In: counts. Out: one line, a table, or the reasons one by one."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from html import escape
+from pathlib import Path
+
+__all__ = ["IndexReport", "Skipped"]
+
+
+@dataclass(frozen=True)
+class Skipped:
+    """A file that is not in the index, and why."""
+
+    path: Path
+    reason: str
+
+    def __str__(self) -> str:
+        return f"{self.path}: {self.reason}"
+
+
+@dataclass(frozen=True)
+class IndexReport:
+    """Counts of files, each file in exactly one of them; ``deleted`` ones are no longer there.
+
+    Attributes
+    ----------
+    new
+        Files not seen before, holding a picture not seen before.
+    changed
+        Files seen before that now hold another picture, or have other metadata.
+    moved
+        Known pictures under another path, their old file gone.
+    duplicate
+        Known pictures under one more name: stored once, with all names.
+    deleted
+        Files that are gone, removed from the index (``sync=True``).
+    unchanged
+        Files left alone.
+    skipped
+        Files that hold no picture, and why.
+    embedded
+        Pictures the encoder had to look at.
+    seconds
+        How long it took.
+    """
+
+    folder: Path
+    new: int = 0
+    changed: int = 0
+    moved: int = 0
+    duplicate: int = 0
+    deleted: int = 0
+    unchanged: int = 0
+    skipped: tuple[Skipped, ...] = ()
+    embedded: int = 0
+    seconds: float = 0.0
+
+    @property
+    def files(self) -> int:
+        """How many files were looked at."""
+        indexed = self.new + self.changed + self.moved + self.duplicate + self.unchanged
+        return indexed + len(self.skipped)
+
+    def __str__(self) -> str:
+        counts = ", ".join(f"{count} {name}" for name, count in self._counts() if count)
+        return f"{self.files} files in {self.seconds:.1f} s: {counts or 'nothing to do'}"
+
+    def _repr_html_(self) -> str:
+        heads = "".join(f"<th>{name}</th>" for name, _ in self._counts())
+        cells = "".join(f"<td>{count}</td>" for _, count in self._counts())
+        reasons = "".join(f"<li>{escape(str(skipped))}</li>" for skipped in self.skipped)
+        return (
+            f"<p>{escape(str(self.folder))}: {self.files} files in {self.seconds:.1f} s</p>"
+            f"<table><tr>{heads}</tr><tr>{cells}</tr></table><ul>{reasons}</ul>"
+        )
+
+    def _counts(self) -> list[tuple[str, int]]:
+        return [
+            ("new", self.new),
+            ("changed", self.changed),
+            ("moved", self.moved),
+            ("duplicate", self.duplicate),
+            ("deleted", self.deleted),
+            ("unchanged", self.unchanged),
+            ("skipped", len(self.skipped)),
+        ]

@@ -1,0 +1,231 @@
+"""What an index holds, file by file. In: files and the pictures in them. Out: what is still to do.
+
+A redo log in SQLite: what should be so is recorded first, the vector store follows, then the
+picture is marked settled. What a killed process left unsettled, the next one brings about.
+"""
+
+from __future__ import annotations
+
+import sqlite3
+import threading
+from collections.abc import Generator, Iterable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from types import TracebackType
+from typing import Any
+
+from mmrag.errors import StoreError, StoreLockedError
+
+__all__ = ["Entry", "Manifest"]
+
+
+@dataclass(frozen=True)
+class Entry:
+    """One file, as it was when it was last read.
+
+    Attributes
+    ----------
+    path
+        Absolute path.
+    picture
+        Id of the picture in it: the SHA-256 of the file's content.
+    size, mtime_ns
+        What tells an edit without reading the file.
+    metadata
+        What is known about it, as canonical JSON.
+    """
+
+    path: str
+    picture: str
+    size: int
+    mtime_ns: int
+    metadata: str = "{}"
+
+
+class Manifest:
+    """The record of one collection; a context manager.
+
+    Parameters
+    ----------
+    file
+        The SQLite file, made when missing.
+    collection, model, dim
+        Whose record it is. A file written for another collection is emptied: that one is gone.
+
+    Examples
+    --------
+    >>> with Manifest(Path(":memory:"), "c1", "toy", 124) as manifest:
+    ...     with manifest.transaction():
+    ...         manifest.put(Entry("/shop/a.jpg", "f00d", 10, 20))
+    ...     manifest.unsettled()
+    ['f00d']
+    """
+
+    def __init__(self, file: Path, collection: str, model: str, dim: int) -> None:
+        self.file = file
+        self._lock = threading.RLock()
+        with self._told():
+            self._database = sqlite3.connect(
+                file, isolation_level=None, check_same_thread=False, timeout=10
+            )
+            self._database.executescript(TABLES)
+            self._belong_to((collection, model, str(dim)))
+
+    def entry(self, path: str) -> Entry | None:
+        """Look up a file."""
+        found = self._entries("WHERE path = ?", path)
+        return found[0] if found else None
+
+    def names(self, picture: str) -> list[Entry]:
+        """List the files that hold a picture, by path."""
+        return self._entries("WHERE picture = ? ORDER BY path", picture)
+
+    def under(self, folder: str) -> Iterator[Entry]:
+        """Walk the files recorded below a folder, by path; the record may change meanwhile."""
+        last, end = f"{folder.rstrip('/')}/", f"{folder.rstrip('/')}0"  # "0" is what follows "/"
+        while page := self._entries(
+            "WHERE path > ? AND path < ? ORDER BY path LIMIT 500", last, end
+        ):
+            yield from page
+            last = page[-1].path
+
+    def settled(self, picture: str) -> bool:
+        """Tell whether the store is known to hold the picture, with all its names."""
+        return bool(self._rows("SELECT 1 FROM pictures WHERE id = ? AND settled", picture))
+
+    def unsettled(self) -> list[str]:
+        """List the pictures that the store has still to follow in."""
+        return [picture for (picture,) in self._rows("SELECT id FROM pictures WHERE NOT settled")]
+
+    def count(self) -> tuple[int, int]:
+        """Count the files and the different pictures in them."""
+        return self._rows("SELECT count(*), count(DISTINCT picture) FROM files")[0]
+
+    @contextmanager
+    def transaction(self) -> Generator[None]:
+        """Record all that happens inside, or nothing."""
+        with self._told():
+            self._database.execute("BEGIN IMMEDIATE")
+            try:
+                yield
+                self._database.execute("COMMIT")
+            except BaseException:
+                self._database.execute("ROLLBACK")
+                raise
+
+    def put(self, entry: Entry) -> None:
+        """Record a file; its picture, and the one it held before, are no longer settled."""
+        self.drop(entry.path)
+        self._rows(
+            "INSERT INTO files (path, picture, size, mtime_ns, metadata) VALUES (?, ?, ?, ?, ?)",
+            entry.path,
+            entry.picture,
+            entry.size,
+            entry.mtime_ns,
+            entry.metadata,
+        )
+        self.unsettle([entry.picture])
+
+    def touch(self, entry: Entry) -> None:
+        """Record the new size and time of a file that still holds the same."""
+        self._rows(
+            "UPDATE files SET size = ?, mtime_ns = ? WHERE path = ?",
+            entry.size,
+            entry.mtime_ns,
+            entry.path,
+        )
+
+    def drop(self, path: str) -> None:
+        """Forget a file; the picture it held is no longer settled."""
+        if old := self.entry(path):
+            self._rows("DELETE FROM files WHERE path = ?", path)
+            self.unsettle([old.picture])
+
+    def unsettle(self, pictures: Iterable[str]) -> None:
+        """Mark pictures that the store must be told about."""
+        for picture in pictures:
+            self._rows("INSERT OR REPLACE INTO pictures (id, settled) VALUES (?, FALSE)", picture)
+
+    def settle(self, pictures: Iterable[str]) -> None:
+        """Mark pictures that the store has followed in; those without a file are forgotten."""
+        for picture in pictures:
+            self._rows("UPDATE pictures SET settled = TRUE WHERE id = ?", picture)
+            self._rows(
+                "DELETE FROM pictures WHERE id = ?1 "
+                "AND NOT EXISTS (SELECT 1 FROM files WHERE picture = ?1)",
+                picture,
+            )
+
+    def forget(self, pictures: Iterable[str]) -> None:
+        """Forget pictures and the files that hold them: the store holds them no longer."""
+        with self.transaction():
+            for picture in pictures:
+                self._rows("DELETE FROM files WHERE picture = ?", picture)
+                self._rows("DELETE FROM pictures WHERE id = ?", picture)
+
+    def close(self) -> None:
+        """Close the file."""
+        self._database.close()
+
+    def __enter__(self) -> Manifest:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        at: TracebackType | None,
+    ) -> None:
+        self.close()
+
+    def _belong_to(self, owner: tuple[str, str, str]) -> None:
+        with self.transaction():
+            if self._rows("SELECT collection, model, dim FROM owner") == [owner]:
+                return
+            for table in ("files", "pictures", "owner"):
+                self._rows(f"DELETE FROM {table}")
+            self._rows("INSERT INTO owner (collection, model, dim) VALUES (?, ?, ?)", *owner)
+
+    def _entries(self, where: str, *values: str) -> list[Entry]:
+        columns = "path, picture, size, mtime_ns, metadata"
+        return [Entry(*row) for row in self._rows(f"SELECT {columns} FROM files {where}", *values)]
+
+    def _rows(self, statement: str, *values: str | int) -> list[tuple[Any, ...]]:
+        with self._told():
+            return self._database.execute(statement, values).fetchall()
+
+    @contextmanager
+    def _told(self) -> Generator[None]:
+        try:
+            with self._lock:
+                yield
+        except sqlite3.OperationalError as error:
+            if "locked" in str(error):
+                raise StoreLockedError(
+                    f"{self.file} is being written by another process: wait for it to finish"
+                ) from error
+            raise StoreError(
+                f"the manifest {self.file} cannot be used ({error}): "
+                "check that you may write there and that the disk has room"
+            ) from error
+        except sqlite3.DatabaseError as error:
+            raise StoreError(
+                f"the manifest {self.file} is damaged ({error}): delete it, and index again "
+                "(pictures that are stored already are embedded once more)"
+            ) from error
+
+
+TABLES = """
+CREATE TABLE IF NOT EXISTS files (
+    path TEXT PRIMARY KEY,
+    picture TEXT NOT NULL,
+    size INTEGER NOT NULL,
+    mtime_ns INTEGER NOT NULL,
+    metadata TEXT NOT NULL
+) WITHOUT ROWID;
+CREATE INDEX IF NOT EXISTS names ON files (picture, path);
+CREATE TABLE IF NOT EXISTS pictures (id TEXT PRIMARY KEY, settled INTEGER NOT NULL) WITHOUT ROWID;
+CREATE INDEX IF NOT EXISTS unsettled ON pictures (id) WHERE NOT settled;
+CREATE TABLE IF NOT EXISTS owner (collection TEXT, model TEXT, dim TEXT);
+"""
