@@ -9,7 +9,7 @@ import warnings
 from collections.abc import Generator
 from contextlib import contextmanager
 
-from PIL import Image, ImageOps
+from PIL import Image, ImageOps, UnidentifiedImageError
 
 from mmrag.errors import ImageError
 from mmrag.images.policy import ImagePolicy, ImageSource, named, reason
@@ -47,11 +47,13 @@ def decoded(data: bytes, source: ImageSource, policy: ImagePolicy) -> Image.Imag
                 image.getexif()  # else its decoder reads it, out of this silence
             return image
     except Image.DecompressionBombError as error:
-        raise _too_many_pixels(source, reason(error), policy) from error
+        most = 2 * (Image.MAX_IMAGE_PIXELS or 0)
+        raise _too_many_pixels(source, f"more than {most:,} pixels", policy) from error
     except Exception as error:  # damaged headers raise a dozen types, struct.error and KeyError too
+        # Pillow's own words for an unknown format name an object in memory, and say nothing.
+        why = "unknown format" if isinstance(error, UnidentifiedImageError) else reason(error)
         raise ImageError(
-            f"{named(source)} is no picture that can be read ({reason(error)}): "
-            f"give {', '.join(_FORMATS)}"
+            f"{named(source)} is no picture that can be read ({why}): give {', '.join(_FORMATS)}"
         ) from error
 
 

@@ -6,8 +6,10 @@ import http.client
 import ipaddress
 import socket
 import ssl
+import threading
 import time
-from contextlib import closing
+from collections.abc import Generator
+from contextlib import closing, contextmanager, suppress
 from urllib.parse import SplitResult, quote, urljoin, urlsplit
 
 from mmrag.errors import ImageError
@@ -17,7 +19,6 @@ __all__ = ["fetch"]
 
 _MOST_REDIRECTS = 3
 _REDIRECTS = (301, 302, 303, 307, 308)
-_BLOCK = 65_536
 _GLOBAL_UNICAST = ipaddress.ip_network("2000::/3")
 
 
@@ -35,22 +36,22 @@ def fetch(url: str, policy: ImagePolicy) -> bytes:
     here = url
     try:
         for _ in range(_MOST_REDIRECTS + 1):
-            with closing(_connected(here, policy)) as connection:
+            with closing(_connection(here, policy)) as connection, _cut_at(deadline, connection):
                 response = _answer(connection, here)
                 if response.status not in _REDIRECTS:
-                    return _body(response, here, policy, deadline)
+                    return _body(response, here, policy)
                 here = urljoin(here, response.getheader("Location", ""))
     except ImageError:
         raise
     except (OSError, ValueError, http.client.HTTPException) as error:
         raise ImageError(
-            f"{named(here)} cannot be fetched ({reason(error)}): check the address, or download "
-            "the picture and give its path"
+            f"{named(here)} cannot be fetched within {policy.timeout:g} s ({reason(error)}): check "
+            "the address, raise ImagePolicy.timeout, or download the picture and give its path"
         ) from error
     raise ImageError(f"{named(url)} redirects more than {_MOST_REDIRECTS} times: give the last URL")
 
 
-def _connected(url: str, policy: ImagePolicy) -> http.client.HTTPConnection:
+def _connection(url: str, policy: ImagePolicy) -> http.client.HTTPConnection:
     parts = urlsplit(url)
     host = _allowed_host(parts, url, policy)
     secure = parts.scheme == "https"
@@ -59,9 +60,28 @@ def _connected(url: str, policy: ImagePolicy) -> http.client.HTTPConnection:
     if secure:
         sock = ssl.create_default_context().wrap_socket(sock, server_hostname=host)
     kind = http.client.HTTPSConnection if secure else http.client.HTTPConnection
-    connection = kind(host, port, timeout=policy.timeout)
+    connection = kind(host, port)
     connection.sock = sock  # so that no second look-up can lead elsewhere
     return connection
+
+
+@contextmanager
+def _cut_at(deadline: float, connection: http.client.HTTPConnection) -> Generator[None]:
+    # A socket's own timeout starts anew with each byte: a server that drips could hold us for ever.
+    timer = threading.Timer(deadline - time.monotonic(), _cut, [connection.sock])
+    timer.daemon = True
+    timer.start()
+    try:
+        yield
+    finally:
+        timer.cancel()
+    if time.monotonic() >= deadline:
+        raise TimeoutError("too slow")
+
+
+def _cut(sock: socket.socket) -> None:
+    with suppress(OSError):
+        socket.socket.shutdown(sock, socket.SHUT_RDWR)  # the plain one: TLS would wait for its peer
 
 
 def _allowed_host(parts: SplitResult, url: str, policy: ImagePolicy) -> str:
@@ -126,20 +146,9 @@ def _answer(connection: http.client.HTTPConnection, url: str) -> http.client.HTT
     return connection.getresponse()
 
 
-def _body(
-    response: http.client.HTTPResponse, url: str, policy: ImagePolicy, deadline: float
-) -> bytes:
+def _body(response: http.client.HTTPResponse, url: str, policy: ImagePolicy) -> bytes:
     if response.status != 200:
-        raise ImageError(
-            f"{named(url)} answered {response.status} {response.reason}: check the address"
-        )
+        raise ImageError(f"{named(url)} answered {response.status}, not 200: check the address")
     if (response.length or 0) > policy.max_bytes:
         raise policy.too_large(url, f"{response.length:,}")
-    data = bytearray()
-    while len(data) <= policy.max_bytes and (block := response.read1(_BLOCK)):
-        data += block
-        if time.monotonic() > deadline:
-            raise ImageError(
-                f"{named(url)} took longer than {policy.timeout:g} s: raise ImagePolicy.timeout"
-            )
-    return policy.within_limit(bytes(data), url)
+    return policy.within_limit(response.read(policy.max_bytes + 1), url)

@@ -36,7 +36,8 @@ class ImagePolicy:
     max_bytes
         Largest encoded picture, in bytes.
     max_pixels
-        Largest picture, in pixels; read from the header, before anything is decoded.
+        Largest picture, in pixels; read from the header, before anything is decoded. Above
+        178,956,970 pixels, Pillow itself refuses.
     timeout
         Seconds that one URL may take.
 
@@ -111,9 +112,9 @@ def named(source: object) -> str:
 
 
 def reason(error: BaseException) -> str:
-    """Say why something failed, short and on one line."""
+    """Say why something failed: short, on one line, no control characters."""
     text = " ".join(str(error).split()) or type(error).__name__
-    return _shortened(text)
+    return _shortened("".join(letter if letter.isprintable() else "?" for letter in text))
 
 
 def _without_secrets(url: str) -> str:
