@@ -5,14 +5,18 @@ In: product, pattern, colour, seed. Out: the same RGB picture every time.
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from random import Random
 
 import numpy as np
 from PIL import Image, ImageFilter
 
+from mmrag.errors import MMRagError
+
+from .attributes import PATTERNS, PRODUCTS
 from .canvas import Canvas, Pose
 from .look import Look
-from .palette import Colour, Field, Paint
+from .palette import RGB, Colour, Field, Paint
 from .patterns import ANIMALS, paint_of
 from .products import DRAWERS
 
@@ -43,6 +47,9 @@ def draw_product(
     >>> picture.size, picture == draw_product("mug", "zebra", "black", seed=7, size=64)
     ((64, 64), True)
     """
+    _check(product, PRODUCTS)
+    _check(pattern, PATTERNS)
+    _check(colour, RGB)
     dice = Random(f"{product}|{pattern}|{colour}|{seed}")
     paint = paint_of(pattern, colour, dice, scale=dice.uniform(0.9, 1.2))
     look = Look.made(pattern, colour, paint, dice)
@@ -62,12 +69,19 @@ def draw_swatch(pattern: str, colour: str, seed: int | str, size: int = 192) -> 
     >>> draw_swatch("leopard", "tan", seed=1, size=64).size
     (64, 64)
     """
+    _check(pattern, PATTERNS)
+    _check(colour, RGB)
     dice = Random(f"swatch|{pattern}|{colour}|{seed}")
     paint = paint_of(pattern, colour, dice, scale=dice.uniform(1.15, 2.0))
     at = (np.arange(size, dtype=np.float32) + 0.5) / size
     x, y = np.meshgrid(at, at)
     draw = _fur if pattern in ANIMALS else _cloth
     return _picture(draw(paint, x, y, dice) * dice.uniform(0.95, 1.04))
+
+
+def _check(name: str, known: Collection[str]) -> None:
+    if name not in known:
+        raise MMRagError(f"The catalogue has no {name!r}. Use one of: {', '.join(known)}")
 
 
 def _fur(paint: Paint, x: Field, y: Field, dice: Random) -> Field:

@@ -88,8 +88,10 @@ def test_the_text_sometimes_names_the_colour():
 
 def test_a_query_draws_its_picture_or_has_none():
     (recolour,) = queries(Kind.RECOLOUR, 1, seed=1)
-    assert recolour.picture(size=48).size == (48, 48)
-    assert recolour.picture(size=48) == recolour.picture(size=48)
+    picture = recolour.picture(size=48)
+    assert picture is not None
+    assert picture.size == (48, 48)
+    assert picture == recolour.picture(size=48)
     (text,) = queries(Kind.TEXT, 1, seed=1)
     assert text.picture() is None
 

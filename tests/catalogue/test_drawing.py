@@ -14,6 +14,7 @@ from PIL import Image
 
 from mmrag.catalogue import PATTERNS, PRODUCTS, colours_of, draw_product, draw_swatch
 from mmrag.catalogue.palette import RGB
+from mmrag.errors import MMRagError
 
 SIZE = 64
 GOLDEN = Path(__file__).parents[1] / "golden" / "catalogue" / "drawing.png"
@@ -25,13 +26,14 @@ def digest(picture: Image.Image) -> str:
 
 def contact_sheet() -> np.ndarray:
     """A product and a swatch of each pattern, no two products alike."""
-    pairs = [
-        (draw_product(product, pattern, colours_of(pattern)[-1], 0, 48), pattern)
-        for product, pattern in zip(PRODUCTS, PATTERNS, strict=True)
-    ]
     columns = [
-        np.vstack([picture, draw_swatch(pattern, colours_of(pattern)[0], 0, 48)])
-        for picture, pattern in pairs
+        np.vstack(
+            [
+                np.asarray(draw_product(product, pattern, colours_of(pattern)[-1], 0, 48)),
+                np.asarray(draw_swatch(pattern, colours_of(pattern)[0], 0, 48)),
+            ]
+        )
+        for product, pattern in zip(PRODUCTS, PATTERNS, strict=True)
     ]
     return np.hstack(columns).astype(np.float32)
 
@@ -86,6 +88,19 @@ def test_global_random_state_changes_nothing_and_is_left_alone():
     assert digest(draw_product("dress", "floral", "red", 5)) == first
     random.seed(1)
     assert random.getstate() == state
+
+
+@pytest.mark.parametrize(
+    ("draw", "unknown"),
+    [
+        (lambda: draw_product("hat", "zebra", "black", 1), "hat"),
+        (lambda: draw_product("mug", "lion", "black", 1), "lion"),
+        (lambda: draw_swatch("zebra", "mauve", 1), "mauve"),
+    ],
+)
+def test_an_unknown_name_is_an_error_that_lists_the_known(draw, unknown):
+    with pytest.raises(MMRagError, match=f"no '{unknown}'. Use one of: .*,"):
+        draw()
 
 
 def test_another_process_draws_the_same_picture():
