@@ -7,6 +7,8 @@ import os
 import socket
 
 import pytest
+from hostile_pictures import write_hostile_pictures
+from hypothesis import HealthCheck, settings
 
 
 def pytest_configure(config: pytest.Config) -> None:
@@ -17,6 +19,9 @@ def pytest_configure(config: pytest.Config) -> None:
         patch.delenv(name)
     patch.setenv("HF_HUB_OFFLINE", "1")
     patch.setenv("HF_HUB_DISABLE_TELEMETRY", "1")
+    # A busy machine is no reason to fail.
+    settings.register_profile("mmrag", deadline=None, suppress_health_check=[HealthCheck.too_slow])
+    settings.load_profile("mmrag")
 
 
 @pytest.fixture(scope="session", autouse=True)
@@ -28,6 +33,12 @@ def own_folders(tmp_path_factory: pytest.TempPathFactory):
         patch.setenv("XDG_CACHE_HOME", str(home / "cache"))
         patch.setenv("XDG_CONFIG_HOME", str(home / "config"))
         yield
+
+
+@pytest.fixture(scope="session")
+def hostile_pictures():
+    """Writes a folder full of bad and odd pictures: call it with the folder, see its docstring."""
+    return write_hostile_pictures
 
 
 @pytest.fixture(scope="session", autouse=True)
