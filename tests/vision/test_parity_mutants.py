@@ -204,9 +204,8 @@ def padded_at_the_bottom_only(model, patch):
 def portraits_rotated(model, patch):
     transpose = PIL.Image.Image.transpose
 
-    def rotate(self, _method):
-        upright = self.width < self.height
-        return transpose(self, Transpose.ROTATE_90 if upright else Transpose.ROTATE_270)
+    def rotate(self, method):
+        return transpose(self, Transpose.ROTATE_90 if self.width < self.height else method)
 
     patch.setattr(PIL.Image.Image, "transpose", rotate)
 
