@@ -1,0 +1,40 @@
+"""The encoder and the vision LLM that CONTRIBUTING.md shows do work."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from mmrag.vision.protocol import VisionLLM
+
+PAGE = (Path(__file__).parents[1] / "CONTRIBUTING.md").read_text()
+
+
+@pytest.fixture
+def shown():
+    def run(name, my_model):
+        (code,) = [c for c in re.findall(r"```python\n(.*?)```", PAGE, re.DOTALL) if name in c]
+        scope = {"my_model": my_model}
+        exec(code, scope)
+        return scope[name]()
+
+    return run
+
+
+def test_the_encoder_gives_unit_vectors_in_order(shown):
+    encoder = shown("MyEncoder", lambda text, image: np.eye(512)[len(text)] * 7)
+    vectors = encoder.encode(["red mug", "a ![](mug.jpg)"])
+    assert vectors.shape == (2, encoder.dim)
+    assert vectors.dtype == np.float32
+    assert vectors.argmax(axis=1).tolist() == [len("red mug"), len("a")]
+    assert vectors.max() == 1
+
+
+def test_the_vision_llm_ranks_each_candidate_once(shown):
+    llm = shown("MyVision", lambda messages, images, limit: "I choose 3, then 1, not 12.")
+    assert isinstance(llm, VisionLLM)
+    assert llm.rank("Which?", Image.new("RGB", (8, 8)), n=4).order == [3, 1, 2, 4]
