@@ -10,16 +10,16 @@ import pytest
 
 ROOT = Path(__file__).parents[1]
 
-# Low to high. A module may import its own layer's and everything below; the longest name counts.
+# Low to high. A module may import its own layer's and everything below; the longest name counts,
+# so that any module of ours not named here is on the ground.
 LAYERS = (
-    ("mmrag.errors", "mmrag.images", "mmrag.query", "mmrag.ranking", "mmrag.filters",
-     "mmrag.catalogue"),
+    ("mmrag",),
     ("mmrag.embedding",),
     ("mmrag.vision",),
     ("mmrag.rerank",),
     ("llama_index",),
     ("mmrag.catalogue.train", "mmrag.app", "mmrag.testing"),
-)  # fmt: skip
+)
 LAYER = {name: height for height, names in enumerate(LAYERS) for name in names}
 # A second torch build, or none of our business.
 BANNED = {"torchvision", "timm", "einops"}
@@ -48,6 +48,13 @@ def imported(tree: ast.AST, module: str) -> Iterator[str]:
                 yield node.args[0].value
 
 
+def is_front_page(target: str) -> bool:
+    """Whether an import goes through `mmrag/__init__.py`, which is above everything."""
+    top, _, rest = target.partition(".")
+    path = ROOT / "mmrag" / rest.partition(".")[0]
+    return top == "mmrag" and not (rest and (path.is_dir() or path.with_suffix(".py").is_file()))
+
+
 def faults(code: str, module: str) -> list[str]:
     """Which imports of a module go up, in words."""
     own = layer_of(module)
@@ -56,7 +63,7 @@ def faults(code: str, module: str) -> list[str]:
         height = layer_of(target)
         if target.split(".")[0] in BANNED:
             found.append(f"{module} imports {target}, which is banned")
-        elif target.split(".")[0] == "mmrag" and height is None:
+        elif is_front_page(target):
             found.append(f"{module} imports {target}: name the module below mmrag it lives in")
         elif own is not None and height is not None and height > own:
             found.append(f"{module} imports {target}, which is above it")
@@ -81,10 +88,6 @@ def test_no_module_imports_upwards():
     ] == []
 
 
-def test_every_module_has_a_layer():
-    assert [name for name, _ in sources() if layer_of(name) is None] == ["mmrag.__init__"]
-
-
 def test_tests_import_nothing_banned():
     tests = {
         path: imported(ast.parse(path.read_text()), "") for path in (ROOT / "tests").rglob("*.py")
@@ -106,7 +109,9 @@ def test_tests_import_nothing_banned():
         ("mmrag.rerank.listwise", "require('llama_index.core', extra='x', feature='y')"),
         ("mmrag.catalogue.drawing", "from mmrag.embedding import VisualizedBGE"),
         ("mmrag.catalogue.drawing", "importlib.import_module('mmrag.catalogue.train')"),
+        ("mmrag.images.load", "from mmrag.embedding import VisualizedBGE"),
         ("mmrag.app.cli", "from mmrag import Query"),
+        ("mmrag.app.cli", "import mmrag"),
         ("mmrag.app.cli", "import torchvision.transforms as T"),
         ("llama_index.llms.phi3_vision.base", "import mmrag.app.settings"),
     ],
