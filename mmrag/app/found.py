@@ -6,12 +6,10 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
-from PIL import Image
-
 from mmrag.query import Query
-from mmrag.ranking import Ranking
+from mmrag.rerank import Reranked
 
-__all__ = ["Found", "Hit", "Move", "Reranked"]
+__all__ = ["Found", "Hit", "Move"]
 
 
 @dataclass(frozen=True)
@@ -27,15 +25,6 @@ class Hit:
     def title(self) -> str:
         """What a person calls it: its title, or the name of its file."""
         return str(self.metadata.get("title") or self.picture.rsplit("/", 1)[-1])
-
-
-@dataclass(frozen=True)
-class Reranked:
-    """What the vision LLM answered, and everything needed to see why."""
-
-    ranking: Ranking
-    composites: tuple[Image.Image, ...] = ()
-    prompt: str = ""
 
 
 @dataclass(frozen=True)
@@ -96,8 +85,10 @@ class Found:
 
         Examples
         --------
+        >>> from mmrag.ranking import Ranking
         >>> hits = tuple(Hit(name, name, 0.5) for name in "abc")
-        >>> found = Found(Query("mug"), hits, reranked=Reranked(Ranking(order=[3, 1, 2])))
+        >>> reranked = Reranked(Ranking(order=[3, 1, 2]), top=(3, 1, 2))
+        >>> found = Found(Query("mug"), hits, reranked=reranked)
         >>> [(move.hit.id, move.arrow) for move in found.moves]
         [('c', '▲2'), ('a', '▼1'), ('b', '▼1')]
         """
@@ -124,6 +115,7 @@ class Found:
             ],
             "reason": ranking.reason if ranking else None,
             "repairs": ranking.repairs if ranking else None,
+            "caption": self.reranked.caption if self.reranked else None,
             "unknown_words": list(self.unknown_words),
             "milliseconds": {stage: round(ms, 2) for stage, ms in self.milliseconds.items()},
         }

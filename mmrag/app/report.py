@@ -93,7 +93,7 @@ def _section(found: Found) -> dict[str, Any]:
         "picture": data_uri(thumbnail(image, QUERY_SIDE)) if image is not None else None,
         "thumbnails": {label: _thumbnail(hit) for label, hit in enumerate(found.hits, 1)},
         "retrieved": sorted(found.moves, key=lambda move: move.before),
-        "composites": [data_uri(picture) for picture in reranked.composites] if reranked else [],
+        "composites": [data_uri(look.composite) for look in reranked.looks] if reranked else [],
         "total": sum(found.milliseconds.values()),
     }
 

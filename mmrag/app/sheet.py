@@ -8,14 +8,16 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from textwrap import wrap
 
 from PIL import Image, ImageDraw, ImageFont
 
 from mmrag.app.found import Found, Move
 from mmrag.app.thumbnails import thumbnail
+from mmrag.errors import SettingError
 
-__all__ = ["contact_sheet"]
+__all__ = ["contact_sheet", "write_sheet"]
 
 PAPER = (250, 250, 248)
 INK = (24, 26, 32)
@@ -28,6 +30,22 @@ WORSE = (190, 60, 40)
 MARGIN = 20
 CAPTION = 44
 HEADING = 30
+
+
+def write_sheet(file: Path, found: Found) -> None:
+    """Write `contact_sheet` to a picture file; the name's ending says which kind.
+
+    Raises
+    ------
+    SettingError
+        When the ending names no kind of picture.
+    """
+    sheet = contact_sheet(found)
+    file.parent.mkdir(parents=True, exist_ok=True)
+    try:
+        sheet.save(file)
+    except ValueError as error:
+        raise SettingError(f"{file} is no name of a picture file: let it end in .png") from error
 
 
 def contact_sheet(found: Found, *, cell: int = 180) -> Image.Image:

@@ -7,10 +7,11 @@ from html.parser import HTMLParser
 import pytest
 from PIL import Image
 
-from mmrag.app.found import Found, Hit, Reranked
+from mmrag.app.found import Found, Hit
 from mmrag.app.report import Figure, report_page, write_report
 from mmrag.query import Query
 from mmrag.ranking import Ranking, ranking_from_labels
+from mmrag.rerank import Look, Reranked
 
 
 class Page(HTMLParser):
@@ -40,8 +41,13 @@ def hits(tmp_path):
 
 
 def reranked(order: list[int], **facts) -> Reranked:
-    composite = Image.new("RGB", (40, 40), "blue")
-    return Reranked(Ranking(order=order, **facts), (composite,), prompt="rank these")
+    return by_one_look(Ranking(order=order, **facts))
+
+
+def by_one_look(ranking: Ranking) -> Reranked:
+    labels = tuple(sorted(ranking.order))
+    look = Look(labels, Image.new("RGB", (40, 40), "blue"), "rank these", ranking)
+    return Reranked(ranking, tuple(ranking.order), (look,), caption="a blue square")
 
 
 def test_every_hit_stands_before_and_after(hits):
@@ -76,10 +82,18 @@ def test_reason_repairs_prompt_answer_and_times_are_told(hits):
         hits,
         {"encode": 5.04, "rerank": 300.0},
         ("sneakers",),
-        Reranked(ranking, (), "rank these"),
+        by_one_look(ranking),
     )
     text = Page(report_page([found], title="t")).text
-    for told in ("It is spotted.", "missing: 3", "rank these", "2 1 4", "5.0 ms", "sneakers"):
+    for told in (
+        "It is spotted.",
+        "missing: 3",
+        "rank these",
+        "2 1 4",
+        "5.0 ms",
+        "sneakers",
+        "a blue square",
+    ):
         assert told in text
 
 

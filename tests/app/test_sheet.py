@@ -5,11 +5,12 @@ from __future__ import annotations
 import pytest
 from PIL import Image
 
-from mmrag.app.found import Found, Hit, Reranked
+from mmrag.app.found import Found, Hit
 from mmrag.app.sheet import contact_sheet
 from mmrag.app.thumbnails import thumbnail
 from mmrag.query import Query
 from mmrag.ranking import Ranking
+from mmrag.rerank import Reranked
 
 COLOURS = ["#d02020", "#20d020", "#2020d0", "#d0d020", "#20d0d0", "#d020d0", "#808080", "#402000"]
 
@@ -48,7 +49,8 @@ def test_every_hit_is_shown_best_first(hits):
 
 def test_a_reranked_sheet_shows_every_hit_twice(hits):
     order = [8, 7, 6, 5, 4, 3, 2, 1]
-    sheet = contact_sheet(Found(Query("mug"), hits, reranked=Reranked(Ranking(order=order))))
+    reranked = Reranked(Ranking(order=order), tuple(order))
+    sheet = contact_sheet(Found(Query("mug"), hits, reranked=reranked))
     upper = sheet.crop((0, 0, sheet.width, sheet.height // 2))
     lower = sheet.crop((0, sheet.height // 2, sheet.width, sheet.height))
     assert in_reading_order(upper) == list(range(8))

@@ -1,0 +1,78 @@
+"""The `mmrag` command. In: what a person types. Out: an answer, or one line that says what to do.
+
+Each command is one file in `mmrag.app.commands`; nothing heavy is imported before one runs.
+"""
+
+from __future__ import annotations
+
+import logging
+import sys
+from collections.abc import Sequence
+from typing import Annotated
+
+import typer
+
+from mmrag.app.commands.bench import bench
+from mmrag.app.commands.collections import collections
+from mmrag.app.commands.demo import demo
+from mmrag.app.commands.doctor import doctor
+from mmrag.app.commands.index import index
+from mmrag.app.commands.search import search
+from mmrag.app.console import messages
+from mmrag.errors import MMRagError
+
+__all__ = ["app", "main"]
+
+DEBUG = "--debug"
+
+app = typer.Typer(
+    name="mmrag",
+    help="Search pictures by a picture and a sentence; a vision LLM puts the best first.",
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+    rich_markup_mode="rich",
+)
+for command in (demo, index, search, bench, doctor, collections):
+    app.command(no_args_is_help=command in (index, search))(command)
+
+
+def main(arguments: Sequence[str] | None = None) -> None:
+    """Run one command, and leave with its exit code.
+
+    Parameters
+    ----------
+    arguments
+        What follows the program's name; those of the process when None.
+    """
+    given = list(sys.argv[1:] if arguments is None else arguments)
+    debug = DEBUG in given
+    try:
+        words = [word for word in given if word != DEBUG]
+        app([DEBUG, *words] if debug else words)  # a person may write it anywhere
+    except Exception as error:
+        if debug:
+            raise
+        messages().print(f"[bold red]error:[/] {_in_words(error)}", soft_wrap=True)
+        raise SystemExit(1) from None
+
+
+@app.callback()
+def _program(  # pyright: ignore[reportUnusedFunction]
+    debug: Annotated[bool, typer.Option(DEBUG, help="Show tracebacks and logs.")] = False,
+) -> None:
+    # What goes wrong is told in one sentence; gRPC and Milvus would log it with tracebacks first.
+    logging.basicConfig(level=logging.DEBUG if debug else logging.CRITICAL)
+
+
+def _in_words(error: Exception) -> str:
+    from rich.markup import escape
+
+    match error:
+        case MMRagError():
+            words = str(error)
+        case OSError():
+            words = f"{error}. Check the path, what you may do there, and the room on the disk"
+        case _:
+            words = f"{type(error).__name__}: {error}. mmrag did not expect this; see it: {DEBUG}"
+    return escape(" ".join(words.split()))

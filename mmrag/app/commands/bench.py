@@ -1,0 +1,9 @@
+"""`mmrag bench`: the whole pipeline on a drawn catalogue, offline, with the bundled models."""
+
+from __future__ import annotations
+
+__all__ = ["bench"]
+
+
+def bench() -> None:
+    """Show it."""

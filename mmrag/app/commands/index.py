@@ -1,0 +1,131 @@
+"""`mmrag index`: folders, patterns and tables into a collection; killed anywhere, it can go on."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from mmrag.app.console import messages, progress, results, write_json
+from mmrag.app.options import Collection, Device, Hosts, Json, Model
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from mmrag.app.searching import Searcher
+    from mmrag.app.sources import Sources
+    from mmrag.indexing import IndexReport
+
+__all__ = ["index"]
+
+SHOWN_SKIPS = 10
+INTERRUPTED = 130  # what a shell expects of a program that was stopped by Ctrl-C
+
+
+def index(
+    source: Annotated[
+        list[str],
+        typer.Argument(
+            metavar="FOLDER...",
+            help="Folders, patterns, CSV/JSONL/Parquet tables.",
+            show_default=False,
+        ),
+    ],
+    into: Annotated[
+        str | None,
+        typer.Option("--into", "--db", metavar="DB", help="A folder x.db, or a server."),
+    ] = None,
+    collection: Collection = None,
+    model: Model = None,
+    image_column: Annotated[
+        str | None,
+        typer.Option("--image-column", help="A table's column of pictures."),
+    ] = None,
+    sync: Annotated[
+        bool, typer.Option("--sync", help="Also remove what is no longer in the folders.")
+    ] = False,
+    device: Device = None,
+    host: Hosts = None,
+    as_json: Json = False,
+) -> None:
+    """Index pictures; what is in the index already is not embedded again.
+
+    Example: mmrag index photos/ shop.csv --into shop.db --model base-en-v1.5
+    """
+    from mmrag.app.settings import read_settings
+    from mmrag.app.sources import read_sources
+
+    settings = read_settings(
+        db=into, collection=collection, model=model, device=device, hosts=host or None
+    )
+    sources = read_sources(source, image_column)
+    for table in sources.tables:
+        if table.left_out:
+            left_out = ", ".join(table.left_out)
+            messages().print(f"{table.file}: lists and empty columns are left out: {left_out}")
+    with messages().status("loading the encoder"):
+        from mmrag.app.searching import Searcher
+
+        searcher = Searcher(settings, sources.columns)
+    with searcher:
+        reports = list(_run(searcher, sources, sync))
+        stored = searcher.index.vector_store.count()
+    if as_json:
+        write_json({"db": settings.db, "stored": stored, "runs": [_told(r) for r in reports]})
+        return
+    for report in reports:
+        _show(report)
+    results().print(f"{settings.db} now holds {stored} pictures")
+
+
+def _run(searcher: Searcher, sources: Sources, sync: bool) -> Iterator[IndexReport]:
+    from mmrag.app.listing import index_listed
+
+    done = 0
+    with progress() as bar:
+        task = bar.add_task("indexing", total=None)
+
+        def show(now: int, total: int | None = None) -> None:
+            nonlocal done
+            done = now
+            bar.update(task, completed=now, total=total)
+
+        try:
+            for folder in sources.folders:
+                yield searcher.index.add_folder(
+                    folder, sync=sync, policy=searcher.policy, on_progress=show
+                )
+            if sources.files or sources.tables:
+                yield index_listed(searcher.index, searcher.encoder, sources, searcher.policy, show)
+        except KeyboardInterrupt:
+            bar.stop()
+            messages().print(
+                f"stopped after {done} pictures; they stay. The same command goes on from there"
+            )
+            raise typer.Exit(INTERRUPTED) from None
+
+
+def _show(report: IndexReport) -> None:
+    rate = report.embedded / report.seconds if report.seconds else 0.0
+    speed = f", {rate:.1f} pictures/s" if report.embedded else ""
+    results().print(f"{report}{speed}", soft_wrap=True, markup=False)
+    for skipped in report.skipped[:SHOWN_SKIPS]:
+        messages().print(f"  skipped {skipped}", soft_wrap=True, markup=False, style="yellow")
+    if len(report.skipped) > SHOWN_SKIPS:
+        messages().print(f"  … and {len(report.skipped) - SHOWN_SKIPS} more (--json lists all)")
+
+
+def _told(report: IndexReport) -> dict[str, object]:
+    return {
+        "folder": str(report.folder),
+        "files": report.files,
+        "new": report.new,
+        "changed": report.changed,
+        "moved": report.moved,
+        "duplicate": report.duplicate,
+        "deleted": report.deleted,
+        "unchanged": report.unchanged,
+        "skipped": [{"path": str(s.path), "reason": s.reason} for s in report.skipped],
+        "embedded": report.embedded,
+        "seconds": round(report.seconds, 3),
+    }

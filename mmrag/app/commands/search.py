@@ -1,0 +1,132 @@
+"""`mmrag search`: a sentence, a picture, or both; answers as a table, JSON, a sheet, a page."""
+
+from __future__ import annotations
+
+import io
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from mmrag.app.console import messages, results, write_json
+from mmrag.app.options import (
+    Collection,
+    Database,
+    Device,
+    Hosts,
+    Json,
+    Model,
+    Rerank,
+    Reranker,
+    Top,
+)
+
+if TYPE_CHECKING:
+    from mmrag.app.found import Found
+    from mmrag.images import ImageSource
+
+__all__ = ["search"]
+
+STDIN = "-"
+
+
+def search(
+    text: Annotated[str, typer.Argument(help="What is wanted, in words.", show_default=False)] = "",
+    image: Annotated[
+        str | None, typer.Option("--image", "-i", help="A picture: file, URL, or - for stdin.")
+    ] = None,
+    filter_by: Annotated[
+        str | None,
+        typer.Option("--filter", "-f", help="""As in: price < 40 and product == "mug"."""),
+    ] = None,
+    top: Top = None,
+    rerank: Rerank = True,
+    sheet: Annotated[
+        Path | None, typer.Option("--sheet", help="Write a contact sheet to this picture file.")
+    ] = None,
+    html: Annotated[Path | None, typer.Option("--html", help="Write a page to this file.")] = None,
+    db: Database = None,
+    collection: Collection = None,
+    model: Model = None,
+    reranker: Reranker = None,
+    device: Device = None,
+    host: Hosts = None,
+    as_json: Json = False,
+) -> None:
+    """Find the pictures that a sentence and a picture ask for.
+
+    Example: mmrag search "phone case with this" --image leopard.jpg --db shop.db --sheet out.png
+    """
+    from mmrag.app.report import write_report
+    from mmrag.app.settings import read_settings
+    from mmrag.app.sheet import write_sheet
+    from mmrag.filters import parse_filter
+    from mmrag.query import Query
+
+    settings = read_settings(
+        db=db,
+        collection=collection,
+        model=model,
+        reranker=reranker,
+        device=device,
+        top=top,
+        hosts=host or None,
+    )
+    query = Query(text, _picture(image))
+    filters = parse_filter(filter_by) if filter_by else None
+
+    with messages().status("loading the models"):
+        from mmrag.app.searching import Searcher
+
+        searcher = Searcher(settings)
+    with messages().status("searching"):
+        found = searcher.search(query, top=settings.top, filters=filters, rerank=rerank)
+    if sheet:
+        write_sheet(sheet, found)
+    if html:
+        write_report(html, [found], title=str(text or "picture search"))
+    if as_json:
+        write_json(found.to_json())
+    else:
+        _show(found)
+        for written in filter(None, (sheet, html)):
+            messages().print(f"written: {written}", soft_wrap=True)
+
+
+def _picture(image: str | None) -> ImageSource | None:
+    if image != STDIN:
+        return image
+    if sys.stdin.isatty():
+        messages().print("reading a picture from the terminal's input; Ctrl-D ends it")
+    return io.BytesIO(sys.stdin.buffer.read())
+
+
+def _show(found: Found) -> None:
+    from rich.table import Table
+    from rich.text import Text
+
+    if found.unknown_words:
+        messages().print(f"the encoder does not know: {', '.join(found.unknown_words)}")
+    if not found.hits:
+        results().print("nothing found: loosen the filter, or index some pictures first")
+        return
+    table = Table(box=None, pad_edge=False, header_style="dim")
+    table.add_column("", justify="right")
+    table.add_column("", justify="right")
+    table.add_column("score", justify="right")
+    table.add_column("title", overflow="ellipsis", no_wrap=True, ratio=2)
+    table.add_column("picture", overflow="ellipsis", no_wrap=True, ratio=3, style="dim")
+    colours = {"up": "green", "down": "red", "same": "dim"}
+    for move in found.moves:
+        arrow = Text(move.arrow if found.reranked else "", style=colours[move.way])
+        score = f"{move.hit.score:.3f}"
+        table.add_row(str(move.after), arrow, score, Text(move.hit.title), Text(move.hit.picture))
+    results().print(table)
+    if found.reranked:
+        if found.reranked.ranking.reason:
+            results().print(Text(f"reason: {found.reranked.ranking.reason}"))
+        for repair in found.reranked.ranking.repairs:
+            results().print(Text(f"repaired: {repair}"))
+    times = ", ".join(f"{stage} {ms:.0f} ms" for stage, ms in found.milliseconds.items())
+    messages().print(times, style="dim")
