@@ -1,1 +1,10 @@
-"""To be written."""
+"""Reranking by looking: a composite picture, one prompt, a vision LLM, a complete ranking."""
+
+from __future__ import annotations
+
+from mmrag.rerank.composite import compose
+from mmrag.rerank.listwise import ListwiseReranker, OnFailure
+from mmrag.rerank.prompts import Prompt
+from mmrag.rerank.result import Look, Reranked
+
+__all__ = ["ListwiseReranker", "Look", "OnFailure", "Prompt", "Reranked", "compose"]

@@ -1,0 +1,46 @@
+"""The reranker over the real network and loader, at tiny size with random weights."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+from PIL import Image
+
+from mmrag.query import Query
+from mmrag.rerank import ListwiseReranker
+from mmrag.vision import Phi3Vision
+from mmrag.vision.recipe import RankingRecipe
+
+TINY = Path(__file__).parents[1] / "golden" / "phi3_vision" / "tiny"
+COLOURS = ["red", "green", "blue", "white", "black", "brown", "pink", "grey", "orange"]
+
+
+@pytest.fixture(scope="module")
+def phi3():
+    return Phi3Vision.from_pretrained(TINY)
+
+
+@pytest.mark.parametrize("method", ["permutation", "grades", "first"])
+def test_every_method_gives_a_complete_ranking_of_real_pictures(phi3, method):
+    phi3.recipe = RankingRecipe(method=method, reason_tokens=4)
+    candidates = [Image.new("RGB", (40, 30), colour) for colour in COLOURS]
+    query = Query("a bag with this", Image.new("RGB", (20, 20), "red"))
+    result = ListwiseReranker(phi3, caption=False, on_failure="raise").rerank(query, candidates)
+    assert sorted(result.ranking.order) == list(range(1, 10))
+    assert len(result.ranking.scores) == 9
+    assert (result.ranking.repairs, result.failures) == ([], ())
+    assert result.composite is not None and result.composite.size == (1344, 1008)
+
+
+def test_caption_and_ranking_read_the_picture_once(phi3, monkeypatch):
+    phi3.recipe = RankingRecipe(method="first")
+    cuts = []
+    pictures = phi3.processor.pictures
+    monkeypatch.setattr(phi3.processor, "pictures", lambda *args: cuts.append(1) or pictures(*args))
+    query = Query("a bag", Image.new("RGB", (20, 20), "navy"))
+    result = ListwiseReranker(phi3, on_failure="raise").rerank(
+        query, [Image.new("RGB", (40, 30), colour) for colour in COLOURS[:3]]
+    )
+    assert set(result.milliseconds) >= {"caption", "rank"}
+    assert len(cuts) == 1
