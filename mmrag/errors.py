@@ -79,9 +79,9 @@ def require(module: str, *, extra: str, feature: str) -> ModuleType:
 
     Examples
     --------
-    >>> require("no_such_module", extra="web", feature="The search page")
+    >>> require("no_module", extra="web", feature="Serving")
     Traceback (most recent call last):
-    mmrag.errors.MissingExtraError: The search page needs 'no_such_module'. Install it: pip install "mmrag[web]"
+    mmrag.errors.MissingExtraError: Serving needs 'no_module'. Install it: pip install "mmrag[web]"
     """
     try:
         return importlib.import_module(module)
