@@ -32,6 +32,7 @@ def own_folders(tmp_path_factory: pytest.TempPathFactory):
         patch.setenv("HF_HOME", str(home / "huggingface"))
         patch.setenv("XDG_CACHE_HOME", str(home / "cache"))
         patch.setenv("XDG_CONFIG_HOME", str(home / "config"))
+        patch.setenv("XDG_DATA_HOME", str(home / "data"))
         yield
 
 

@@ -1,0 +1,88 @@
+"""A `ComposedImageIndex` on a real server, searched through a stock LlamaIndex engine."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+from llama_index.core.query_engine import RetrieverQueryEngine
+from llama_index.core.schema import QueryBundle
+from llama_index.embeddings.visualized_bge import VisualizedBGEEmbedding
+from llama_index.indices.composed_image import ComposedImageIndex, RankedImagesSynthesizer
+from PIL import Image
+
+from mmrag.testing import toy_encoder
+
+pytestmark = pytest.mark.server
+
+COLOURS = ("red", "green", "yellow")
+CORNERS = {"top left": (0, 0), "bottom right": (32, 32)}
+
+
+@pytest.fixture
+def folder(tmp_path) -> Path:
+    """A white square in two corners of every colour; and one file that is no picture."""
+    shop = tmp_path / "shop"
+    shop.mkdir()
+    for colour in COLOURS:
+        for corner in CORNERS:
+            _picture(colour, corner).save(shop / f"{colour} {corner}.png")
+    (shop / "broken.png").write_bytes(b"no picture")
+    return shop
+
+
+@pytest.fixture
+def seen(tmp_path) -> str:
+    """What a customer saw elsewhere: a picture that the shop lacks."""
+    file = tmp_path / "seen.png"
+    _picture("blue", "bottom right").save(file)
+    return str(file)
+
+
+@pytest.fixture
+def index(milvus, collection):
+    model = VisualizedBGEEmbedding(encoder=toy_encoder())
+    with ComposedImageIndex.open(milvus.uri, model, collection) as index:
+        yield index
+
+
+def test_a_folder_indexed_twice_is_indexed_once(index, folder):
+    index.add_folder(folder)
+    again = index.add_folder(folder)
+    assert index.vector_store.count() == len(COLOURS) * len(CORNERS)
+    assert again.new == again.changed == 0
+
+
+def test_picture_and_sentence_find_what_neither_finds_alone(index, folder, seen):
+    index.add_folder(folder)
+    engine = index.as_query_engine(similarity_top_k=1)
+    assert _first(engine.query(QueryBundle("in red", image_path=seen))) == "red bottom right.png"
+    assert _first(engine.query(f"in red ![]({seen})")) == "red bottom right.png"
+    assert _first(engine.query(f"![]({seen})")) == "green bottom right.png"
+
+
+def test_the_stock_engine_finds_it_too_and_leaves_the_bundle_alone(index, folder, seen):
+    index.add_folder(folder)
+    stock = RetrieverQueryEngine(
+        index.as_retriever(similarity_top_k=1), response_synthesizer=RankedImagesSynthesizer()
+    )
+    bundle = QueryBundle("in red", image_path=seen)
+    assert _first(stock.query(bundle)) == "red bottom right.png"
+    assert bundle == QueryBundle("in red", image_path=seen)
+
+
+def test_a_deleted_picture_is_added_again_by_the_next_run(index, folder):
+    index.add_folder(folder)
+    red = index.as_retriever(similarity_top_k=1).retrieve("![](%s)" % (folder / "red top left.png"))
+    index.delete(red[0].node_id)
+    assert index.add_folder(folder).new == 1
+
+
+def _picture(colour: str, corner: str) -> Image.Image:
+    picture = Image.new("RGB", (64, 64), colour)
+    picture.paste("white", (*CORNERS[corner], *(edge + 32 for edge in CORNERS[corner])))
+    return picture
+
+
+def _first(response) -> str:
+    return Path(response.source_nodes[0].node.image_path).name
