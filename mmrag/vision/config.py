@@ -91,7 +91,10 @@ class Phi3VisionConfig:
             rope_parameters=_rope(given),
             # the published window is the whole context: none
             sliding_window=None,
+            # special ids are the tokenizer's business; the published ones may not exist here
             pad_token_id=None,
+            bos_token_id=None,
+            eos_token_id=None,
         )
         config._attn_implementation = "sdpa"
         return config

@@ -125,7 +125,8 @@ class Vocabulary:
 
     @cached_property
     def _anchor(self) -> tuple[str, list[int]]:
-        for anchor in _ANCHORS:
+        # a line break comes last: as a byte it would fuse with the bytes of half a letter
+        for anchor in reversed(_ANCHORS):
             ids = self.opening(anchor)
             if self.decode(ids) == anchor:
                 return anchor, ids

@@ -24,7 +24,7 @@ GOLDEN = Path(__file__).parents[1] / "golden" / "phi3_vision" / "tiny"
 
 SPECIAL = ("<unk>", "<s>", "</s>", "<|endoftext|>", "<|assistant|>", "<|system|>", "<|end|>")
 SPECIAL += ("<|user|>", "<|image|>")
-MERGES = ('▁ "', '" ,', '" :', "▁ {", '{ "', '▁{ "', "▁ [", "} ,", "r e", "re d", "▁ b", "▁b ag")
+MERGES = ('▁ "', '" ,', '" :', "▁ {", '{ "', '▁{ "', "▁ [", "} ,", "r e", "re d", "▁ b")
 
 
 @pytest.fixture(scope="session")
