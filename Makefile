@@ -10,8 +10,8 @@ READY := .venv/ready
 demo: $(READY)  ## Draw a catalogue of 900 pictures, index it, and search it by picture and sentence
 	$(BIN)/mmrag demo
 
-test: $(READY)  ## Run all tests and doctests
-	$(BIN)/pytest
+test: $(READY)  ## Run all tests and doctests; some only: make test ARGS="tests/vision -k slot"
+	$(BIN)/pytest $(ARGS)
 
 lint: $(READY)  ## Check style (ruff) and types (pyright)
 	$(BIN)/ruff check
