@@ -57,8 +57,14 @@ def load_network(
 ) -> tuple[JointEncoder, PreTrainedTokenizerBase]:
     """Read an encoder whose parts lie in different places, as they do after a download."""
     network = JointEncoder(_read_text_config(text / "config.json"), vision_config)
+    tokenizer = _read_tokenizer(text)
+    if len(tokenizer) > network.text_config.vocab_size:
+        raise CheckpointError(
+            f"the tokenizer in {text} has {len(tokenizer)} words, config.json beside it says "
+            f"{network.text_config.vocab_size}: take both from the same text model"
+        )
     load_weights(network, weights)
-    return network.eval(), _read_tokenizer(text)
+    return network.eval(), tokenizer
 
 
 def save_encoder(
@@ -122,6 +128,7 @@ def _read_json(path: Path) -> dict[str, Any]:
 
 def _read_tokenizer(folder: Path) -> PreTrainedTokenizerBase:
     try:
+        (folder / "tokenizer.json").stat()  # else transformers makes up an empty one
         tokenizer: PreTrainedTokenizerBase = AutoTokenizer.from_pretrained(
             folder, local_files_only=True, padding_side="right"
         )

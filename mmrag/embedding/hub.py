@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from huggingface_hub import hf_hub_download
+from huggingface_hub.errors import LocalEntryNotFoundError
 
 from mmrag.embedding.published import PUBLISHED, TEXT_FILES, WEIGHTS_REPO, Variant
 from mmrag.embedding.tower import VisionConfig
@@ -50,6 +51,11 @@ def download(name: str, *, revision: str | None = None) -> Download:
 
 
 def _fetch(repo: str, file: str, revision: str | None, variant: Variant) -> Path:
+    try:
+        # What the cache has is verified below, so there is no need to ask the hub about it.
+        return Path(hf_hub_download(repo, file, revision=revision, local_files_only=True))
+    except LocalEntryNotFoundError:
+        pass
     try:
         return Path(hf_hub_download(repo, file, revision=revision))
     except Exception as error:  # no network, no such revision, no space: the hub has many classes

@@ -113,14 +113,12 @@ class Reader:
             )
 
 
-def _parts(index: int, item: Item) -> tuple[str, ImageSource | None]:
+def _parts(index: int, item: Item | None) -> tuple[str, ImageSource | None]:
     if isinstance(item, Query):
         return item.text, item.image
-    if not isinstance(item, str):
-        return "", item
-    if not item.strip():
-        raise EncodeError(f"item {index} is an empty text: leave it out", index)
-    return item, None
+    if item is None or (isinstance(item, str) and not item.strip()):
+        raise EncodeError(f"item {index} is empty ({item!r}): leave it out", index)
+    return (item, None) if isinstance(item, str) else ("", item)
 
 
 def _listed(names: Iterable[str]) -> str:

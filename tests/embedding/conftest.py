@@ -1,0 +1,90 @@
+"""The golden encoders: tiny models and the vectors the original implementation gave for them."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+import pytest
+import torch
+
+from mmrag.query import Query
+
+if TYPE_CHECKING:
+    from mmrag.embedding import VisualizedBGE
+
+HOME = Path(__file__).parents[1] / "golden" / "visualized_bge"
+
+
+@dataclass(frozen=True)
+class Golden:
+    """One set: its folder, its items and what must come out of them."""
+
+    folder: Path
+    texts: list[str]
+    images: list[Path | None]
+    expected: np.ndarray
+    input_ids: list[list[int]]
+
+    @property
+    def items(self) -> list[Query | str]:
+        return [
+            text if image is None else Query(text, image=image)
+            for text, image in zip(self.texts, self.images, strict=True)
+        ]
+
+    def encoder(self) -> VisualizedBGE:
+        # Not above: Hugging Face's libraries must find the environment of tests/conftest.py.
+        from mmrag.embedding import VisualizedBGE
+
+        return VisualizedBGE.from_pretrained(self.folder, device="cpu")
+
+    def error(self, encoder: VisualizedBGE, batch_size: int = 8) -> float:
+        vectors = encoder.encode(self.items, batch_size=batch_size)
+        return float(np.abs(vectors - self.expected).max())
+
+    def error_with(self, mutant, monkeypatch) -> float:
+        encoder = self.encoder()
+        weights = torch.load(self.folder / "Visualized_tiny.pth", weights_only=True)
+        with torch.no_grad():
+            mutant(monkeypatch, encoder.network, weights)
+        return self.error(encoder)
+
+
+def read_golden(name: str) -> Golden:
+    folder = HOME / name
+    cases = json.loads((folder / "cases.json").read_text())
+    expected, ids = (
+        np.load(folder / "expected.npz"),
+        json.loads((folder / "input_ids.json").read_text()),
+    )
+    return Golden(
+        folder,
+        texts=[case["text"] or "" for case in cases],
+        images=[case["image"] and folder / "images" / case["image"] for case in cases],
+        expected=np.stack([expected[case["id"]] for case in cases]),
+        input_ids=[ids[case["id"]] for case in cases],
+    )
+
+
+@pytest.fixture(scope="session", params=["base-tiny", "m3-tiny"])
+def golden(request) -> Golden:
+    return read_golden(request.param)
+
+
+@pytest.fixture(scope="session")
+def base() -> Golden:
+    return read_golden("base-tiny")
+
+
+@pytest.fixture(scope="session")
+def xlm_roberta() -> Golden:
+    return read_golden("m3-tiny")
+
+
+@pytest.fixture
+def encoder(base) -> VisualizedBGE:
+    return base.encoder()
