@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Callable, Generator
+from contextlib import contextmanager
 from typing import Any
 
 from rich.console import Console
@@ -14,7 +16,7 @@ from rich.progress import (
     TimeRemainingColumn,
 )
 
-__all__ = ["messages", "progress", "results", "write_json"]
+__all__ = ["messages", "results", "stage", "write_json"]
 
 
 def results() -> Console:
@@ -33,13 +35,22 @@ def write_json(answer: Any) -> None:
     results().out(text, highlight=False)
 
 
-def progress() -> Progress:
-    """Make a progress bar on stderr that leaves no trace when it is done."""
-    return Progress(
+@contextmanager
+def stage(name: str) -> Generator[Callable[[int, int], None]]:
+    """Show a bar on stderr while the block runs; it leaves no trace.
+
+    Yields
+    ------
+    Callable
+        To be called with how much is done, and of how much.
+    """
+    with Progress(
         TextColumn("{task.description}"),
         BarColumn(),
         MofNCompleteColumn(),
         TimeRemainingColumn(),
         console=messages(),
         transient=True,
-    )
+    ) as bar:
+        task = bar.add_task(name, total=None)
+        yield lambda done, total: bar.update(task, completed=done, total=total or None)

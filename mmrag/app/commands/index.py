@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from mmrag.app.console import messages, progress, results, write_json
+from mmrag.app.console import messages, results, stage, write_json
 from mmrag.app.options import Collection, Device, Hosts, Json, Model
 
 if TYPE_CHECKING:
@@ -82,27 +82,27 @@ def _run(searcher: Searcher, sources: Sources, sync: bool) -> Iterator[IndexRepo
     from mmrag.app.listing import index_listed
 
     done = 0
-    with progress() as bar:
-        task = bar.add_task("indexing", total=None)
+    try:
+        with stage("indexing") as show:
 
-        def show(now: int, total: int | None = None) -> None:
-            nonlocal done
-            done = now
-            bar.update(task, completed=now, total=total)
+            def progress(now: int, total: int = 0) -> None:
+                nonlocal done
+                done = now
+                show(now, total)
 
-        try:
             for folder in sources.folders:
                 yield searcher.index.add_folder(
-                    folder, sync=sync, policy=searcher.policy, on_progress=show
+                    folder, sync=sync, policy=searcher.policy, on_progress=progress
                 )
             if sources.files or sources.tables:
-                yield index_listed(searcher.index, searcher.encoder, sources, searcher.policy, show)
-        except KeyboardInterrupt:
-            bar.stop()
-            messages().print(
-                f"stopped after {done} pictures; they stay. The same command goes on from there"
-            )
-            raise typer.Exit(INTERRUPTED) from None
+                yield index_listed(
+                    searcher.index, searcher.encoder, sources, searcher.policy, progress
+                )
+    except KeyboardInterrupt:
+        messages().print(
+            f"stopped after {done} pictures; they stay. The same command goes on from there"
+        )
+        raise typer.Exit(INTERRUPTED) from None
 
 
 def _show(report: IndexReport) -> None:

@@ -1,0 +1,196 @@
+"""The whole pipeline on a drawn catalogue. In: a folder. Out: searches, figures, a page."""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import AbstractContextManager
+from dataclasses import dataclass, replace
+from pathlib import Path
+from statistics import median
+
+from mmrag.app.found import Found
+from mmrag.app.measuring import Grades, figures
+from mmrag.app.report import Figure, write_report
+from mmrag.app.searching import Searcher
+from mmrag.app.settings import Settings
+from mmrag.app.sheet import write_sheet
+from mmrag.catalogue import (
+    DrawnQuery,
+    Item,
+    Kind,
+    draw_swatch,
+    plan_catalogue,
+    queries,
+    read_catalogue,
+    write_catalogue,
+)
+from mmrag.filters import Scalar
+from mmrag.indexing import IndexReport
+from mmrag.query import Query
+
+__all__ = ["Demo", "run_demo"]
+
+TOP = 9
+UNSEEN = 20_261_124
+"""A seed of queries that nothing was trained on: training draws from others."""
+COLUMNS: dict[str, type[Scalar]] = {
+    "item": str,
+    "title": str,
+    "product": str,
+    "pattern": str,
+    "colour": str,
+    "price": float,
+}
+
+Progress = Callable[[int, int], None]
+Stage = Callable[[str], AbstractContextManager[Progress]]
+
+
+@dataclass(frozen=True)
+class Demo:
+    """What the demo did.
+
+    Attributes
+    ----------
+    indexed
+        What had to be done to the index; nothing the second time.
+    searches
+        The ones to look at: on the page, and on the sheets.
+    figures
+        Measured over many more.
+    milliseconds
+        Median of each stage of those.
+    page, sheets
+        Where to look.
+    """
+
+    indexed: IndexReport
+    searches: tuple[Found, ...]
+    figures: tuple[Figure, ...]
+    milliseconds: Mapping[str, float]
+    page: Path
+    sheets: tuple[Path, ...]
+
+
+def run_demo(
+    folder: Path,
+    settings: Settings,
+    stage: Stage,
+    *,
+    pictures: int = 900,
+    n_queries: int = 100,
+    rerank: bool = True,
+) -> Demo:
+    """Draw a catalogue, index it, search it by picture and sentence, rerank, and measure.
+
+    Parameters
+    ----------
+    folder
+        Where everything goes; what is there already is used again.
+    settings
+        Which models, and the database.
+    stage
+        Opens a progress bar by name.
+    pictures, n_queries
+        How large the catalogue is, and how many queries are measured.
+    rerank
+        Let the vision LLM look.
+    """
+    shop = folder / "catalogue"
+    with stage("drawing") as progress:
+        items = _catalogue(shop, pictures, progress)
+    with Searcher(settings, COLUMNS) as searcher:
+        with stage("indexing") as progress:
+            known = {item.file: _fields(item) for item in items}
+            indexed = searcher.index.add_folder(shop, metadata=known, on_progress=progress)
+        asked = list(_shown(folder / "queries", items))
+        searches: list[Found] = []
+        with stage("searching") as progress:
+            for query in asked:
+                progress(len(searches), len(asked))
+                searches.append(searcher.search(query, top=TOP, rerank=rerank))
+        with stage("measuring") as progress:
+            judged = _judged(searcher, items, n_queries, rerank, progress)
+    measured = tuple(figures(judged, depth=TOP, item="item"))
+    note = f"{n_queries} queries of unseen seeds, {pictures} drawn pictures, top {TOP}"
+    page = folder / "index.html"
+    write_report(page, searches, title="mmrag demo", figures=measured, note=note)
+    return Demo(
+        indexed=indexed,
+        searches=tuple(searches),
+        figures=measured,
+        milliseconds=_medians([found for found, _ in judged]),
+        page=page,
+        sheets=tuple(_sheets(folder, searches)),
+    )
+
+
+def _catalogue(folder: Path, n: int, on_progress: Progress) -> list[Item]:
+    planned = plan_catalogue(n)
+    if (folder / "catalogue.jsonl").is_file() and read_catalogue(folder) == planned:
+        return planned
+    return write_catalogue(folder, n, on_progress=on_progress)
+
+
+def _shown(folder: Path, items: list[Item]) -> Iterator[Query]:
+    """Make up searches to look at, one of each kind; their pictures are kept in the folder."""
+    folder.mkdir(parents=True, exist_ok=True)
+    leopard = folder / "leopard.jpg"
+    draw_swatch("leopard", "tan", UNSEEN).save(leopard, quality=92)
+    yield Query("phone case with this", leopard)
+    for kind in (Kind.PRODUCT_PRODUCT, Kind.RECOLOUR, Kind.REPATTERN, Kind.TEXT, Kind.PICTURE):
+        query = queries(kind, 1, UNSEEN, catalogue=items)[0]
+        picture, file = query.picture(), folder / f"{kind}.jpg"
+        if picture is not None:
+            picture.save(file, quality=92)
+        yield Query(query.text, None if picture is None else file)
+    yield Query("mug with dinosaurs")  # to show what happens to a word that it was never taught
+
+
+def _judged(
+    searcher: Searcher, items: list[Item], n: int, rerank: bool, on_progress: Progress
+) -> list[tuple[Found, Grades]]:
+    """Search for n queries of all kinds, and grade the whole catalogue for each."""
+    each = -(-n // len(Kind))
+    mixed = [query for kind in Kind for query in queries(kind, each, UNSEEN + 1, catalogue=items)]
+    searches: list[tuple[Found, Grades]] = []
+    for query in random.Random(UNSEEN).sample(mixed, n):
+        on_progress(len(searches), n)
+        found = searcher.search(Query(query.text, query.picture()), top=TOP, rerank=rerank)
+        searches.append((_light(found), _grades(query, items)))
+    return searches
+
+
+def _grades(query: DrawnQuery, items: list[Item]) -> Grades:
+    graded = ((i.id, query.wish.grade(i.product, i.pattern, i.colour)) for i in items)
+    return {item: grade for item, grade in graded if grade}
+
+
+def _light(found: Found) -> Found:
+    """Let go of the composites, a few megabytes a search."""
+    if found.reranked is None:
+        return found
+    return replace(found, reranked=replace(found.reranked, looks=()))
+
+
+def _fields(item: Item) -> dict[str, Scalar]:
+    fields = (item.id, item.title, item.product, item.pattern, item.colour, item.price)
+    return dict(zip(COLUMNS, fields, strict=True))
+
+
+def _medians(searches: Sequence[Found]) -> dict[str, float]:
+    stages = dict.fromkeys(stage for found in searches for stage in found.milliseconds)
+    return {
+        stage: median(f.milliseconds[stage] for f in searches if stage in f.milliseconds)
+        for stage in stages
+    }
+
+
+def _sheets(folder: Path, searches: Sequence[Found]) -> Iterator[Path]:
+    for number, found in enumerate(searches, 1):
+        file = folder / f"sheet-{number}.png"
+        write_sheet(file, found)
+        yield file
+        if found.reranked and found.reranked.composite:
+            found.reranked.composite.save(folder / f"composite-{number}.png")
