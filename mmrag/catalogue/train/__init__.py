@@ -1,1 +1,1 @@
-"""To be written."""
+"""Training of the two bundled demo models: ``python -m mmrag.catalogue.train encoder|reranker``."""
