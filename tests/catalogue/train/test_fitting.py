@@ -11,10 +11,6 @@ from mmrag.catalogue.train.fitting import Stage, fit
 STAGE = Stage("toy", steps=12, warmup=3)
 
 
-class Interrupted(Exception):
-    pass
-
-
 def small_network():
     torch.manual_seed(0)
     return nn.Sequential(nn.Linear(6, 8), nn.ReLU(), nn.Linear(8, 2))
@@ -23,7 +19,7 @@ def small_network():
 def loss_of(network, stop_at=None):
     def loss_at(step):
         if step == stop_at:
-            raise Interrupted
+            raise KeyboardInterrupt
         batch = torch.randn(16, 6, generator=torch.Generator().manual_seed(step))
         return ((network(batch) - batch[:, :2]) ** 2).mean(), {}
 
@@ -42,7 +38,7 @@ def test_a_resumed_stage_ends_like_an_uninterrupted_one(tmp_path, monkeypatch):
     monkeypatch.setattr("mmrag.catalogue.train.fitting._SAVE_EVERY", 0.0)
     straight, broken, resumed = small_network(), small_network(), small_network()
     fit(STAGE, straight, loss_of(straight), tmp_path / "a")
-    with pytest.raises(Interrupted):
+    with pytest.raises(KeyboardInterrupt):
         fit(STAGE, broken, loss_of(broken, stop_at=7), tmp_path / "b")
     fit(STAGE, resumed, loss_of(resumed), tmp_path / "b")
     for one, other in zip(straight.parameters(), resumed.parameters(), strict=True):
