@@ -36,17 +36,13 @@ class ServerUnavailableError(Exception):
 @contextmanager
 def milvus_server(data: Path) -> Iterator[MilvusServer]:
     """Run Milvus over `data` until the block ends; the first call ever fetches it from PyPI."""
-    site = install()
-    with _listen() as door, _listen() as health_door:
-        relay = _enter_namespace(door, health_door)
-        server = MilvusServer(data, site, relay.pid, _port(door), _port(health_door))
+    with _listen() as door, _listen() as health_door, _namespace(door, health_door) as pid:
+        server = MilvusServer(data, install(), pid, _port(door), _port(health_door))
         try:
             server.start()
             yield server
         finally:
             server.kill()
-            relay.kill()
-            relay.communicate()
 
 
 class MilvusServer:
@@ -55,12 +51,12 @@ class MilvusServer:
     Start it from a thread that lives on: with its starting thread the kernel ends the server too.
     """
 
-    def __init__(self, data: Path, site: Path, relay: int, port: int, health_port: int) -> None:
+    def __init__(self, data: Path, site: Path, namespace: int, port: int, health_port: int) -> None:
         self.uri = f"http://127.0.0.1:{port}"
         self._health = f"http://127.0.0.1:{health_port}/healthz"
         self._data = data
         self._log = data / "milvus.log"
-        inside = [*NSENTER, "--target", str(relay), *DIES_WITH_US]
+        inside = [*NSENTER, "--target", str(namespace), *DIES_WITH_US]
         self._command = [*inside, sys.executable, str(HERE / "launch.py"), str(site), str(data)]
         self._process: subprocess.Popen[bytes] | None = None
 
@@ -107,7 +103,9 @@ def install() -> Path:
     return site
 
 
-def _enter_namespace(door: socket.socket, health_door: socket.socket) -> subprocess.Popen[str]:
+@contextmanager
+def _namespace(door: socket.socket, health_door: socket.socket) -> Iterator[int]:
+    """The pid of the relay, which the namespace lives and dies with."""
     for tool in ("unshare", "nsenter", "setpriv"):
         if shutil.which(tool) is None:
             raise ServerUnavailableError(f"no Milvus here: {tool} is missing (Linux, util-linux)")
@@ -119,10 +117,14 @@ def _enter_namespace(door: socket.socket, health_door: socket.socket) -> subproc
         stderr=subprocess.PIPE,
         text=True,
     )
-    if relay.stdout is None or relay.stdout.readline() != "ready\n":
-        _, complaint = relay.communicate()
-        raise ServerUnavailableError(f"no Milvus here: no own namespace: {complaint.strip()}")
-    return relay
+    try:
+        if relay.stdout is None or relay.stdout.readline() != "ready\n":
+            _, complaint = relay.communicate()
+            raise ServerUnavailableError(f"no Milvus here: no own network: {complaint.strip()}")
+        yield relay.pid
+    finally:
+        relay.kill()
+        relay.communicate()
 
 
 def _run(command: list[str], failure: str, cwd: Path | None = None) -> None:
