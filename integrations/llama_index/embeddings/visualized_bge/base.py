@@ -32,7 +32,7 @@ from mmrag.query import Query
 
 __all__ = ["Encoder", "VisualizedBGEEmbedding"]
 
-dispatcher = instrument.get_dispatcher(__name__)
+dispatcher = instrument.get_dispatcher(__name__)  # pyright: ignore[reportPrivateImportUsage]
 
 DEFAULT_MODEL = "base-en-v1.5"
 
@@ -91,10 +91,9 @@ class VisualizedBGEEmbedding(MultiModalEmbedding):
         embed_batch_size: int = 32,
         **fields: Any,
     ) -> None:
-        name = model_name or (encoder.name if encoder else DEFAULT_MODEL)
-        super().__init__(
-            model_name=name, encoder=encoder, embed_batch_size=embed_batch_size, **fields
-        )
+        fields["model_name"] = model_name or (encoder.name if encoder else DEFAULT_MODEL)
+        super().__init__(embed_batch_size=embed_batch_size, **fields)
+        self.encoder = encoder
 
     @classmethod
     def from_defaults(

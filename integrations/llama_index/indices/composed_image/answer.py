@@ -133,7 +133,7 @@ class RankedImagesSynthesizer(BaseSynthesizer):
     def _get_prompts(self) -> PromptDictType:
         return {}
 
-    def _update_prompts(self, prompts: PromptDictType) -> None:
+    def _update_prompts(self, prompts_dict: PromptDictType) -> None:
         pass
 
 

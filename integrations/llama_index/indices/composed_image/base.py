@@ -111,7 +111,9 @@ class ComposedImageIndex(VectorStoreIndex):
         """Embed nodes, image nodes by their picture, and upsert them; their ids come back."""
         return self._vector_store.add(self._get_node_with_embedding(nodes))
 
-    def delete(self, ids: str | Sequence[str], **delete_kwargs: Any) -> None:
+    def delete(  # pyright: ignore[reportIncompatibleMethodOverride]
+        self, ids: str | Sequence[str], **delete_kwargs: Any
+    ) -> None:
         """Remove pictures from the index; their files are left alone."""
         ids = [ids] if isinstance(ids, str) else list(ids)
         self.delete_nodes(ids, **delete_kwargs)

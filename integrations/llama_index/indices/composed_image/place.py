@@ -25,17 +25,17 @@ class Place:
 
     Attributes
     ----------
-    uri
-        What the client connects to; may hold credentials, so it is never shown: ``str(place)`` is.
+    name
+        How it is called in messages: a URI without its credentials.
     folder
         The folder of a Milvus Lite; None for a server.
     """
 
-    uri: str
+    name: str
     folder: Path | None = None
 
     def __str__(self) -> str:
-        return named(self.uri) if self.folder is None else str(self.folder)
+        return self.name
 
 
 def place_of(uri: str | os.PathLike[str]) -> Place:
@@ -55,7 +55,7 @@ def place_of(uri: str | os.PathLike[str]) -> Place:
     mmrag.errors.StoreError: 'catalogue' cannot be a Milvus Lite folder: its name must end...
     """
     if isinstance(uri, str) and (scheme_of(uri) or uri.startswith("unix:")):
-        return Place(uri)
+        return Place(named(uri))
     folder = Path(uri).expanduser().absolute()
     if folder.suffix != ".db":
         raise StoreError(

@@ -7,6 +7,7 @@ from dataclasses import replace
 
 from llama_index.core.indices.vector_store.retrievers import VectorIndexRetriever
 from llama_index.core.schema import NodeWithScore, QueryBundle
+from llama_index.embeddings.visualized_bge import VisualizedBGEEmbedding
 
 from mmrag.query import Query
 
@@ -15,6 +16,8 @@ __all__ = ["ComposedImageRetriever"]
 
 class ComposedImageRetriever(VectorIndexRetriever):
     """The stock retriever, except that it embeds text and picture of the query together."""
+
+    _embed_model: VisualizedBGEEmbedding
 
     def composed(self, query_bundle: QueryBundle) -> QueryBundle:
         """Complete a bundle: take the picture out of Markdown, add the joint vector, in a copy.

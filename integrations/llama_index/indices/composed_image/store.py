@@ -7,7 +7,7 @@ import os
 import uuid
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
 from llama_index.core.bridge.pydantic import ConfigDict, PrivateAttr, TypeAdapter, ValidationError
@@ -81,30 +81,18 @@ def milvus_store(
     kind = index_type or ("HNSW" if place.folder is None else "FLAT")
     if kind not in INDEXES:
         raise StoreError(f"index type {kind!r} is not supported: choose {', '.join(INDEXES)}")
-    scalars = dict(scalar_fields or {})
     if place.folder is not None:
         place.folder.parent.mkdir(parents=True, exist_ok=True)
+    scalars = dict(scalar_fields or {})
+    address = str(place.folder or uri)
     with answered(place, f"opening collection {collection!r}"):
-        client = MilvusClient(uri=place.uri, token=token or "")
+        client = MilvusClient(uri=address, token=token or "")
         if not client.has_collection(collection):
             _make(client, collection, dim, model, scalars, kind)
-        facts = client.describe_collection(collection)
+        facts = cast("dict[str, Any]", client.describe_collection(collection))
         _check(f"collection {collection!r} in {place}", facts, dim, model, scalars)
-        store = PictureStore(
-            uri=place.uri,
-            token=token or "",
-            collection_name=collection,
-            dim=dim,
-            similarity_metric="COSINE",
-            upsert_mode=True,
-            output_fields=["_node_content", "_node_type"],
-            use_async_client=False,  # it is bound to the first event loop that uses it
-            batch_size=256,
-        )
+        store = PictureStore(place, facts, dim, uri=address, token=token or "")
         client.load_collection(collection)  # a reopened collection is not loaded
-    store._place = place
-    store._columns = _columns_of(facts)
-    store._identity = facts["properties"].get(IDENTITY, "")
     return store
 
 
@@ -114,8 +102,28 @@ class PictureStore(MilvusVectorStore):
     model_config = ConfigDict(arbitrary_types_allowed=True)
 
     _place: Place = PrivateAttr()
-    _columns: dict[str, ScalarType] = PrivateAttr(default_factory=dict)
-    _identity: str = PrivateAttr(default="")
+    _columns: dict[str, ScalarType] = PrivateAttr()
+    _identity: str = PrivateAttr()
+
+    def __init__(
+        self, place: Place, facts: Mapping[str, Any], dim: int, *, uri: str, token: str
+    ) -> None:
+        MilvusVectorStore.__init__(
+            self,
+            uri=uri,
+            token=token,
+            collection_name=facts["collection_name"],
+            dim=dim,
+            similarity_metric="COSINE",
+            upsert_mode=True,
+            output_fields=["_node_content", "_node_type"],
+            use_async_client=False,  # it is bound to the first event loop that uses it
+            batch_size=256,
+        )
+        self.uri = str(place)
+        self._place = place
+        self._columns = _columns_of(facts)
+        self._identity = facts["properties"][IDENTITY]
 
     @property
     def place(self) -> Place:
@@ -324,7 +332,7 @@ def _check(
             )
 
 
-def _columns_of(facts: dict[str, Any]) -> dict[str, ScalarType]:
+def _columns_of(facts: Mapping[str, Any]) -> dict[str, ScalarType]:
     own = ("id", "doc_id", "text", "embedding")
     types = {datatype: scalar for scalar, datatype in COLUMNS.items()}
     return {f["name"]: types[f["type"]] for f in facts["fields"] if f["name"] not in own}

@@ -1,0 +1,307 @@
+"""A run over a folder: what is new is embedded, what is known left alone, what is bad told."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from mmrag.errors import ImageError, StoreError
+from mmrag.images import ImagePolicy
+from mmrag.indexing import IndexReport, Picture, index_folder
+from mmrag.manifest import Manifest
+from mmrag.testing import toy_encoder
+
+LONG_AGO = 1_600_000_000_000_000_000
+
+
+class DictShelf:
+    """Holds pictures and vectors in memory."""
+
+    def __init__(self):
+        self.pictures: dict[str, Picture] = {}
+        self.kept: dict[str, list[float]] = {}
+
+    def upsert(self, pictures, vectors):
+        self.pictures |= {picture.id: picture for picture in pictures}
+        self.kept |= {p.id: v for p, v in zip(pictures, vectors, strict=True)}
+
+    def delete(self, ids):
+        for picture in ids:
+            self.pictures.pop(picture, None)
+            self.kept.pop(picture, None)
+
+    def vectors(self, ids):
+        return {picture: self.kept[picture] for picture in ids if picture in self.kept}
+
+    def names(self) -> set[frozenset[str]]:
+        """Which file names belong to one picture."""
+        return {
+            frozenset(Path(path).name for path in picture.paths)
+            for picture in self.pictures.values()
+        }
+
+
+def save(path: Path, colour: str, mtime_ns: int = LONG_AGO) -> Path:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    Image.new("RGB", (8, 8), colour).save(path)
+    os.utime(path, ns=(mtime_ns, mtime_ns))
+    return path
+
+
+@pytest.fixture
+def shelf() -> DictShelf:
+    return DictShelf()
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    folder = tmp_path / "photos"
+    for colour in ("red", "green", "blue"):
+        save(folder / f"{colour}.png", colour)
+    return folder
+
+
+@pytest.fixture
+def index(tmp_path: Path, folder: Path, shelf: DictShelf):
+    encoder = toy_encoder()
+
+    def run(where: Path = folder, **options) -> IndexReport:
+        with Manifest(tmp_path / "m.sqlite", "c", "toy", encoder.dim) as manifest:
+            return index_folder(
+                where, manifest, shelf, lambda images: encoder.encode(images).tolist(), **options
+            )
+
+    return run
+
+
+def counts(report: IndexReport) -> dict[str, int]:
+    return {name: count for name, count in report._counts() if count}
+
+
+def test_every_picture_is_stored_under_the_hash_of_its_file(index, folder, shelf):
+    import hashlib
+
+    assert counts(index()) == {"new": 3}
+    red = hashlib.sha256((folder / "red.png").read_bytes()).hexdigest()
+    assert shelf.pictures[red].paths == (str(folder / "red.png"),)
+    expected = toy_encoder().encode([folder / "red.png"])[0]
+    np.testing.assert_allclose(shelf.kept[red], expected, rtol=1e-6)
+
+
+def test_the_second_run_embeds_nothing(index, shelf):
+    index()
+    before = dict(shelf.pictures)
+    report = index()
+    assert (counts(report), report.embedded) == ({"unchanged": 3}, 0)
+    assert shelf.pictures == before
+
+
+def test_only_what_is_new_is_embedded(index, folder):
+    index()
+    save(folder / "deep" / "pink.png", "pink")
+    report = index()
+    assert (counts(report), report.embedded) == ({"new": 1, "unchanged": 3}, 1)
+
+
+def test_an_edit_of_the_same_size_on_the_same_day_is_seen(index, folder, shelf):
+    index()
+    size = (folder / "red.png").stat().st_size
+    save(folder / "red.png", "#fe0000", LONG_AGO + 1)
+    assert (folder / "red.png").stat().st_size == size
+    report = index()
+    assert (counts(report), report.embedded) == ({"changed": 1, "unchanged": 2}, 1)
+    assert len(shelf.pictures) == 3
+
+
+def test_an_edit_that_keeps_size_and_time_is_seen_when_asked(index, folder):
+    index()
+    save(folder / "red.png", "#fe0000", LONG_AGO)
+    assert counts(index()) == {"unchanged": 3}
+    assert counts(index(verify=True)) == {"changed": 1, "unchanged": 2}
+
+
+def test_an_edit_moments_after_the_first_look_is_seen_though_the_time_is_the_same(index, folder):
+    now = (folder / "red.png").stat().st_ctime_ns + 10**9
+    save(folder / "red.png", "red", now)
+    index()
+    save(folder / "red.png", "#fe0000", now)
+    assert counts(index()) == {"changed": 1, "unchanged": 2}
+
+
+def test_a_moved_picture_keeps_its_vector(index, folder, shelf):
+    index()
+    (folder / "red.png").rename(folder / "rouge.png")
+    report = index()
+    assert (counts(report), report.embedded) == ({"moved": 1, "unchanged": 2}, 0)
+    assert shelf.names() == {frozenset({n}) for n in ("rouge.png", "green.png", "blue.png")}
+
+
+def test_a_moved_folder_is_indexed_again_without_embedding(index, folder, shelf):
+    index()
+    elsewhere = folder.rename(folder.with_name("elsewhere"))
+    report = index(elsewhere)
+    assert (counts(report), report.embedded) == ({"moved": 3}, 0)
+    assert {Path(p.paths[0]).parent for p in shelf.pictures.values()} == {elsewhere}
+
+
+def test_swapped_names_end_right(index, folder, shelf):
+    index()
+    red = toy_encoder().encode(["red"])[0]
+    (folder / "red.png").rename(folder / "x")
+    (folder / "blue.png").rename(folder / "red.png")
+    (folder / "x").rename(folder / "blue.png")
+    os.utime(folder / "red.png", ns=(LONG_AGO + 1,) * 2)
+    os.utime(folder / "blue.png", ns=(LONG_AGO + 1,) * 2)
+    index()
+    reddest = max(shelf.kept, key=lambda picture: float(np.dot(shelf.kept[picture], red)))
+    assert shelf.pictures[reddest].paths == (str(folder / "blue.png"),)
+    assert len(shelf.pictures) == 3
+
+
+def test_the_same_picture_under_two_names_is_stored_once_with_both(index, folder, shelf):
+    save(folder / "twin.png", "red")
+    report = index()
+    assert (counts(report), report.embedded) == ({"new": 3, "duplicate": 1}, 3)
+    assert frozenset({"red.png", "twin.png"}) in shelf.names()
+
+
+def test_a_picture_that_loses_one_of_two_names_stays(index, folder, shelf):
+    save(folder / "twin.png", "red")
+    index()
+    (folder / "red.png").unlink()
+    assert counts(index(sync=True)) == {"deleted": 1, "unchanged": 3}
+    assert frozenset({"twin.png"}) in shelf.names()
+
+
+def test_what_is_gone_stays_in_the_index_unless_synced(index, folder, shelf):
+    index()
+    (folder / "red.png").unlink()
+    assert counts(index()) == {"unchanged": 2}
+    assert len(shelf.pictures) == 3
+    assert counts(index(sync=True)) == {"deleted": 1, "unchanged": 2}
+    assert len(shelf.pictures) == 2
+
+
+def test_sync_leaves_other_folders_alone(index, folder, tmp_path, shelf):
+    index()
+    save(tmp_path / "photos2" / "pink.png", "pink")
+    index(tmp_path / "photos2", sync=True)
+    assert len(shelf.pictures) == 4
+
+
+def test_a_folder_that_cannot_be_listed_loses_nothing(index, folder, shelf, monkeypatch):
+    save(folder / "deep" / "pink.png", "pink")
+    index()
+    scandir = os.scandir
+
+    def refuse(path):
+        if Path(path).name == "deep":
+            raise PermissionError(13, "Permission denied")
+        return scandir(path)
+
+    monkeypatch.setattr(os, "scandir", refuse)
+    monkeypatch.setattr(os.path, "lexists", lambda path: "deep" not in str(path))
+    report = index(sync=True)
+    assert counts(report) == {"unchanged": 3, "skipped": 1}
+    assert len(shelf.pictures) == 4
+
+
+def test_a_picture_lost_from_the_shelf_is_found_out_when_asked(index, shelf):
+    index()
+    shelf.delete(list(shelf.pictures)[:1])
+    assert index().embedded == 0
+    assert index(verify=True).embedded == 1
+    assert len(shelf.pictures) == 3
+
+
+def test_metadata_is_looked_up_by_relative_path_or_by_function(index, folder, shelf):
+    save(folder / "deep" / "pink.png", "pink")
+    index(metadata={"red.png": {"price": 3.5, "note": None}, "deep/pink.png": {"price": 4}})
+    known = {Path(p.paths[0]).name: p.metadata for p in shelf.pictures.values()}
+    assert known["red.png"] == {"price": 3.5}
+    assert known["pink.png"] == {"price": 4}
+    assert known["blue.png"] == {}
+    report = index(metadata=lambda path: {"name": path.stem})
+    assert (counts(report), report.embedded) == ({"changed": 4}, 0)
+    assert {p.metadata["name"] for p in shelf.pictures.values()} == {"red", "green", "blue", "pink"}
+
+
+def test_a_price_that_is_not_a_number_counts_as_not_known(index, shelf):
+    index(metadata=lambda _: {"price": float("nan")})
+    assert all(picture.metadata == {} for picture in shelf.pictures.values())
+
+
+def test_metadata_that_cannot_be_stored_is_named(index):
+    with pytest.raises(StoreError, match=r"blue\.png: tags=\['a'\] is list"):
+        index(metadata=lambda _: {"tags": ["a"]})
+
+
+@pytest.mark.parametrize(
+    ("name", "write", "reason"),
+    [
+        ("empty.png", lambda p: p.write_bytes(b""), "empty"),
+        ("text.jpg", lambda p: p.write_text("no picture"), "no picture that can be read"),
+        ("big.png", lambda p: p.write_bytes(b"x" * 2_000_000), "more than 1,000,000"),
+        ("out.png", lambda p: p.symlink_to("/etc/hostname"), "symbolic link out of the folder"),
+        ("loop.png", lambda p: p.symlink_to("loop.png"), "symbolic links"),
+        ("pipe.png", os.mkfifo, "no regular file"),
+    ],
+)
+def test_what_holds_no_picture_is_skipped_with_the_reason(index, folder, name, write, reason):
+    write(folder / name)
+    report = index(policy=ImagePolicy(max_bytes=1_000_000))
+    assert counts(report) == {"new": 3, "skipped": 1}
+    assert report.skipped[0].path == folder / name
+    assert reason in report.skipped[0].reason
+    assert report.files == 4
+
+
+def test_a_name_that_is_no_text_is_skipped(index, folder):
+    Path(os.fsdecode(os.fsencode(folder) + b"/\xff.png")).write_bytes(b"")
+    assert "UTF-8" in index().skipped[0].reason
+
+
+def test_a_picture_that_became_unreadable_leaves_the_index(index, folder, shelf):
+    index()
+    (folder / "red.png").write_text("overwritten")
+    assert counts(index()) == {"unchanged": 2, "skipped": 1}
+    assert len(shelf.pictures) == 2
+
+
+def test_hidden_files_are_left_out(index, folder):
+    save(folder / ".thumbs" / "a.png", "pink")
+    save(folder / ".a.png", "pink")
+    assert counts(index()) == {"new": 3}
+
+
+def test_a_folder_that_is_not_there_is_an_error(index, tmp_path):
+    with pytest.raises(ImageError, match="nowhere is no folder"):
+        index(tmp_path / "nowhere")
+
+
+def test_a_folder_that_vanishes_meanwhile_is_an_error_and_removes_nothing(index, folder, shelf):
+    index()
+
+    def vanish(done: int, total: int) -> None:
+        if done == 1:
+            folder.rename(folder.with_name("elsewhere"))
+
+    with pytest.raises(ImageError, match="vanished while it was read"):
+        index(sync=True, on_progress=vanish)
+    assert len(shelf.pictures) == 3
+
+
+def test_progress_counts_up_to_all_files(index):
+    seen: list[tuple[int, int]] = []
+    index(on_progress=lambda done, total: seen.append((done, total)))
+    assert seen == [(0, 3), (1, 3), (2, 3), (3, 3)]
+
+
+def test_a_report_reads_as_one_line_and_as_a_table():
+    report = IndexReport(Path("/a"), new=3, unchanged=1, seconds=1.25)
+    assert str(report) == "4 files in 1.2 s: 3 new, 1 unchanged"
+    assert "<td>3</td>" in report._repr_html_()
