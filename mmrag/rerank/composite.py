@@ -13,7 +13,14 @@ from PIL import Image, ImageDraw, ImageFont
 
 from mmrag.rerank.layout import QUERY, Cell, Layout, fit
 
-__all__ = ["bare_cell", "candidate_cell", "compose", "number_cell", "query_cell"]
+__all__ = [
+    "bare_cell",
+    "candidate_cell",
+    "compose",
+    "number_cell",
+    "query_cell",
+    "text_picture",
+]
 
 _LIGHT = (244, 244, 244)
 _WHITE = (255, 255, 255)
@@ -98,6 +105,13 @@ def query_cell(image: Image.Image | None, cell: int, *, query_text: str = "") ->
             picture, _lines(query_text or "text only", cell * 7 // 8, font_size), font_size
         )
     _stamp(picture, place, _FRAME)
+    return picture
+
+
+def text_picture(text: str, side: int = 336) -> Image.Image:
+    """Draw a text as a square picture: a candidate that has words only can be seen as well."""
+    picture = Image.new("RGB", (side, side), _LIGHT)
+    _write_in_the_middle(picture, _lines(text, side * 7 // 8, side // 14), side // 14)
     return picture
 
 

@@ -84,9 +84,24 @@ class ListwiseReranker:
         self.prompt = _prompt(prompt or llvm.recipe.prompt, RANK)
         self.caption_prompt = _prompt(caption_prompt, CAPTION)
         self.policy = policy or ImagePolicy()
+        self.caption = caption
         # A prompt without a place for the caption needs none, and nobody waits for it.
         asks = caption and self.prompt.wants("caption")
         self.captions = Captions(llvm, self.caption_prompt) if asks else None
+
+    def reworded(self, *, prompt: str, caption_prompt: str) -> ListwiseReranker:
+        """Make the same reranker with other wordings."""
+        return ListwiseReranker(
+            self.llvm,
+            window=self.window,
+            stride=self.stride,
+            caption=self.caption,
+            passes=self.passes,
+            on_failure=self.on_failure,
+            prompt=prompt,
+            caption_prompt=caption_prompt,
+            policy=self.policy,
+        )
 
     def rerank(
         self, query: Query, candidates: Sequence[ImageSource | None], top_n: int | None = None

@@ -9,7 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from PIL import Image, ImageChops, ImageStat
 
-from mmrag.rerank.composite import candidate_cell, compose, query_cell
+from mmrag.rerank.composite import candidate_cell, compose, query_cell, text_picture
 from mmrag.rerank.layout import Layout, fit
 
 GOLDEN = Path(__file__).parents[1] / "golden" / "rerank"
@@ -124,3 +124,9 @@ def test_a_query_without_anything_to_show_says_text_only():
 
 def test_short_lists_can_keep_the_shape_of_long_ones():
     assert compose(None, [plain(RED)] * 2, places=9).size == (1344, 1008)
+
+
+def test_a_text_can_be_shown_as_a_picture():
+    one, other = text_picture("a red bag"), text_picture("a blue mug")
+    assert one.size == (336, 336)
+    assert one.tobytes() != other.tobytes()

@@ -1,0 +1,8 @@
+"""Rerank retrieved pictures with a vision LLM that sees the query's picture as well."""
+
+from __future__ import annotations
+
+from llama_index.postprocessor.llvm_rerank.base import LLVMRerank
+from llama_index.postprocessor.llvm_rerank.create import LlamaIndexCreate
+
+__all__ = ["LLVMRerank", "LlamaIndexCreate"]
