@@ -63,7 +63,8 @@ class Phi3VisionLLM(LLM):
     def __init__(
         self, model_name: str = DEFAULT_MODEL, *, vision: Phi3Vision | None = None, **fields: Any
     ) -> None:
-        super().__init__(**{"model_name": vision.name if vision else model_name, **fields})
+        super().__init__(**fields)
+        self.model_name = vision.name if vision else model_name
         self._vision = vision
 
     @classmethod

@@ -1,0 +1,216 @@
+"""Phi3VisionLLM as a LlamaIndex LLM, over the real network at tiny size."""
+
+from __future__ import annotations
+
+import asyncio
+import io
+import pickle
+import threading
+from pathlib import Path
+from types import SimpleNamespace
+
+import pytest
+from llama_index.core.base.llms.types import AudioBlock, ChatMessage, ImageBlock, TextBlock
+from llama_index.core.llms import LLM
+from llama_index.core.prompts import ChatPromptTemplate
+from llama_index.core.schema import ImageNode, NodeWithScore, QueryBundle
+from llama_index.llms.phi3_vision import Phi3VisionLLM
+from llama_index.llms.phi3_vision.messages import turns_of
+from llama_index.postprocessor.llvm_rerank import LLVMRerank
+from PIL import Image
+from pydantic import BaseModel
+
+from mmrag.errors import ImageError, QueryError
+from mmrag.images import ImagePolicy
+from mmrag.vision import Phi3Vision
+
+TINY = Path(__file__).parents[1] / "golden" / "phi3_vision" / "tiny"
+
+
+@pytest.fixture(scope="module")
+def llm():
+    return Phi3VisionLLM(str(TINY), max_new_tokens=6)
+
+
+@pytest.fixture
+def picture(tmp_path):
+    path = tmp_path / "leopard.png"
+    Image.new("RGB", (40, 30), "orange").save(path)
+    return path
+
+
+@pytest.fixture
+def messages(picture):
+    return [ChatMessage(role="user", blocks=[ImageBlock(path=picture), TextBlock(text="What?")])]
+
+
+def texts(responses):
+    return [(r.message.content, r.delta) for r in responses]
+
+
+async def collected(stream):
+    return [response async for response in await stream]
+
+
+def test_a_chat_is_the_models_own_answer(llm, messages, picture):
+    said = llm.chat(messages).message
+    own = llm.vision.chat(
+        [{"role": "user", "content": "What?"}], [Image.open(picture)], max_new_tokens=6
+    )
+    assert (said.role.value, said.content) == ("assistant", own)
+    assert own != ""
+
+
+def test_another_picture_gets_another_answer(llm):
+    said = {
+        llm.chat(
+            [ChatMessage(role="user", blocks=[ImageBlock(image=_png(colour))])]
+        ).message.content
+        for colour in ("orange", "navy", "white")
+    }
+    assert len(said) > 1
+
+
+def test_every_way_of_asking_gives_the_same_answer(llm, messages):
+    whole = llm.chat(messages).message.content
+    streamed = texts(llm.stream_chat(messages))
+    assert streamed[-1][0] == whole
+    assert "".join(delta for _, delta in streamed) == whole
+    assert asyncio.run(llm.achat(messages)).message.content == whole
+    assert texts(asyncio.run(collected(llm.astream_chat(messages)))) == streamed
+
+
+def test_every_way_of_completing_gives_the_same_text(llm):
+    whole = llm.complete("Hello").text
+    assert whole == llm.chat([ChatMessage("Hello")]).message.content
+    streamed = [(r.text, r.delta) for r in llm.stream_complete("Hello")]
+    assert streamed[-1][0] == whole == asyncio.run(llm.acomplete("Hello")).text
+    astreamed = asyncio.run(collected(llm.astream_complete("Hello")))
+    assert [(r.text, r.delta) for r in astreamed] == streamed
+
+
+def test_the_length_of_an_answer_is_the_callers(llm):
+    short = llm.complete("Hello", max_new_tokens=1).text
+    assert llm.complete("Hello").text.startswith(short)
+    assert len(short) < len(llm.complete("Hello").text)
+
+
+def test_pictures_stand_where_the_blocks_stood(picture):
+    turns, pictures = turns_of(
+        [
+            ChatMessage("Be short.", role="system"),
+            ChatMessage(
+                role="user",
+                blocks=[TextBlock(text="this"), ImageBlock(path=picture), TextBlock(text="or")],
+            ),
+            ChatMessage("Which?", role="assistant"),
+            ChatMessage(role="tool", blocks=[ImageBlock(image=_png("navy"))]),
+        ],
+        ImagePolicy(),
+    )
+    assert [turn["role"] for turn in turns] == ["system", "user", "assistant", "user"]
+    assert turns[1]["content"] == [
+        {"type": "text", "text": "this"},
+        {"type": "image"},
+        {"type": "text", "text": "or"},
+    ]
+    assert [image.size for image in pictures] == [(40, 30), (8, 8)]
+
+
+def test_sound_is_refused_in_words(llm):
+    with pytest.raises(QueryError, match="not AudioBlock"):
+        llm.chat([ChatMessage(role="user", blocks=[AudioBlock(audio=b"sound")])])
+
+
+def test_the_policy_says_which_pictures_may_be_opened(messages, tmp_path):
+    llm = Phi3VisionLLM(str(TINY), image_policy=ImagePolicy(roots=(tmp_path / "elsewhere",)))
+    with pytest.raises(ImageError, match="outside of the allowed folders"):
+        llm.chat(messages)
+
+
+class Phone(BaseModel):
+    """What is on the phone case."""
+
+    pattern: str
+
+
+class Speaking(Phi3Vision):
+    """The real class, whose network's answer is put into its mouth."""
+
+    def __init__(self, answer: str) -> None:
+        self.name, self.answer, self.heard = "speaking", answer, []
+        self.network = SimpleNamespace(config=SimpleNamespace(context=4096))
+
+    def stream(self, messages, images=(), *, max_new_tokens=256):
+        self.heard.append((messages, images))
+        yield from self.answer
+
+
+def test_structured_predict_sees_the_picture_and_returns_the_model(picture):
+    vision = Speaking('```json\n{"pattern": "leopard"}\n```')
+    prompt = ChatPromptTemplate(
+        [ChatMessage(role="user", blocks=[TextBlock(text="{ask}"), ImageBlock(path=picture)])]
+    )
+    llm = Phi3VisionLLM(vision=vision)
+    assert llm.structured_predict(Phone, prompt, ask="Which?") == Phone(pattern="leopard")
+    assert asyncio.run(llm.astructured_predict(Phone, prompt, ask="Which?")).pattern == "leopard"
+    for messages, images in vision.heard:
+        assert "pattern" in str(messages)
+        assert [image.size for image in images] == [(40, 30)]
+
+
+def test_a_letter_at_a_time_arrives_while_the_loop_goes_on():
+    released = threading.Event()
+
+    class Waiting(Speaking):
+        def stream(self, messages, images=(), *, max_new_tokens=256):
+            yield "a"
+            assert released.wait(20)  # the loop can only release it while it is not blocked
+            yield "b"
+
+    async def listen():
+        heard = []
+        async for response in await Phi3VisionLLM(vision=Waiting("")).astream_chat(
+            [ChatMessage("x")]
+        ):
+            heard.append(response.delta)
+            released.set()
+        return heard
+
+    assert asyncio.run(listen()) == ["a", "b"]
+
+
+def test_nothing_is_loaded_before_it_is_needed():
+    llm = Phi3VisionLLM("no/such-model")
+    assert llm.metadata.model_name == "no/such-model"
+    assert llm.metadata.is_chat_model and not llm.metadata.is_function_calling_model
+    assert (llm.metadata.context_window, llm.metadata.num_output) == (131_072, 256)
+    LLVMRerank(llm=llm)
+
+
+def test_it_is_a_llama_index_llm_that_serialises_and_travels(llm, messages):
+    assert LLM.__name__ in [base.__name__ for base in Phi3VisionLLM.__mro__]
+    assert llm.to_dict()["class_name"] == Phi3VisionLLM.class_name() == "Phi3VisionLLM"
+    said = llm.chat(messages).message.content
+    assert pickle.loads(pickle.dumps(llm)).chat(messages).message.content == said
+    assert llm.chat(messages).message.content == said  # the original keeps its model
+
+
+def test_it_reranks_complete_by_construction(llm, picture, tmp_path):
+    nodes = []
+    for k, colour in enumerate(["red", "navy", "white"]):
+        Image.new("RGB", (20, 20), colour).save(tmp_path / f"{k}.png")
+        node = ImageNode(id_=str(k), image_path=str(tmp_path / f"{k}.png"))
+        nodes.append(NodeWithScore(node=node, score=0.5))
+    rerank = LLVMRerank(llm=llm, caption=False, on_failure="raise")
+    found = rerank.postprocess_nodes(nodes, QueryBundle("a bag", image_path=str(picture)))
+    assert sorted(n.node.node_id for n in found) == ["0", "1", "2"]
+    facts = found[0].node.metadata["llvm_rerank"]
+    assert (facts["repaired"], facts["rank"]) == (False, 1)
+    assert 0 <= facts["score"] <= 1
+
+
+def _png(colour: str) -> bytes:
+    buffer = io.BytesIO()
+    Image.new("RGB", (8, 8), colour).save(buffer, "PNG")
+    return buffer.getvalue()
