@@ -61,10 +61,20 @@ class Phi3VisionConfig:
     published: Mapping[str, Any]
 
     def __post_init__(self) -> None:
-        if self.crop % (2 * self.tower.patch_size):
+        try:
+            whole = self.crop % (2 * self.patch) == 0
+            _ = self.language, self.tower
+        except CheckpointError:
+            raise
+        except Exception as error:  # transformers checks sizes by classes of its own
+            raise CheckpointError(
+                f"{CONFIG_FILE} is no configuration of Phi-3 Vision ({error}): "
+                "fetch the checkpoint again"
+            ) from error
+        if not whole:
             raise CheckpointError(
                 f"crops of {self.crop} pixels cannot be cut into pairs of "
-                f"{self.tower.patch_size}-pixel patches: mend vision_config in {CONFIG_FILE}"
+                f"{self.patch}-pixel patches: mend vision_config in {CONFIG_FILE}"
             )
 
     @classmethod
@@ -76,45 +86,45 @@ class Phi3VisionConfig:
                 f"{folder} holds no {CONFIG_FILE}: name a folder in Phi-3 Vision's published layout"
             )
         try:
-            return cls(json.loads(file.read_text(encoding="utf-8")))
-        except (ValueError, TypeError, KeyError) as error:
-            raise CheckpointError(
-                f"{file} is no configuration of Phi-3 Vision ({error}): fetch the checkpoint again"
-            ) from error
+            published = json.loads(file.read_text(encoding="utf-8"))
+        except ValueError as error:
+            raise CheckpointError(f"{file} is no JSON ({error}): fetch it again") from error
+        return cls(published)
 
     @cached_property
     def language(self) -> Phi3Config:
         """Return the decoder's sizes, in the words of today's transformers."""
         given = self.published
-        config = Phi3Config(
-            **{name: given[name] for name in _SHARED if name in given},
-            rope_parameters=_rope(given),
+        sizes = {name: given[name] for name in _SHARED if name in given} | {
+            "rope_parameters": _rope(given),
             # the published window is the whole context: none
-            sliding_window=None,
+            "sliding_window": None,
             # special ids are the tokenizer's business; the published ones may not exist here
-            pad_token_id=None,
-            bos_token_id=None,
-            eos_token_id=None,
-        )
-        config._attn_implementation = "sdpa"
-        return config
+            "pad_token_id": None,
+            "bos_token_id": None,
+            "eos_token_id": None,
+        }
+        return Phi3Config.from_dict(sizes, attn_implementation="sdpa")
 
     @cached_property
     def tower(self) -> CLIPVisionConfig:
         """Return the vision tower's sizes, its unused last layer included."""
-        config = CLIPVisionConfig(**(self.published.get("vision_config") or _VIT_L_14_336))
-        config._attn_implementation = "sdpa"
-        return config
+        return CLIPVisionConfig.from_dict(self._tower_sizes)
 
     @property
     def crop(self) -> int:
         """Side of a crop in pixels."""
-        return int(self.tower.image_size)
+        return int(self._tower_sizes["image_size"])
+
+    @property
+    def patch(self) -> int:
+        """Side of a patch in pixels."""
+        return int(self._tower_sizes["patch_size"])
 
     @property
     def grid(self) -> int:
         """Side of a crop in tokens: its patches, merged two by two."""
-        return self.crop // int(self.tower.patch_size) // 2
+        return self.crop // self.patch // 2
 
     @property
     def context(self) -> int:
@@ -126,6 +136,10 @@ class Phi3VisionConfig:
         """Most tokens for which the short rope factors hold; past them the long ones do."""
         rope = self.language.rope_parameters or {}
         return int(rope.get("original_max_position_embeddings") or self.context)
+
+    @property
+    def _tower_sizes(self) -> dict[str, Any]:
+        return dict(self.published.get("vision_config") or _VIT_L_14_336)
 
 
 def _rope(given: Mapping[str, Any]) -> dict[str, Any]:

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Collection, Iterator, Sequence
 from threading import Lock
-from typing import Protocol
+from typing import Protocol, cast
 
 import torch
 from torch import Tensor
 from transformers.cache_utils import DynamicCache
 
+from mmrag.vision.cache import rewind
 from mmrag.vision.network import Phi3VisionNetwork
 from mmrag.vision.processor import Pictures
 
@@ -63,7 +64,8 @@ class NetworkReader:
         """Read on, and return the logits of the next token: (vocabulary,), float32, on the CPU."""
         device = self.network.device
         unread = torch.tensor([[*self._prompt, *ids]], device=device)  # (1, tokens)
-        pictures = {name: tensor.to(device) for name, tensor in (self._pictures or {}).items()}
+        given = cast("dict[str, Tensor]", self._pictures or {})
+        pictures = {name: tensor.to(device) for name, tensor in given.items()}
         with self._lock, torch.inference_mode():
             output = self.network(unread, cache=self.cache, logits_to_keep=1, **pictures)
         self._prompt, self._pictures = [], None
@@ -71,10 +73,7 @@ class NetworkReader:
 
     def rewind(self, tokens: int) -> None:
         """Forget the last so many tokens."""
-        if tokens:
-            for layer in self.cache.layers:
-                layer.keys = layer.keys[..., :-tokens, :]  # (1, heads, tokens, head_dim)
-                layer.values = layer.values[..., :-tokens, :]
+        rewind(self.cache, tokens)
 
 
 def continuation(reader: Reader, ends: Collection[int], max_new_tokens: int) -> Iterator[int]:

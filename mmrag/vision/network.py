@@ -5,14 +5,11 @@ Differentiable and free of state: no cache, lock or device of its own; see `phi3
 
 from __future__ import annotations
 
-from typing import cast
-
 import torch
 from torch import Tensor, nn
 from transformers import CLIPVisionConfig, CLIPVisionModel
 from transformers.cache_utils import DynamicCache
 from transformers.modeling_outputs import CausalLMOutputWithPast
-from transformers.models.clip.modeling_clip import CLIPVisionEmbeddings
 from transformers.models.phi3.modeling_phi3 import Phi3Model, Phi3RotaryEmbedding
 
 from mmrag.vision.config import Phi3VisionConfig
@@ -150,18 +147,18 @@ class Phi3VisionNetwork(nn.Module):
     def restore_buffers(self) -> None:
         """Compute what no checkpoint holds; needed once after building on the meta device."""
         self.decoder.rotary_emb = Phi3RotaryEmbedding(self.config.language)
-        embeddings = cast(CLIPVisionEmbeddings, self.pictures.tower.embeddings)
-        embeddings.position_ids = torch.arange(embeddings.num_positions)[None]
+        places = (2 * self.config.grid) ** 2 + 1  # patches, and the class token
+        self.pictures.tower.embeddings.register_buffer(
+            "position_ids", torch.arange(places)[None], persistent=False
+        )
 
 
 def _tower(config: CLIPVisionConfig) -> CLIPVisionModel:
     # the published code reads the output of the last layer but one: the last one and
     # the norm after it are never needed
     sizes = config.to_dict() | {"num_hidden_layers": config.num_hidden_layers - 1}
-    shorter = CLIPVisionConfig.from_dict(sizes)
-    shorter._attn_implementation = config._attn_implementation
-    tower = CLIPVisionModel(shorter)
-    tower.post_layernorm = nn.Identity()
+    tower = CLIPVisionModel(CLIPVisionConfig.from_dict(sizes, attn_implementation="sdpa"))
+    tower.add_module("post_layernorm", nn.Identity())
     return tower
 
 

@@ -15,12 +15,12 @@ from mmrag.errors import AnswerError
 from mmrag.images import content_hash
 from mmrag.ranking import Ranking
 from mmrag.vision.answers import answer_script, read_ranking
+from mmrag.vision.cache import Beginnings
 from mmrag.vision.checkpoint import load_vision_model
 from mmrag.vision.conversation import published_turns
 from mmrag.vision.generate import NetworkReader, continuation
 from mmrag.vision.hub import find_checkpoint
 from mmrag.vision.network import Phi3VisionNetwork
-from mmrag.vision.prefix import Prefixes
 from mmrag.vision.processor import Inputs, Phi3VisionProcessor
 from mmrag.vision.protocol import Message
 from mmrag.vision.recipe import Method, RankingRecipe
@@ -55,7 +55,7 @@ class Phi3Vision:
     ) -> None:
         self.network, self.processor, self.name = network, processor, name
         self.recipe = RankingRecipe() if recipe is None else recipe
-        self._lock, self._prefixes = Lock(), Prefixes()
+        self._lock, self._beginnings = Lock(), Beginnings()
 
     @classmethod
     def from_pretrained(
@@ -229,12 +229,12 @@ class Phi3Vision:
             )
         beginning = ids[:pictures_end]
         key = (tuple(map(content_hash, images)), num_crops, tuple(beginning))
-        cache = self._prefixes.get(key)
+        cache = self._beginnings.get(key)
         if cache is None:
             first = NetworkReader(
                 self.network, self._lock, beginning, self.processor.pictures(images, num_crops)
             )
             first.read([])
             cache = first.cache
-            self._prefixes.put(key, cache)
+            self._beginnings.put(key, cache)
         return NetworkReader(self.network, self._lock, ids[pictures_end:], cache=cache)

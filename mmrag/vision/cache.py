@@ -1,21 +1,32 @@
-"""Pictures that were read before. In: a picture's key. Out: keys and values to go on from."""
+"""Keys and values of what was read. In: transformers' cache. Out: beginnings to go on from."""
 
 from __future__ import annotations
 
 from collections import OrderedDict
 from collections.abc import Hashable
 from threading import Lock
+from typing import Protocol, cast
 
 from torch import Tensor
 from transformers.cache_utils import DynamicCache
 
-__all__ = ["Prefixes"]
-
-_Layers = list[tuple[Tensor, Tensor]]
+__all__ = ["Beginnings", "rewind"]
 
 
-class Prefixes:
-    """The last few prompt beginnings, picture included; safe for concurrent callers.
+class _Layer(Protocol):
+    keys: Tensor  # (1, heads, tokens, head_dim)
+    values: Tensor  # (1, heads, tokens, head_dim)
+
+
+def rewind(cache: DynamicCache, tokens: int) -> None:
+    """Forget the last ``tokens`` (at least one) that were read."""
+    for layer in _layers(cache):
+        layer.keys = layer.keys[..., :-tokens, :]
+        layer.values = layer.values[..., :-tokens, :]
+
+
+class Beginnings:
+    """The last few beginnings of prompts, pictures included; safe for concurrent callers.
 
     Parameters
     ----------
@@ -26,7 +37,7 @@ class Prefixes:
 
     def __init__(self, most: int = 2) -> None:
         self._most, self._lock = most, Lock()
-        self._kept: OrderedDict[Hashable, _Layers] = OrderedDict()
+        self._kept: OrderedDict[Hashable, list[tuple[Tensor, Tensor]]] = OrderedDict()
 
     def get(self, key: Hashable) -> DynamicCache | None:
         """Look up a fresh cache to append to; what is kept stays as it is."""
@@ -41,11 +52,16 @@ class Prefixes:
         return cache
 
     def put(self, key: Hashable, cache: DynamicCache) -> None:
-        """Keep what ``cache`` holds now; the oldest beginning makes room."""
-        # a growing cache makes new tensors and leaves these alone: (1, heads, tokens, head_dim)
-        layers: _Layers = [(layer.keys, layer.values) for layer in cache.layers]
+        """Keep what ``cache`` holds now; the one not asked for longest makes room."""
+        # a cache that grows makes new tensors and leaves these alone
+        layers = [(layer.keys, layer.values) for layer in _layers(cache)]
         with self._lock:
             self._kept[key] = layers
             self._kept.move_to_end(key)
             while len(self._kept) > self._most:
                 self._kept.popitem(last=False)
+
+
+def _layers(cache: DynamicCache) -> list[_Layer]:
+    # no sliding window and no offloading here, so every layer is a plain one
+    return cast("list[_Layer]", cache.layers)
