@@ -1,0 +1,114 @@
+"""`mmrag serve`: the search page and its JSON API, for this machine or, with a token, for others."""
+
+from __future__ import annotations
+
+import socket
+from typing import Annotated
+
+import typer
+
+from mmrag.app.console import messages, write_json
+from mmrag.app.options import (
+    Collection,
+    Database,
+    Device,
+    Hosts,
+    Json,
+    Model,
+    Rerank,
+    Reranker,
+    Top,
+)
+from mmrag.errors import SettingError, require
+
+__all__ = ["serve"]
+
+Token = Annotated[
+    str,
+    typer.Option("--access-token", envvar="MMRAG_ACCESS_TOKEN", help="What visitors must know."),
+]
+
+
+def serve(
+    bind: Annotated[str, typer.Option("--bind", help="Address to listen on.")] = "127.0.0.1",
+    port: Annotated[
+        int, typer.Option("--port", "-p", min=0, max=65535, help="0 takes a free one.")
+    ] = 8765,
+    access_token: Token = "",
+    places: Annotated[
+        int, typer.Option("--places", min=1, help="Searches that may wait; more get a 503.")
+    ] = 8,
+    timeout: Annotated[
+        float, typer.Option("--timeout", min=0.1, help="Seconds that each step may take.")
+    ] = 120,
+    rerank: Rerank = True,
+    db: Database = None,
+    collection: Collection = None,
+    model: Model = None,
+    reranker: Reranker = None,
+    device: Device = None,
+    top: Top = None,
+    host: Hosts = None,
+    as_json: Json = False,
+) -> None:
+    """Serve the search page and its JSON API until Ctrl-C.
+
+    Example: mmrag serve --db shop.db
+    """
+    uvicorn = require("uvicorn", extra="web", feature="mmrag serve")
+    for module in ("fastapi", "python_multipart", "prometheus_client"):
+        require(module, extra="web", feature="mmrag serve")
+    from mmrag.app.settings import read_settings
+    from mmrag.app.web.guard import is_loopback
+
+    if not access_token and not is_loopback(bind):
+        raise SettingError(
+            f"--bind {bind} can be reached by others: give a secret, "
+            "as in --access-token $(openssl rand -hex 16)"
+        )
+    settings = read_settings(
+        db=db,
+        collection=collection,
+        model=model,
+        reranker=reranker,
+        device=device,
+        top=top,
+        hosts=host or None,
+    )
+    listening = _listen(bind, port)
+    with messages().status("loading the models"):
+        from mmrag.app.searching import Searcher
+        from mmrag.app.web.app import create_app
+        from mmrag.app.web.site import Limits
+
+        searcher = Searcher(settings)
+        if rerank:
+            _ = searcher.reranker  # loaded now, not while the first visitor waits
+    with listening, searcher:
+        app = create_app(
+            searcher, Limits(places=places, seconds=timeout, rerank=rerank), token=access_token
+        )
+        address = _address(bind, listening, access_token)
+        if as_json:
+            write_json({"url": address})
+        else:
+            messages().print(f"open {address}   (Ctrl-C stops)", soft_wrap=True)
+        config = uvicorn.Config(app, log_config=None, access_log=False, timeout_graceful_shutdown=5)
+        uvicorn.Server(config).run(sockets=[listening])
+
+
+def _listen(bind: str, port: int) -> socket.socket:
+    family = socket.AF_INET6 if ":" in bind else socket.AF_INET
+    try:
+        return socket.create_server((bind, port), family=family)
+    except OSError as error:
+        raise SettingError(
+            f"cannot listen on {bind}, port {port} ({error.strerror or error}): "
+            "--port 0 takes a free one"
+        ) from error
+
+
+def _address(bind: str, listening: socket.socket, token: str) -> str:
+    name = f"[{bind}]" if ":" in bind else bind
+    query = f"?token={token}" if token else ""
+    return f"http://{name}:{listening.getsockname()[1]}/{query}"

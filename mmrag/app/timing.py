@@ -1,0 +1,72 @@
+"""How fast this machine is on an index. In: an open index. Out: pictures/s, and ms by stage."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from statistics import median
+
+from mmrag.app.found import Found
+from mmrag.app.searching import Searcher
+from mmrag.errors import StoreError
+from mmrag.images import load_image
+from mmrag.query import Query
+
+__all__ = ["Timings", "measure"]
+
+PICTURES = 32
+RERANKED = 5  # every so many searches: a vision LLM takes a hundred times as long
+
+
+@dataclass(frozen=True)
+class Timings:
+    """What was measured; of each stage the median and the slowest, in milliseconds."""
+
+    model: str
+    device: str
+    stored: int
+    pictures_per_second: float
+    stages: dict[str, tuple[float, float]]
+
+
+def measure(
+    searcher: Searcher, repeats: int, rerank: bool, on_progress: Callable[[int, int], None]
+) -> Timings:
+    """Encode a batch of indexed pictures, then search with each; one of five is reranked.
+
+    Raises
+    ------
+    StoreError
+        When the index is empty.
+    """
+    top = searcher.settings.top
+    some = searcher.retrieve(Query("anything"), top=PICTURES)  # also warms up
+    if not some.hits:
+        raise StoreError(f"{searcher.settings.db} is empty: mmrag index FOLDER --into it first")
+    pictures = [load_image(hit.picture, searcher.policy) for hit in some.hits]
+    batch = [pictures[number % len(pictures)] for number in range(PICTURES)]
+    start = time.perf_counter()
+    searcher.encoder.encode(batch)
+    seconds = time.perf_counter() - start
+    searches: list[Found] = []
+    for number in range(repeats):
+        query = Query(f"number {number}", pictures[number % len(pictures)])
+        reranked = rerank and number % RERANKED == 0
+        searches.append(searcher.search(query, top=top, rerank=reranked))
+        on_progress(number + 1, repeats)
+    return Timings(
+        model=searcher.encoder.name,
+        device=str(searcher.encoder.device),
+        stored=searcher.index.vector_store.count(),
+        pictures_per_second=PICTURES / seconds,
+        stages=_stages(searches),
+    )
+
+
+def _stages(searches: Sequence[Found]) -> dict[str, tuple[float, float]]:
+    times: dict[str, list[float]] = {}
+    for found in searches:
+        for name, ms in found.milliseconds.items():
+            times.setdefault(name, []).append(ms)
+    return {name: (median(values), max(values)) for name, values in times.items()}

@@ -1,0 +1,60 @@
+"""The search page as an ASGI app. In: a searcher, limits, a token. Out: what uvicorn serves."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from importlib.metadata import version
+from pathlib import Path
+
+from fastapi import FastAPI
+from fastapi.staticfiles import StaticFiles
+
+from mmrag.app.searching import Searcher
+from mmrag.app.web.faults import answer_faults
+from mmrag.app.web.guard import Guard
+from mmrag.app.web.metrics import Counted
+from mmrag.app.web.routes import router
+from mmrag.app.web.site import Limits, Site
+
+__all__ = ["create_app"]
+
+ROOM = 200_000
+"""Bytes that a request may have beside its picture, which as a data URI is a third larger."""
+
+
+def create_app(searcher: Searcher, limits: Limits | None = None, *, token: str = "") -> FastAPI:
+    """Make the app; closing the searcher is left to the caller.
+
+    Parameters
+    ----------
+    searcher
+        Its models are shared by everybody who asks.
+    limits
+        How much is served.
+    token
+        What callers must know; when empty, only callers from this machine are answered.
+    """
+    limits = limits or Limits()
+    site = Site(searcher, limits)
+
+    @asynccontextmanager
+    async def lifespan(_: FastAPI) -> AsyncIterator[None]:
+        yield
+        site.close()
+
+    app = FastAPI(
+        title="mmrag",
+        summary="Search pictures by a picture and a sentence",
+        version=version("mmrag"),
+        docs_url=None,  # both pages would load scripts from elsewhere
+        redoc_url=None,
+        lifespan=lifespan,
+    )
+    app.state.site = site
+    app.include_router(router)
+    app.mount("/page", StaticFiles(directory=Path(__file__).parent / "page"), name="page")
+    app.add_middleware(Guard, token=token, max_bytes=limits.upload_bytes * 4 // 3 + ROOM)
+    app.add_middleware(Counted, metrics=site.metrics)
+    answer_faults(app)
+    return app

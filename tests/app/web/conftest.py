@@ -1,0 +1,99 @@
+"""A shop of twelve drawn pictures, searched with toy parts: no weights, no network."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+from fastapi.testclient import TestClient
+from llama_index.embeddings.visualized_bge import VisualizedBGEEmbedding
+from llama_index.indices.composed_image import ComposedImageIndex
+
+from mmrag.app.searching import Searcher
+from mmrag.app.settings import Settings
+from mmrag.app.web.app import create_app
+from mmrag.app.web.site import Limits
+from mmrag.catalogue import draw_product
+from mmrag.images import ImagePolicy
+from mmrag.rerank import ListwiseReranker
+from mmrag.testing import MockVision, ToyEncoder, reversing
+from mmrag.vision.protocol import VisionLLM
+
+PRODUCTS = ("mug", "tote bag", "cushion", "t-shirt")
+COLOURS = ("red", "blue", "green")
+
+
+@dataclass(frozen=True)
+class TaughtEncoder(ToyEncoder):
+    """A toy encoder that can tell which words it was never taught."""
+
+    def unknown_words(self, text: str) -> list[str]:
+        return [word for word in text.split() if word == "dinosaur"]
+
+
+class ToySearcher(Searcher):
+    """The real searcher, made of parts instead of settings."""
+
+    def __init__(self, index: ComposedImageIndex, encoder: TaughtEncoder, vision: VisionLLM):
+        self.settings = Settings(top=9)
+        self.policy = ImagePolicy()
+        self.encoder, self.index = encoder, index
+        self.reranker = ListwiseReranker(vision, policy=self.policy)
+
+
+@dataclass(frozen=True)
+class Shop:
+    """Twelve pictures in a folder, and their index."""
+
+    folder: Path
+    index: ComposedImageIndex
+    encoder: TaughtEncoder
+
+    def searcher(self, vision: VisionLLM | None = None) -> ToySearcher:
+        return ToySearcher(self.index, self.encoder, vision or MockVision(reversing()))
+
+
+@pytest.fixture(scope="session")
+def shop(tmp_path_factory) -> Iterator[Shop]:
+    folder = tmp_path_factory.mktemp("shop")
+    metadata = {}
+    for product in PRODUCTS:
+        for colour in COLOURS:
+            name = f"{colour}-{product.replace(' ', '-')}.jpg"
+            draw_product(product, "plain", colour, 1).save(folder / name)
+            metadata[name] = {
+                "title": f"{colour} {product}",
+                "product": product,
+                "colour": colour,
+                "price": 10.0 + len(metadata),
+            }
+    encoder = TaughtEncoder()
+    columns = {"title": str, "product": str, "colour": str, "price": float}
+    place = tmp_path_factory.mktemp("index") / "shop.db"
+    embedding = VisualizedBGEEmbedding(encoder=encoder)
+    with ComposedImageIndex.open(place, embedding, "shop", scalar_fields=columns) as index:
+        index.add_folder(folder, metadata=metadata)
+        yield Shop(folder, index, encoder)
+
+
+@pytest.fixture
+def serve(shop) -> Iterator[Callable[..., TestClient]]:
+    """Makes clients of an app with the vision, the limits and the token that a test gives."""
+    clients: list[TestClient] = []
+
+    def make(vision=None, *, token="", host="127.0.0.1", **limits) -> TestClient:
+        app = create_app(shop.searcher(vision), Limits(**limits), token=token)
+        client = TestClient(app, base_url=f"http://{host}")
+        clients.append(client.__enter__())
+        return client
+
+    yield make
+    for client in clients:
+        client.__exit__(None, None, None)
+
+
+@pytest.fixture
+def client(serve) -> TestClient:
+    return serve()
