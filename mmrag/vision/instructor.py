@@ -6,14 +6,13 @@ which go in on the way to the model: nothing it logs, renders or raises can show
 
 from __future__ import annotations
 
-import base64
-import io
 from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, Literal
 
 from mmrag.errors import AnswerError, MMRagError, SettingError
 from mmrag.ranking import Ranking
 from mmrag.vision.chat_server import ChatServer
+from mmrag.vision.parts import picture_part, placed
 from mmrag.vision.reading import ranking_from_answer, read_answer
 from mmrag.vision.recipe import Method, RankingRecipe
 from mmrag.vision.schema import MOST_IN_A_GRAMMAR, OrderedAnswer, grades_for, order_grammar
@@ -113,7 +112,8 @@ class InstructorVision:
         """
         if method == "first":
             raise SettingError("a remote LLM shows no logits: use the method 'grades'")
-        dialogue = _Dialogue(self._create, _content(f"{prompt}\n{_FORMATS[method]}", [image]))
+        words = {"type": "text", "text": f"{prompt}\n{_FORMATS[method]}"}
+        dialogue = _Dialogue(self._create, [picture_part(image), words])
         ranking = self._validated(dialogue, n, method, describe)
         return ranking or _mended(dialogue, n)
 
@@ -124,10 +124,11 @@ class InstructorVision:
         *,
         max_new_tokens: int = 256,
     ) -> str:
-        """Answer a conversation; ``images`` go before the text of the last turn."""
-        turns = [dict(message) for message in messages]
-        if images and turns:
-            turns[-1]["content"] = _content(str(turns[-1]["content"]), images)
+        """Answer a conversation; ``images`` go where its ``{"type": "image"}`` parts stand.
+
+        Where there are none, the pictures open the first user turn.
+        """
+        turns = placed(messages, images)
         return _text_of(_safely(self._create, messages=turns, max_tokens=max_new_tokens))
 
     def _validated(
@@ -217,15 +218,3 @@ def _mended(dialogue: _Dialogue, n: int) -> Ranking:
     if best is None:
         raise AnswerError(dialogue.fault)
     return ranking_from_answer(best, n)
-
-
-def _content(text: str, images: Sequence[PIL.Image.Image]) -> list[dict[str, Any]]:
-    pictures = [{"type": "image_url", "image_url": {"url": _data_uri(i)}} for i in images]
-    return [*pictures, {"type": "text", "text": text}]
-
-
-def _data_uri(image: PIL.Image.Image) -> str:
-    buffer = io.BytesIO()
-    # Full chroma keeps the figures on their plates sharp.
-    image.convert("RGB").save(buffer, "JPEG", quality=92, subsampling=0)
-    return f"data:image/jpeg;base64,{base64.b64encode(buffer.getvalue()).decode()}"

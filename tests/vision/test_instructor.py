@@ -13,7 +13,7 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 import pytest
 from PIL import Image
 
-from mmrag.errors import AnswerError, SettingError
+from mmrag.errors import AnswerError, QueryError, SettingError
 from mmrag.vision.instructor import InstructorVision
 from mmrag.vision.recipe import RankingRecipe
 
@@ -214,12 +214,28 @@ def test_descriptions_are_asked_for_and_returned(server):
     assert (ranking.order, ranking.descriptions) == ([2, 1], ["a cat", "a dog"])
 
 
-def test_a_conversation_carries_its_pictures(server):
+def test_pictures_open_the_first_user_turn(server):
     server.script = ["an orange rectangle"]
-    said = vision(server).chat([{"role": "user", "content": "What is it?"}], [PICTURE])
-    assert said == "an orange rectangle"
+    turns = [{"role": "system", "content": "Be short."}, {"role": "user", "content": "What is it?"}]
+    assert vision(server).chat(turns, [PICTURE, PICTURE]) == "an orange rectangle"
+    system, user = server.requests[0]["messages"]
+    assert [part["type"] for part in system["content"]] == ["text"]
+    assert [part["type"] for part in user["content"]] == ["image_url", "image_url", "text"]
+
+
+def test_pictures_stand_where_they_are_placed(server):
+    server.script = ["the second"]
+    image, words = {"type": "image"}, {"type": "text", "text": "or"}
+    vision(server).chat([{"role": "user", "content": [image, words, image]}], [PICTURE] * 2)
     kinds = [part["type"] for part in server.requests[0]["messages"][0]["content"]]
-    assert kinds == ["image_url", "text"]
+    assert kinds == ["image_url", "text", "image_url"]
+
+
+@pytest.mark.parametrize("role", ["user", "assistant"])
+def test_each_picture_needs_its_place(server, role):
+    with pytest.raises(QueryError, match="2 pictures for"):
+        content = [{"type": "image"}] if role == "user" else "no user here"
+        vision(server).chat([{"role": role, "content": content}], [PICTURE] * 2)
 
 
 def test_many_callers_at_once_get_their_own_answers(server):
