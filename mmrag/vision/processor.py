@@ -18,6 +18,7 @@ from mmrag.vision.vocabulary import Vocabulary
 
 __all__ = ["Inputs", "Phi3VisionProcessor", "Pictures"]
 
+_ROLES = ("system", "user", "assistant")
 _TAG = re.compile(r"<\|image_(\d+)\|>")
 
 
@@ -55,6 +56,9 @@ class Phi3VisionProcessor:
         """
         if not messages:
             raise QueryError("there is no message to answer: give at least one user turn")
+        strange = {turn["role"] for turn in messages} - set(_ROLES)
+        if strange:
+            raise QueryError(f"no role is named {strange.pop()!r}: take one of {', '.join(_ROLES)}")
         turns = [f"<|{turn['role']}|>\n{turn['content']}<|end|>\n" for turn in messages]
         asks = messages[-1]["role"] != "assistant"
         return "".join(turns) + ("<|assistant|>\n" if asks else "")
