@@ -5,9 +5,6 @@ folder/text/                     config.json and the tokenizer's files
 folder/vision_config.json        sizes of the tower
 """
 
-# pyright: reportUnknownMemberType=false, reportUnknownVariableType=false
-# The libraries used here are typed in part only.
-
 from __future__ import annotations
 
 import dataclasses

@@ -1,8 +1,5 @@
 """Fetches a published encoder: its name in, its verified files on this machine out."""
 
-# pyright: reportUnknownMemberType=false, reportUnknownVariableType=false
-# The libraries used here are typed in part only.
-
 from __future__ import annotations
 
 import hashlib

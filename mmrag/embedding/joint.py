@@ -3,9 +3,6 @@
 Pictures become tokens of the text model: ``[CLS] picture tokens, words [SEP]``.
 """
 
-# pyright: reportUnknownMemberType=false, reportUnknownVariableType=false
-# The libraries used here are typed in part only.
-
 from __future__ import annotations
 
 from typing import Any

@@ -1,8 +1,5 @@
 """A picture as the tower wants it: a picture from any source in, normalised pixels out."""
 
-# pyright: reportUnknownMemberType=false, reportUnknownVariableType=false
-# The libraries used here are typed in part only.
-
 from __future__ import annotations
 
 import hashlib

@@ -63,6 +63,7 @@ class VisualizedBGE:
         cached_pictures: int = 64,
     ) -> None:
         self.network = network.eval()
+        self.tokenizer = tokenizer
         self.name = name
         self._pad = cast(int, tokenizer.pad_token_id)
         self._reader = Reader(

@@ -1,8 +1,5 @@
 """The tensors of a checkpoint: a file in published names in, a loaded network out, and back."""
 
-# pyright: reportUnknownMemberType=false, reportUnknownVariableType=false
-# The libraries used here are typed in part only.
-
 from __future__ import annotations
 
 import re

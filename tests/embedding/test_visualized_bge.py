@@ -70,8 +70,8 @@ def test_the_same_call_gives_the_same_bits(encoder, base):
 
 
 def test_the_same_call_gives_the_same_bits_when_pictures_outnumber_the_cache(base):
-    network, tokenizer = base.encoder().network, base.encoder()._reader._tokenizer
-    encoder = VisualizedBGE(network, tokenizer, name="forgetful", cached_pictures=5)
+    whole = base.encoder()
+    encoder = VisualizedBGE(whole.network, whole.tokenizer, name="small", cached_pictures=5)
     pictures = [swatch(f"rgb({step}, 90, 10)") for step in range(0, 240, 30)]
     first = encoder.encode(pictures, batch_size=3)
     assert np.array_equal(encoder.encode(pictures, batch_size=3), first)
@@ -134,7 +134,7 @@ def test_a_long_text_is_cut_with_one_warning_that_names_the_limits(encoder, base
 
 def test_the_longest_composed_query_runs_in_both_families(golden, caplog):
     encoder = golden.encoder()
-    network = golden.encoder().network
+    network = encoder.network
     assert (network.text_limit, network.composed_limit) in [(512, 316), (8192, 7938)]
     image = golden.folder / "images" / "rgb.png"
     text = " ".join(["night"] * network.composed_limit)
@@ -166,10 +166,8 @@ def test_a_picture_in_many_queries_is_looked_at_once(encoder, tower_batches):
 
 
 def test_forgotten_pictures_are_looked_at_again(base, tower_batches):
-    encoder = base.encoder()
-    small = VisualizedBGE(
-        encoder.network, encoder._reader._tokenizer, name="small", cached_pictures=1
-    )
+    whole = base.encoder()
+    small = VisualizedBGE(whole.network, whole.tokenizer, name="small", cached_pictures=1)
     for colour in ("red", "blue", "blue", "red"):
         small.encode([swatch(colour)])
     assert tower_batches == [1, 1, 1]

@@ -1,0 +1,116 @@
+"""Visualized BGE against its own alternatives. In: an encoder. Out: items a second, and ratios.
+
+python tests/benchmarks/bench_embedding.py [FOLDER or NAME] [--pictures N] [--device DEVICE]
+
+Without an encoder: one of the size of base-en-v1.5 with random weights, which is as fast.
+"""
+
+from __future__ import annotations
+
+import argparse
+import copy
+import logging
+import sys
+import time
+from collections.abc import Callable, Sequence
+from pathlib import Path
+
+import numpy as np
+import torch
+from PIL import Image
+from transformers import AutoTokenizer, BertConfig
+
+from mmrag import Query, VisualizedBGE
+from mmrag.embedding.joint import JointEncoder
+from mmrag.embedding.published import PUBLISHED
+from mmrag.embedding.reading import Item
+
+GOLDEN = Path(__file__).parents[1] / "golden" / "visualized_bge" / "base-tiny"
+WORDS = ("make", "the", "background", "dark", "at", "night", "with", "a", "picture", "here")
+
+
+def main() -> None:
+    """Print each case beside what it is better than."""
+    parser = argparse.ArgumentParser(description=(__doc__ or "").partition(". ")[0])
+    parser.add_argument("encoder", nargs="?")
+    parser.add_argument("--pictures", type=int, default=6)
+    parser.add_argument("--device", default="cpu")
+    asked = parser.parse_args()
+    logging.disable(logging.WARNING)  # the random encoder borrows a small vocabulary
+    torch.set_num_threads(1)
+    encoder = _encoder(asked.encoder, asked.device)
+    quick = _in_bfloat16(encoder)
+    pictures = _pictures(asked.pictures)
+    texts = [" ".join(np.random.default_rng(seed).permutation(WORDS)) for seed in range(32)]
+    first, second = (
+        [Query(text, image=picture) for text, picture in zip(words, pictures, strict=False)]
+        for words in (texts, texts[::-1])
+    )
+    clock = "CPU time, one thread" if encoder.device.type == "cpu" else "wall time"
+    _tell(f"{encoder.name} on {encoder.device}, {clock}")
+    one_by_one, batched = {"batch_size": 1}, {"batch_size": 32}
+
+    text = _speed("texts one by one", encoder, texts, one_by_one)
+    texts_batched = _speed("texts in batches", encoder, texts, batched, text)
+    picture = _speed("pictures one by one", encoder, pictures, one_by_one)
+    pictures_batched = _speed("pictures in batches", encoder, pictures, batched, picture)
+    composed = _speed("picture + text, new picture", encoder, first, one_by_one)
+    encoder.encode(pictures)
+    _speed("picture + text, known picture", encoder, second, one_by_one, composed, forget=False)
+    _speed("bfloat16: texts in batches", quick, texts, batched, texts_batched)
+    _speed("bfloat16: pictures in batches", quick, pictures, batched, pictures_batched)
+    exact, near = encoder.encode(pictures), quick.encode(pictures)
+    _tell(f"bfloat16 moves a picture's vector by {np.abs(exact - near).max():.1e} at most")
+
+
+def _speed(
+    case: str,
+    encoder: VisualizedBGE,
+    items: Sequence[Item],
+    how: dict[str, int],
+    alternative: float | None = None,
+    *,
+    forget: bool = True,
+) -> float:
+    encoder.encode(items[:1], **how)
+    if forget:
+        encoder = VisualizedBGE(encoder.network, encoder.tokenizer, name=encoder.name)
+    clock: Callable[[], float] = (
+        time.process_time if encoder.device.type == "cpu" else time.perf_counter
+    )
+    start = clock()
+    encoder.encode(items, **how)
+    speed = len(items) / (clock() - start)
+    ratio = f"  {speed / alternative:5.2f} x" if alternative else ""
+    _tell(f"{case:32} {speed:8.2f} / s{ratio}")
+    return speed
+
+
+def _encoder(name: str | None, device: str) -> VisualizedBGE:
+    if name is not None:
+        return VisualizedBGE.from_pretrained(name, device=device)
+    torch.manual_seed(0)
+    network = JointEncoder(BertConfig(), PUBLISHED["base-en-v1.5"].vision_config).to(device)
+    tokenizer = AutoTokenizer.from_pretrained(GOLDEN / "text")
+    return VisualizedBGE(network, tokenizer, name="random weights, base-en-v1.5's size")
+
+
+def _in_bfloat16(encoder: VisualizedBGE) -> VisualizedBGE:
+    network = copy.deepcopy(encoder.network)
+    for parameter in network.parameters():
+        parameter.data = parameter.data.bfloat16()
+    return VisualizedBGE(network, encoder.tokenizer, name=encoder.name)
+
+
+def _pictures(n: int) -> list[Image.Image]:
+    noise = np.random.default_rng(0)
+    return [Image.fromarray(noise.integers(0, 256, (500, 500, 3), np.uint8)) for _ in range(n)]
+
+
+def _tell(line: str) -> None:
+    sys.stdout.write(line + "\n")
+    sys.stdout.flush()
+
+
+if __name__ == "__main__":
+    main()
