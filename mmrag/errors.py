@@ -7,6 +7,7 @@ from types import ModuleType
 
 __all__ = [
     "AnswerError",
+    "BusyError",
     "CheckpointError",
     "EncodeError",
     "ImageError",
@@ -63,6 +64,14 @@ class StoreLockedError(StoreError):
 
 class AnswerError(MMRagError):
     """A vision LLM failed to answer, or answered what cannot be read."""
+
+
+class BusyError(MMRagError):
+    """Too much is asked at once; ``retry_after`` tells in how many seconds to ask again."""
+
+    def __init__(self, message: str, retry_after: int) -> None:
+        super().__init__(message)
+        self.retry_after = retry_after
 
 
 class MissingExtraError(MMRagError, ImportError):

@@ -18,6 +18,7 @@ from mmrag.app.commands.demo import demo
 from mmrag.app.commands.doctor import doctor
 from mmrag.app.commands.index import index
 from mmrag.app.commands.search import search
+from mmrag.app.commands.serve import serve
 from mmrag.app.console import messages
 from mmrag.errors import MMRagError
 
@@ -33,7 +34,7 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     rich_markup_mode="rich",
 )
-for command in (demo, index, search, bench, doctor, collections):
+for command in (demo, index, search, serve, bench, doctor, collections):
     app.command(no_args_is_help=command in (index, search))(command)
 
 

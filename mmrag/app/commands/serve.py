@@ -1,4 +1,4 @@
-"""`mmrag serve`: the search page and its JSON API, for this machine or, with a token, for others."""
+"""`mmrag serve`: the search page and its JSON API; for others than this machine, with a token."""
 
 from __future__ import annotations
 

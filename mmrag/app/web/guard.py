@@ -48,7 +48,7 @@ class Guard:
     def __init__(self, app: ASGIApp, *, token: str, max_bytes: int) -> None:
         self._app, self._token, self._max_bytes = app, token, max_bytes
 
-    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:  # noqa: D102
         if scope["type"] != "http":
             return await self._app(scope, receive, send)
         request = Request(scope)

@@ -6,7 +6,7 @@ import asyncio
 import hashlib
 from collections.abc import AsyncIterator
 from functools import lru_cache
-from typing import Annotated, Literal, cast
+from typing import Annotated, Any, Literal, cast
 
 from fastapi import APIRouter, Depends, Request
 from fastapi import Path as InPath
@@ -17,9 +17,9 @@ from starlette.exceptions import HTTPException
 
 from mmrag.app.found import Found
 from mmrag.app.web.asking import BODY, read_question
+from mmrag.app.web.faults import in_words
 from mmrag.app.web.schema import ID, MOST, Answer, Asked, Fault
 from mmrag.app.web.site import Site
-from mmrag.app.web.faults import in_words
 from mmrag.errors import ImageError, MMRagError
 
 __all__ = ["router"]
@@ -39,20 +39,21 @@ def _site(request: Request) -> Site:
 
 Here = Annotated[Site, Depends(_site)]
 
-FAULTS = {
+Told = dict[int | str, dict[str, Any]]
+FAULTS: Told = {
     413: {"model": Fault, "description": "The picture is too large."},
     415: {"model": Fault, "description": "The body is neither JSON nor a form."},
     422: {"model": Fault, "description": "The question cannot be searched for."},
     503: {"model": Fault, "description": "Too many ask at once; see Retry-After."},
     504: {"model": Fault, "description": "It took too long."},
 }
-PICTURE = {
+PICTURE: Told = {
     200: {"content": {"image/jpeg": {"schema": {"type": "string", "format": "binary"}}}},
     304: {"description": "It is what you have."},
     404: {"model": Fault, "description": "There is no such picture."},
     422: {"model": Fault, "description": "That is no id, or no size."},
 }
-ANSWER = {200: {"model": Answer, "content": {LINES: {"schema": {"type": "string"}}}}}
+ANSWER: Told = {200: {"model": Answer, "content": {LINES: {"schema": {"type": "string"}}}}}
 
 router = APIRouter()
 

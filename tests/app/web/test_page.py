@@ -27,7 +27,9 @@ ARTIFACTS = Path(__file__).parents[3] / "test-artifacts" / "web"
 
 pytestmark = [
     pytest.mark.browser,
-    pytest.mark.skipif(CHROMIUM is None, reason="no chromium on this machine: apt install chromium"),
+    pytest.mark.skipif(
+        CHROMIUM is None, reason="no chromium on this machine: apt install chromium"
+    ),
 ]
 
 

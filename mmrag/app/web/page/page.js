@@ -15,6 +15,7 @@ async function search({ remember = true } = {}) {
   const rerank = $("rerank").checked;
   const asked = picture;
   say("Searching …", true);
+  $("results").classList.add("stale");
   try {
     for await (const answer of answers(rerank, mine.signal)) {
       if (asked && picture === asked) named(answer.query);

@@ -13,6 +13,7 @@ export function showAnswer(answer, more, { choose, narrow }) {
   const both = reranked || more;
   $("start").hidden = true;
   $("results").hidden = false;
+  $("results").classList.remove("stale");
   $("rows").style.setProperty("--n", Math.max(answer.results.length, 1));
   $("rows").classList.toggle("single", !both);
   $("reranked-row").hidden = !both;
