@@ -11,17 +11,18 @@ import typer
 from mmrag.app.cli import app, main
 from mmrag.errors import StoreError
 
-COMMANDS = {"demo", "index", "search", "bench", "doctor", "collections"}
+COMMANDS = [command.callback.__name__ for command in app.registered_commands]
 HEAVY = {"torch", "transformers", "llama_index", "pymilvus", "pydantic_settings", "jinja2", "PIL"}
 
 
 def test_help_lists_every_command(mmrag):
     ran = mmrag("--help")
     assert ran.code == 0
-    assert {word for word in COMMANDS if f" {word} " in ran.out} == COMMANDS
+    for command in ("demo", "index", "search", "bench", "doctor", "collections"):
+        assert f" {command} " in ran.out
 
 
-@pytest.mark.parametrize("command", sorted(COMMANDS))
+@pytest.mark.parametrize("command", COMMANDS)
 def test_every_command_helps_with_an_example_that_fits(mmrag, command):
     ran = mmrag(command, "--help")
     assert ran.code == 0
@@ -75,7 +76,3 @@ def test_settings_that_cannot_be_are_told(mmrag, tmp_path):
     assert ran.code == 1
     assert "tpo" in ran.err
     assert "mmrag.toml" in ran.err
-
-
-def test_the_app_is_what_the_script_runs():
-    assert {command.callback.__name__ for command in app.registered_commands} == COMMANDS

@@ -48,4 +48,4 @@ def _show(name: str, well: bool, found: str, remedy: str) -> None:
     mark = Text("✓ " if well else "✗ ", style="green" if well else "red")
     results().print(mark + Text(f"{name:<12}", style="bold") + Text(found))
     if remedy:
-        results().print(Text(f"  {remedy}", style="yellow"))
+        results().print(Text(f"  {remedy}", style="yellow"), soft_wrap=True)  # to be copied whole
