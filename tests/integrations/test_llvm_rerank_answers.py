@@ -10,12 +10,15 @@ from hypothesis import strategies as st
 from llama_index.core.base.llms.types import ChatMessage
 from llama_index.core.llms.mock import MockFunctionCallingLLM
 from llama_index.core.schema import ImageNode, NodeWithScore, QueryBundle
-from llama_index.postprocessor.llvm_rerank import LLVMRerank
+from llama_index.postprocessor.llvm_rerank import LlamaIndexCreate, LLVMRerank
 from PIL import Image
 
 from mmrag.testing import MALFORMED
+from mmrag.vision.instructor import InstructorVision
 from mmrag.vision.reading import read_answer
+from mmrag.vision.recipe import RankingRecipe
 
+SMALL = RankingRecipe(method="grades", cell=48)  # hundreds of composites are drawn
 QUERY = QueryBundle("a bag with this")
 FOLLOWED = {
     "one missing": "785324169",
@@ -39,14 +42,15 @@ def nine(tmp_path_factory):
     return [NodeWithScore(node=ImageNode(id_=str(k), image_path=str(path))) for k in range(1, 10)]
 
 
-def reranked(answer, nodes):
+def reranked(answer, nodes, recipe=None):
     def chat(messages, **_):
         if isinstance(answer, Exception):
             raise answer
         return ChatMessage(answer, role="assistant")
 
     llm = MockFunctionCallingLLM(response_generator=chat)
-    return LLVMRerank(llm=llm, caption=False).postprocess_nodes(nodes, QUERY)
+    vision = InstructorVision(LlamaIndexCreate(llm), recipe=recipe) if recipe else llm
+    return LLVMRerank(llm=vision, caption=False).postprocess_nodes(nodes, QUERY)
 
 
 @pytest.mark.parametrize("row", MALFORMED)
@@ -83,7 +87,7 @@ answers = st.one_of(
 @settings(max_examples=200)
 @given(answer=answers)
 def test_no_answer_loses_or_doubles_a_node(answer, nine):
-    order = [int(n.node.node_id) for n in reranked(answer, nine)]
+    order = [int(n.node.node_id) for n in reranked(answer, nine, SMALL)]
     assert sorted(order) == list(range(1, 10))
     valid = list(dict.fromkeys(x for x in read_answer(answer).best_first if 1 <= x <= 9))
     assert order[: len(valid)] == valid
