@@ -16,6 +16,7 @@ from torch import Tensor
 from mmrag.errors import CheckpointError
 from mmrag.vision.config import CONFIG_FILE, Phi3VisionConfig
 from mmrag.vision.crops import PREPROCESSOR_FILE, CropRule
+from mmrag.vision.files import read_object
 from mmrag.vision.network import Phi3VisionNetwork
 from mmrag.vision.recipe import RECIPE_FILE, RankingRecipe
 from mmrag.vision.vocabulary import TOKENIZER_FILE, Vocabulary
@@ -112,8 +113,8 @@ def _shards(folder: Path) -> list[Path]:
     index = folder / _INDEX
     if not index.is_file():
         return [folder / _ONE_FILE]
-    names = json.loads(index.read_text(encoding="utf-8"))["weight_map"].values()
-    return [folder / name for name in sorted(set(names))]
+    names: dict[str, str] = read_object(index).get("weight_map", {})
+    return [folder / name for name in sorted(set(names.values()))]
 
 
 def _unused(config: Phi3VisionConfig) -> re.Pattern[str]:

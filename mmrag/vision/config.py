@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cached_property
@@ -12,6 +11,7 @@ from typing import Any
 from transformers import CLIPVisionConfig, Phi3Config
 
 from mmrag.errors import CheckpointError
+from mmrag.vision.files import read_object
 
 __all__ = ["CONFIG_FILE", "Phi3VisionConfig"]
 
@@ -80,16 +80,7 @@ class Phi3VisionConfig:
     @classmethod
     def of_folder(cls, folder: Path) -> Phi3VisionConfig:
         """Read `config.json` of a checkpoint's folder."""
-        file = folder / CONFIG_FILE
-        if not file.is_file():
-            raise CheckpointError(
-                f"{folder} holds no {CONFIG_FILE}: name a folder in Phi-3 Vision's published layout"
-            )
-        try:
-            published = json.loads(file.read_text(encoding="utf-8"))
-        except ValueError as error:
-            raise CheckpointError(f"{file} is no JSON ({error}): fetch it again") from error
-        return cls(published)
+        return cls(read_object(folder / CONFIG_FILE))
 
     @cached_property
     def language(self) -> Phi3Config:

@@ -17,7 +17,8 @@ import torch
 from PIL.Image import Resampling, Transpose
 from torch import Tensor
 
-from mmrag.errors import CheckpointError, ImageError
+from mmrag.errors import ImageError
+from mmrag.vision.files import read_object
 
 __all__ = ["PREPROCESSOR_FILE", "CropRule", "Crops"]
 
@@ -67,10 +68,7 @@ class CropRule:
     @classmethod
     def of_folder(cls, folder: Path, *, side: int, grid: int) -> CropRule:
         """Read a checkpoint's `preprocessor_config.json`."""
-        file = folder / PREPROCESSOR_FILE
-        if not file.is_file():
-            raise CheckpointError(f"{folder} holds no {PREPROCESSOR_FILE}: fetch it again")
-        given = json.loads(file.read_text(encoding="utf-8"))
+        given = read_object(folder / PREPROCESSOR_FILE)
         return cls(
             side=side,
             grid=grid,

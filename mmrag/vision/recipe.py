@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Mapping
 from dataclasses import asdict, dataclass, fields
 from pathlib import Path
-from typing import Literal, get_args
+from typing import Any, Literal, get_args
 
 from mmrag.errors import CheckpointError
+from mmrag.vision.files import read_object
 
 __all__ = ["RECIPE_FILE", "Method", "RankingRecipe"]
 
@@ -41,7 +43,7 @@ class RankingRecipe:
     Examples
     --------
     >>> recipe = RankingRecipe(method="grades", describe=True)
-    >>> RankingRecipe.from_json(recipe.to_json()) == recipe
+    >>> RankingRecipe.from_fields(json.loads(recipe.to_json())) == recipe
     True
     """
 
@@ -68,9 +70,8 @@ class RankingRecipe:
         return json.dumps(asdict(self), indent=2) + "\n"
 
     @classmethod
-    def from_json(cls, text: str) -> RankingRecipe:
-        """Read the text of a `rerank.json`; a field it does not name keeps its default."""
-        given = json.loads(text)
+    def from_fields(cls, given: Mapping[str, Any]) -> RankingRecipe:
+        """Make a recipe of what a `rerank.json` holds; a field it does not name has its default."""
         unknown = set(given) - {field.name for field in fields(cls)}
         if unknown:
             raise CheckpointError(
@@ -83,4 +84,4 @@ class RankingRecipe:
     def of_folder(cls, folder: Path) -> RankingRecipe:
         """Read the recipe of a checkpoint's folder; a folder without one wants the defaults."""
         file = folder / RECIPE_FILE
-        return cls.from_json(file.read_text(encoding="utf-8")) if file.is_file() else cls()
+        return cls.from_fields(read_object(file)) if file.is_file() else cls()

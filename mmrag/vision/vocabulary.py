@@ -44,7 +44,11 @@ class Vocabulary:
         file = folder / TOKENIZER_FILE
         if not file.is_file():
             raise CheckpointError(f"{folder} holds no {TOKENIZER_FILE}: fetch it again")
-        return cls(Tokenizer.from_file(str(file)))
+        try:
+            tokenizer = Tokenizer.from_file(str(file))
+        except Exception as error:  # the tokenizers' core raises bare exceptions
+            raise CheckpointError(f"{file} cannot be read ({error}): fetch it again") from error
+        return cls(tokenizer)
 
     def id(self, token: str) -> int:
         """Look a token up by its exact name."""
