@@ -76,10 +76,11 @@ def test_the_files_below_a_folder_are_walked_and_no_others(folder, below, beside
 
 
 def test_files_may_be_dropped_while_they_are_walked(manifest):
-    for i in range(1200):
-        manifest.put(entry(f"/f/{i}"))
-    for found in manifest.under("/f"):
-        manifest.drop(found.path)
+    with manifest.transaction():
+        for i in range(1200):
+            manifest.put(entry(f"/f/{i}"))
+        for found in manifest.under("/f"):
+            manifest.drop(found.path)
     assert manifest.count() == (0, 0)
 
 

@@ -17,6 +17,7 @@ from mmrag.filters import Comparison, Filter, Junction, parse_filter
 __all__ = ["checked", "metadata_filters"]
 
 KEY = re.compile(r"[A-Za-z_]\w*", re.ASCII)
+ESCAPES = str.maketrans({"\\": r"\\", "\n": r"\n", "\r": r"\r"})
 OPERATORS = {"not in": FilterOperator.NIN}
 
 
@@ -59,7 +60,7 @@ def _checked(term: MetadataFilter) -> MetadataFilter:
         raise QueryError(f"filter key {term.key!r} is no field name: use letters, digits and '_'")
     if not isinstance(term.value, str):
         return term
-    value = term.value.replace("\\", "\\\\")
+    value = term.value.translate(ESCAPES)
     if term.operator == FilterOperator.TEXT_MATCH:  # the stock code escapes quotes in all but this
         value = value.replace("'", "\\'")
     return term.model_copy(update={"value": value})

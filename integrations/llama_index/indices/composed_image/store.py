@@ -87,7 +87,7 @@ def milvus_store(
     address = str(place.folder or uri)
     with answered(place, f"opening collection {collection!r}"):
         client = MilvusClient(uri=address, token=token or "")
-        if not client.has_collection(collection):
+        if collection not in cast("list[str]", client.list_collections()):
             _make(client, collection, dim, model, scalars, kind)
         facts = cast("dict[str, Any]", client.describe_collection(collection))
         _check(f"collection {collection!r} in {place}", facts, dim, model, scalars)

@@ -1,0 +1,270 @@
+"""The index: text, picture or both find the right picture through stock engines, sync and async."""
+
+from __future__ import annotations
+
+import asyncio
+import copy
+from pathlib import Path
+
+import pytest
+from llama_index.core.base.llms.types import TextBlock
+from llama_index.core.bridge.pydantic import Field
+from llama_index.core.indices.vector_store import VectorStoreIndex
+from llama_index.core.ingestion import IngestionPipeline
+from llama_index.core.llms import MockLLM
+from llama_index.core.postprocessor.types import BaseNodePostprocessor
+from llama_index.core.prompts import PromptTemplate
+from llama_index.core.query_engine import RetrieverQueryEngine
+from llama_index.core.schema import ImageNode, QueryBundle, TextNode
+from llama_index.indices.composed_image import (
+    ComposedImageIndex,
+    RankedImages,
+    RankedImagesSynthesizer,
+    metadata_filters,
+)
+
+from mmrag.errors import AnswerError, QueryError, StoreMismatchError
+from mmrag.query import Query
+from mmrag.testing import toy_encoder
+
+
+class Watching(BaseNodePostprocessor):
+    """Keeps the bundles it is shown, and turns the order round."""
+
+    seen: list = Field(default_factory=list)
+
+    def _postprocess_nodes(self, nodes, query_bundle=None):
+        self.seen.append(query_bundle)
+        return nodes[::-1]
+
+    def _get_prompts(self):
+        return {"wish": PromptTemplate("rank for {wish}")}
+
+
+def names(response) -> list[str]:
+    return [Path(node.node.image_path).stem for node in response.source_nodes]
+
+
+def best(pictures: Path, item) -> str:
+    """What numpy finds, without any index."""
+    files = sorted(pictures.glob("*.png"))
+    wish, *shelf = toy_encoder().encode([item, *files])
+    return max(zip(shelf, files, strict=True), key=lambda pair: float(pair[0] @ wish))[1].stem
+
+
+def test_it_is_a_vector_store_index(index):
+    assert isinstance(index, VectorStoreIndex)
+    assert index.vector_store.count() == 10
+
+
+def test_text_picture_and_both_find_what_the_encoder_finds_best(index, pictures):
+    engine = index.as_query_engine(similarity_top_k=3)
+    swatch = str(pictures / "blue corner.png")
+    assert names(engine.query("something green"))[0] == best(pictures, "something green")
+    assert names(engine.query(QueryBundle("", image_path=swatch)))[0] == "blue corner"
+    both = names(engine.query(QueryBundle("in red", image_path=swatch)))
+    assert both[0] == best(pictures, Query("in red", swatch))
+
+
+def test_a_picture_in_the_text_is_the_same_as_one_beside_it(index, pictures):
+    engine = index.as_query_engine(similarity_top_k=4)
+    swatch = str(pictures / "blue corner.png")
+    beside = engine.query(QueryBundle("in red", image_path=swatch))
+    assert names(engine.query(str(Query("in red", swatch)))) == names(beside)
+    assert names(asyncio.run(engine.aquery(str(Query("in red", swatch))))) == names(beside)
+
+
+@pytest.mark.parametrize("in_text", [True, False])
+def test_postprocessors_see_the_picture_sync_and_async(index, pictures, in_text):
+    watching = Watching(seen=[])
+    engine = index.as_query_engine(similarity_top_k=3, node_postprocessors=[watching])
+    swatch = str(pictures / "blue.png")
+    query = str(Query("in red", swatch)) if in_text else QueryBundle("in red", image_path=swatch)
+    assert names(engine.query(query)) == names(asyncio.run(engine.aquery(query)))
+    engine.retrieve(QueryBundle(query) if in_text else query)
+    assert [(bundle.query_str, bundle.image_path) for bundle in watching.seen] == [
+        ("in red", swatch)
+    ] * 3
+
+
+def test_a_stock_engine_composes_too_and_its_postprocessors_see_the_picture(index, pictures):
+    watching = Watching(seen=[])
+    engine = RetrieverQueryEngine(
+        retriever=index.as_retriever(similarity_top_k=3),
+        response_synthesizer=RankedImagesSynthesizer(),
+        node_postprocessors=[watching],
+    )
+    bundle = QueryBundle("in red", image_path=str(pictures / "blue.png"))
+    ours = index.as_query_engine(similarity_top_k=3).query(bundle)
+    assert names(engine.query(bundle)) == names(asyncio.run(engine.aquery(bundle)))
+    assert names(engine.query(bundle)) == names(ours)[::-1]
+    assert watching.seen[0].image_path == bundle.image_path
+
+
+def test_the_callers_bundle_stays_as_it_was(index, pictures):
+    engine = index.as_query_engine()
+    bundle = QueryBundle("in red", image_path=str(pictures / "blue.png"))
+    before = copy.deepcopy(bundle)
+    engine.query(bundle)
+    asyncio.run(engine.aquery(bundle))
+    index.as_retriever().retrieve(bundle)
+    assert bundle == before
+
+
+def test_a_vector_brought_along_is_used(index, embedding):
+    vector = embedding.get_text_embedding("green")
+    engine = index.as_query_engine(similarity_top_k=1)
+    assert names(engine.query(QueryBundle("red", embedding=vector))) == names(engine.query("green"))
+
+
+def test_text_that_only_looks_like_a_picture_is_taken_as_text(index):
+    watching = Watching(seen=[])
+    engine = index.as_query_engine(node_postprocessors=[watching])
+    engine.query(r"how to write \![](a.jpg)")
+    assert (watching.seen[0].query_str, watching.seen[0].image_path) == (
+        "how to write ![](a.jpg)",
+        None,
+    )
+
+
+@pytest.mark.parametrize("query", ["", "  ", QueryBundle(""), "![](a.png) ![](b.png)"])
+def test_a_query_of_nothing_or_of_two_pictures_is_refused(index, query):
+    with pytest.raises(QueryError):
+        index.as_query_engine().query(query)
+    with pytest.raises(QueryError):
+        asyncio.run(index.as_query_engine().aquery(query))
+
+
+def test_filters_narrow_the_search(index):
+    found = index.as_query_engine(
+        similarity_top_k=9, filters=metadata_filters('price < 5 and file_name != "red.png"')
+    ).query("red")
+    assert names(found) == ["blue"]
+
+
+def test_queries_run_side_by_side_and_in_one_loop_after_another(index, pictures):
+    engine = index.as_query_engine(similarity_top_k=1)
+
+    async def eight() -> list[list[str]]:
+        wishes = [QueryBundle("", image_path=str(p)) for p in sorted(pictures.glob("*.png"))[:8]]
+        return [names(response) for response in await asyncio.gather(*map(engine.aquery, wishes))]
+
+    wanted = [[path.stem] for path in sorted(pictures.glob("*.png"))[:8]]
+    assert asyncio.run(eight()) == wanted
+    assert asyncio.run(eight()) == wanted
+
+
+def test_a_sync_query_works_inside_a_running_loop(index):
+    async def like_a_notebook():
+        return index.as_query_engine(similarity_top_k=1).query("green")
+
+    assert len(asyncio.run(like_a_notebook()).source_nodes) == 1
+
+
+def test_the_answer_is_typed_and_reads_as_a_list(index, pictures):
+    response = index.as_query_engine(similarity_top_k=2).query("something green")
+    assert isinstance(response.response, RankedImages)
+    first, second = response.response.items
+    assert (first.rank, first.retrieval_rank, second.rank) == (1, 1, 2)
+    assert first.path == str(pictures / f"{first.title}.png")
+    assert first.retrieval_score == pytest.approx(response.source_nodes[0].score)
+    assert str(response).splitlines()[0].startswith(f"1. {first.title} ({first.path})")
+    assert first.title in response.response._repr_html_()
+
+
+def test_no_hit_is_told(index):
+    filters = metadata_filters("price > 1000")
+    assert str(index.as_query_engine(filters=filters).query("red")) == "No picture found."
+
+
+def test_with_an_llm_the_stock_synthesizer_answers(index):
+    response = index.as_query_engine(llm=MockLLM(), similarity_top_k=1).query("green")
+    assert "green" in str(response)
+
+
+def test_an_llm_may_be_shown_the_pictures(index):
+    from llama_index.core.llms import MockFunctionCallingLLM
+
+    shown = []
+
+    def answer(messages):
+        shown.extend(block for message in messages for block in message.blocks)
+        return [TextBlock(text="the second one")]
+
+    engine = index.as_query_engine(
+        llm=MockFunctionCallingLLM(response_generator=answer, is_chat_model=True),
+        multimodal=True,
+        similarity_top_k=2,
+    )
+    assert str(engine.query("green")) == "the second one"
+    assert sum(block.block_type == "image" for block in shown) == 2
+
+
+def test_streaming_says_what_it_takes(index):
+    with pytest.raises(AnswerError, match="give an llm"):
+        index.as_query_engine(streaming=True)
+
+
+def test_the_prompts_of_postprocessors_are_listed_and_changed(index):
+    watching = Watching()
+    engine = index.as_query_engine(node_postprocessors=[watching])
+    assert engine.get_prompts()["node_postprocessor_0:wish"].get_template() == "rank for {wish}"
+
+
+def test_nodes_are_added_by_their_picture_and_deleted_by_id(index, pictures):
+    pink = ImageNode(id_="pink", image_path=str(pictures / "red.png"), text="a pink thing")
+    assert index.add([pink, TextNode(id_="words", text="green words")]) == ["pink", "words"]
+    assert pink.embedding is None
+    assert index.vector_store.vectors(["pink"])["pink"] == pytest.approx(
+        toy_encoder().encode([pictures / "red.png"])[0].tolist(), abs=1e-6
+    )
+    index.delete(["pink", "words"])
+    assert index.vector_store.count() == 10
+
+
+def test_the_stock_way_to_insert_embeds_pictures_too(index, pictures):
+    node = ImageNode(id_="again", image_path=str(pictures / "red.png"))
+    index.insert_nodes([node])
+    asyncio.run(index.ainsert_nodes([node.model_copy(update={"id_": "async"})]))
+    vectors = index.vector_store.vectors(["again", "async"])
+    assert vectors["again"] == vectors["async"]
+    assert vectors["again"] == pytest.approx(
+        toy_encoder().encode([pictures / "red.png"])[0].tolist(), abs=1e-6
+    )
+
+
+def test_a_pipeline_fills_the_store(index, embedding, pictures):
+    pipeline = IngestionPipeline(transformations=[embedding], vector_store=index.vector_store)
+    pipeline.run(nodes=[ImageNode(id_="piped", image_path=str(pictures / "red.png"))])
+    assert list(index.vector_store.vectors(["piped"])) == ["piped"]
+
+
+def test_indexing_twice_changes_nothing(index, pictures):
+    report = index.add_folder(pictures, metadata=lambda path: {"price": len(path.stem)})
+    assert (report.unchanged, report.embedded, report.files) == (10, 0, 10)
+    assert index.vector_store.count() == 10
+
+
+def test_a_deleted_picture_comes_back_when_its_folder_is_indexed_again(index, pictures):
+    red = index.as_retriever(similarity_top_k=1).retrieve(
+        QueryBundle("", image_path=str(pictures / "red.png"))
+    )[0]
+    index.delete(red.node.node_id)
+    assert index.vector_store.count() == 9
+    assert index.add_folder(pictures).new == 1
+
+
+def test_a_picture_under_two_names_is_one_node_that_knows_both(index, tmp_path, pictures):
+    (tmp_path / "twin.png").write_bytes((pictures / "red.png").read_bytes())
+    assert index.add_folder(tmp_path, policy=None).duplicate == 1
+    node = index.as_retriever(similarity_top_k=1).retrieve("red")[0].node
+    assert sorted(Path(name).name for name in node.metadata["names"]) == ["red.png", "twin.png"]
+
+
+def test_an_index_over_another_encoder_is_refused(tmp_path, embedding):
+    from llama_index.embeddings.visualized_bge import VisualizedBGEEmbedding
+
+    with ComposedImageIndex.open(tmp_path / "s.db", embedding):
+        other = VisualizedBGEEmbedding(encoder=toy_encoder("another"))
+        with pytest.raises(StoreMismatchError, match=r"'toy'.*'another'"):
+            ComposedImageIndex.open(tmp_path / "s.db", other)

@@ -1,0 +1,271 @@
+"""The embedding: every way in gives the encoder's vector, tells its events, and blocks no loop."""
+
+from __future__ import annotations
+
+import asyncio
+import base64
+import pickle
+import threading
+import time
+
+import numpy as np
+import pytest
+from llama_index.core.base.embeddings.base import BaseEmbedding
+from llama_index.core.bridge.pydantic import Field
+from llama_index.core.callbacks import CallbackManager, LlamaDebugHandler
+from llama_index.core.embeddings import MultiModalEmbedding
+from llama_index.core.ingestion import IngestionPipeline
+from llama_index.core.instrumentation import get_dispatcher
+from llama_index.core.instrumentation.event_handlers import BaseEventHandler
+from llama_index.core.schema import ImageNode, TextNode
+from llama_index.core.storage.kvstore import SimpleKVStore
+from llama_index.embeddings.visualized_bge import VisualizedBGEEmbedding
+from PIL import Image
+
+from mmrag.errors import EncodeError, ImageError, QueryError
+from mmrag.images import ImagePolicy
+from mmrag.query import Query
+from mmrag.testing import ToyEncoder, toy_encoder
+
+RED = Image.new("RGB", (8, 8), "red")
+
+
+class CountingEncoder(ToyEncoder):
+    """Remembers how many items each call brought."""
+
+    def __init__(self, pause: float = 0.0):
+        super().__init__()
+        object.__setattr__(self, "calls", [])
+        object.__setattr__(self, "pause", pause)
+
+    def encode(self, items, **options):
+        self.calls.append(len(items))
+        time.sleep(self.pause)
+        return super().encode(items, **options)
+
+
+def expected(item) -> list[float]:
+    return toy_encoder().encode([item])[0].tolist()
+
+
+def test_it_is_a_multi_modal_embedding():
+    names = [cls.__name__ for cls in VisualizedBGEEmbedding.__mro__]
+    assert MultiModalEmbedding.__name__ in names
+    assert BaseEmbedding.__name__ in names
+    assert VisualizedBGEEmbedding.class_name() == "VisualizedBGEEmbedding"
+
+
+def test_each_way_in_gives_the_vector_of_the_encoder(embedding, pictures):
+    path = str(pictures / "red.png")
+    assert embedding.get_text_embedding("red") == expected("red")
+    assert embedding.get_query_embedding("red") == expected("red")
+    assert embedding.get_image_embedding(path) == expected(pictures / "red.png")
+    assert embedding.get_image_embedding((pictures / "red.png").read_bytes()) == expected(RED)
+    assert embedding.get_composed_embedding("in blue", path) == expected(Query("in blue", path))
+    assert embedding.get_composed_embedding("", path) == expected(RED)
+    assert embedding.get_composed_embedding("blue", None) == expected("blue")
+    assert embedding.get_text_embedding_batch(["a", "b"]) == [expected("a"), expected("b")]
+    assert embedding.get_image_embedding_batch([path, RED]) == [expected(RED)] * 2
+
+
+def test_each_async_way_in_gives_the_same(embedding, pictures):
+    path = str(pictures / "red.png")
+
+    async def all_ways():
+        return await asyncio.gather(
+            embedding.aget_text_embedding("red"),
+            embedding.aget_query_embedding("red"),
+            embedding.aget_image_embedding(path),
+            embedding.aget_composed_embedding("in blue", path),
+        )
+
+    wanted = [expected("red")] * 2 + [expected(RED), expected(Query("in blue", RED))]
+    assert asyncio.run(all_ways()) == wanted
+    assert asyncio.run(all_ways()) == wanted  # and in a second loop
+    batch = asyncio.run(embedding.aget_image_embedding_batch([path, RED]))
+    assert batch == [expected(RED)] * 2
+
+
+@pytest.mark.parametrize("method", ["text", "query", "image", "composed"])
+def test_the_event_loop_goes_on_while_the_model_works(method):
+    model = VisualizedBGEEmbedding(encoder=CountingEncoder(pause=0.2))
+    calls = {
+        "text": lambda: model.aget_text_embedding("a"),
+        "query": lambda: model.aget_query_embedding("a"),
+        "image": lambda: model.aget_image_embedding(RED),
+        "composed": lambda: model.aget_composed_embedding("a", RED),
+    }
+
+    async def turns_of_the_loop() -> int:
+        work, turns = asyncio.ensure_future(calls[method]()), 0
+        while not work.done():
+            await asyncio.sleep(0.001)
+            turns += 1
+        return turns
+
+    assert asyncio.run(turns_of_the_loop()) > 5
+
+
+def test_a_query_of_nothing_is_refused(embedding):
+    with pytest.raises(QueryError, match="empty"):
+        embedding.get_composed_embedding(" ", None)
+
+
+def test_pictures_go_to_the_encoder_in_batches():
+    encoder = CountingEncoder()
+    model = VisualizedBGEEmbedding(encoder=encoder, embed_batch_size=3)
+    assert len(model.get_image_embedding_batch([RED] * 7)) == 7
+    assert encoder.calls == [3, 3, 1]
+
+
+def test_progress_is_shown_when_asked(embedding, capfd):
+    embedding.get_image_embedding_batch([RED], show_progress=True)
+    assert "Embedding pictures" in capfd.readouterr().err
+
+
+class Events(BaseEventHandler):
+    """Keeps the embedding events."""
+
+    seen: list = Field(default_factory=list)
+
+    def handle(self, event, **kwargs):
+        if event.class_name().startswith("Embedding"):
+            self.seen.append(event)
+
+
+@pytest.fixture
+def events():
+    root, handler = get_dispatcher(), Events(seen=[])
+    root.add_event_handler(handler)
+    yield handler.seen
+    root.event_handlers.remove(handler)
+
+
+def test_pictures_and_composed_queries_tell_start_and_end(embedding, events):
+    embedding.get_composed_embedding("in blue", RED)
+    start, end = events
+    assert start.model_dict == embedding.to_payload()
+    assert end.chunks == ["in blue [PIL image (RGB, 8×8)]"]
+    assert end.embeddings == [expected(Query("in blue", RED))]
+    events.clear()
+    asyncio.run(embedding.aget_image_embedding_batch([RED, RED]))
+    assert [event.class_name() for event in events] == ["EmbeddingStartEvent", "EmbeddingEndEvent"]
+
+
+def test_events_never_carry_the_bytes_of_a_picture(embedding, events):
+    buffer = pytest.importorskip("io").BytesIO()
+    RED.save(buffer, "PNG")
+    data = base64.b64encode(buffer.getvalue()).decode()
+    embedding.get_image_embedding(f"data:image/png;base64,{data}")
+    assert data not in events[-1].chunks[0]
+
+
+def test_the_older_callbacks_are_told_too():
+    handler = LlamaDebugHandler(print_trace_on_end=False)
+    model = VisualizedBGEEmbedding.from_defaults(
+        encoder=toy_encoder(), callback_manager=CallbackManager([handler])
+    )
+    model.get_image_embedding(RED)
+    assert len(handler.get_event_pairs("embedding")) == 1
+
+
+def test_the_cache_knows_a_picture_by_its_content_and_its_text(pictures):
+    encoder = CountingEncoder()
+    model = VisualizedBGEEmbedding(encoder=encoder, embeddings_cache=SimpleKVStore())
+    first = model.get_composed_embedding("in blue", str(pictures / "red.png"))
+    again = model.get_composed_embedding("in blue", Image.new("RGB", (16, 16), "red"))
+    assert (first, len(encoder.calls)) == (again, 1)
+    assert model.get_composed_embedding("in black", str(pictures / "red.png")) != first
+    assert model.get_composed_embedding("in blue", str(pictures / "green.png")) != first
+    assert len(encoder.calls) == 3
+
+
+def test_one_picture_twice_in_a_batch_is_encoded_once_with_a_cache():
+    encoder = CountingEncoder()
+    model = VisualizedBGEEmbedding(encoder=encoder, embeddings_cache=SimpleKVStore())
+    assert model.get_image_embedding_batch([RED, RED]) == [expected(RED)] * 2
+    assert encoder.calls == [1]
+
+
+def test_image_nodes_are_embedded_by_their_picture_and_text_nodes_by_their_text(
+    embedding, pictures
+):
+    data = base64.b64encode((pictures / "red.png").read_bytes()).decode()
+    nodes = [
+        ImageNode(image_path=str(pictures / "red.png"), text="a green thing"),
+        TextNode(text="green"),
+        ImageNode(image=data),
+        ImageNode(text="no picture at all"),
+    ]
+    wanted = [expected(RED), expected("green"), expected(RED), expected("no picture at all")]
+    assert [node.embedding for node in embedding(nodes)] == wanted
+    nodes = asyncio.run(embedding.acall([node.model_copy() for node in nodes]))
+    assert [node.embedding for node in nodes] == wanted
+
+
+def test_an_ingestion_pipeline_embeds_pictures(embedding, pictures):
+    pipeline = IngestionPipeline(transformations=[embedding])
+    nodes = pipeline.run(nodes=[ImageNode(image_path=str(pictures / "red.png"))])
+    assert nodes[0].embedding == expected(RED)
+
+
+def test_a_node_whose_picture_is_no_base64_is_named(embedding):
+    with pytest.raises(EncodeError, match="node n1: its `image` is no base64"):
+        embedding([ImageNode(id_="n1", image="%%%")])
+
+
+def test_the_policy_decides_what_may_be_opened(tmp_path, pictures):
+    model = VisualizedBGEEmbedding(
+        encoder=toy_encoder(), image_policy=ImagePolicy(roots=[tmp_path])
+    )
+    with pytest.raises(ImageError, match="outside of the allowed folders"):
+        model.get_composed_embedding("in blue", str(pictures / "red.png"))
+    with pytest.raises(ImageError):
+        model.get_image_embedding("http://pictures.example/a.png")
+
+
+def test_a_pickled_embedding_works_on():
+    model = VisualizedBGEEmbedding(encoder=toy_encoder(), embed_batch_size=5)
+    copy = pickle.loads(pickle.dumps(model))
+    assert copy.embed_batch_size == 5
+    assert copy.get_image_embedding(RED) == expected(RED)
+
+
+def test_a_named_model_is_loaded_once_and_left_out_of_pickles(monkeypatch):
+    import mmrag.embedding
+
+    loads = []
+
+    class Loader:
+        @staticmethod
+        def from_pretrained(name, **options):
+            loads.append((name, options))
+            time.sleep(0.05)
+            encoder = toy_encoder()
+            object.__setattr__(encoder, "lock", threading.Lock())  # as unpicklable as weights
+            return encoder
+
+    monkeypatch.setattr(mmrag.embedding, "VisualizedBGE", Loader, raising=False)
+    model = VisualizedBGEEmbedding("tiny", device="cpu", dtype="bfloat16")
+    assert loads == []
+    threads = [threading.Thread(target=model.get_image_embedding, args=(RED,)) for _ in range(4)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert loads == [("tiny", {"device": "cpu", "dtype": "bfloat16"})]
+    copy = pickle.loads(pickle.dumps(model))
+    assert copy.get_image_embedding(RED) == expected(RED)
+    assert len(loads) == 2
+
+
+def test_what_is_shown_of_it_holds_neither_encoder_nor_policy(embedding):
+    assert set(embedding.to_payload()) == {"class_name", "model_name", "embed_batch_size"}
+    assert not {"encoder", "image_policy"} & set(embedding.to_dict())
+    assert VisualizedBGEEmbedding.from_dict(embedding.to_dict()).model_name == "toy"
+
+
+def test_similarity_of_a_picture_to_itself_is_one(embedding):
+    vector = embedding.get_image_embedding(RED)
+    assert embedding.similarity(vector, vector) == pytest.approx(1)
+    assert np.linalg.norm(vector) == pytest.approx(1)
