@@ -7,9 +7,10 @@ from itertools import combinations
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from PIL import ImageFont
 
 from mmrag.errors import SettingError
-from mmrag.rerank.layout import LARGEST_LIST, Box, Layout, fit
+from mmrag.rerank.layout import LARGEST_LIST, Box, Cell, Layout, fit
 
 lists = st.integers(min_value=1, max_value=LARGEST_LIST)
 sides = st.integers(min_value=32, max_value=700)
@@ -91,3 +92,13 @@ def test_a_picture_loses_at_most_four_pixels_of_a_small_cell():
 def test_what_cannot_be_laid_out_is_said(n, cell, columns, message):
     with pytest.raises(SettingError, match=message):
         Layout.of(n, cell=cell, columns=columns)
+
+
+@given(label=st.integers(1, LARGEST_LIST), side=sides)
+def test_a_plate_is_measured_from_its_text(label, side):
+    place = Cell.of(str(label), side)
+    width, height = place.plate[2] - place.plate[0], place.plate[3] - place.plate[1]
+    left, _, right, _ = ImageFont.load_default(place.font_size).getbbox(place.text)
+    assert right - left < width < 2 * height
+    assert side / 6 < height + 1 and height < side / 4  # large enough to be read, small enough
+    assert label > 9 or width <= height * 6 / 5  # a figure alone sits on a disc, or nearly
