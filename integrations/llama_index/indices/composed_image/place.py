@@ -5,10 +5,12 @@ from __future__ import annotations
 import fcntl
 import logging
 import os
-from collections.abc import Generator
+import time
+from collections.abc import Callable, Generator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from typing import ParamSpec, TypeVar
 
 import grpc
 from pymilvus.exceptions import ConnectionConfigException, MilvusException
@@ -16,7 +18,16 @@ from pymilvus.exceptions import ConnectionConfigException, MilvusException
 from mmrag.errors import StoreError, StoreLockedError
 from mmrag.images.policy import named, reason, scheme_of
 
-__all__ = ["Place", "answered", "place_of"]
+__all__ = ["Place", "answered", "patiently", "place_of"]
+
+P = ParamSpec("P")
+T = TypeVar("T")
+logger = logging.getLogger(__name__)
+
+CONNECT_FAILED, NOT_LOADED = 2, 101
+AWAY = (CONNECT_FAILED, NOT_LOADED)  # down; or up again, and still loading the collection
+PAUSES = (0.5, 1, 2, 4, 8, 8, 8, 8, 8, 8, 8)  # seconds, about a minute: enough after a kill -9
+LOUD = ("milvus_lite.server_manager", "pymilvus.client.connection_manager", "pymilvus.decorators")
 
 
 @dataclass(frozen=True)
@@ -72,10 +83,7 @@ def place_of(uri: str | os.PathLike[str]) -> Place:
 
 @contextmanager
 def answered(place: Place, doing: str) -> Generator[None]:
-    """Turn what Milvus, or the way to it, complains about into a `StoreError` with a next step.
-
-    pymilvus has by then retried what a restart explains, with growing pauses, some 75 times.
-    """
+    """Turn what Milvus, or the way to it, complains about into a `StoreError` with a next step."""
     try:
         with _no_tracebacks():
             yield
@@ -86,6 +94,26 @@ def answered(place: Place, doing: str) -> Generator[None]:
             f"{doing} in {place} failed ({reason(error)}). Check that Milvus runs there and has "
             "room on its disk; running the same command again continues where it stopped"
         ) from error
+
+
+def patiently(
+    place: Place, doing: str, act: Callable[P, T], *args: P.args, **kwargs: P.kwargs
+) -> T:
+    """Call ``act``, again after growing pauses while a server is away, and fail as `answered` does.
+
+    Only safe for what may happen twice. pymilvus does not wait: of its 75 retries none is left
+    when its first attempt to connect again fails.
+    """
+    with answered(place, doing):
+        for pause in PAUSES if place.folder is None else ():
+            try:
+                return act(*args, **kwargs)
+            except MilvusException as error:
+                if error.code not in AWAY:
+                    raise
+                logger.warning("%s: %s is away, next try in %s s", doing, place, pause)
+                time.sleep(pause)
+        return act(*args, **kwargs)
 
 
 def _cannot_open(place: Place, error: Exception) -> StoreError:
@@ -118,13 +146,15 @@ def _is_locked(lock: Path) -> bool:
 
 @contextmanager
 def _no_tracebacks() -> Generator[None]:
-    # Milvus Lite logs the full traceback of an error that we are about to tell in one sentence.
-    logger = logging.getLogger("milvus_lite.server_manager")
-    logger.addFilter(_not_even_an_error)
+    # They log the full traceback of an error that we are about to tell in one sentence.
+    loggers = [logging.getLogger(name) for name in LOUD]
+    for loud in loggers:
+        loud.addFilter(_not_even_an_error)
     try:
         yield
     finally:
-        logger.removeFilter(_not_even_an_error)
+        for loud in loggers:
+            loud.removeFilter(_not_even_an_error)
 
 
 def _not_even_an_error(record: logging.LogRecord) -> bool:

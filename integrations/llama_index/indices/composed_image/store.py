@@ -7,6 +7,7 @@ import os
 import uuid
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
+from functools import partial
 from typing import Any, cast
 
 import numpy as np
@@ -18,7 +19,7 @@ from llama_index.core.vector_stores.types import (
     VectorStoreQueryResult,
 )
 from llama_index.indices.composed_image.filters import checked
-from llama_index.indices.composed_image.place import Place, answered, place_of
+from llama_index.indices.composed_image.place import Place, answered, patiently, place_of
 from llama_index.vector_stores.milvus import MilvusVectorStore
 from pymilvus import DataType, MilvusClient
 
@@ -138,25 +139,33 @@ class PictureStore(MilvusVectorStore):
     def add(self, nodes: Sequence[BaseNode], **add_kwargs: Any) -> list[str]:
         """Upsert nodes; each needs an embedding, and an image node a path or URL."""
         ready = [self._ready(node) for node in nodes]
-        with answered(self._place, f"writing {len(ready)} rows"):
-            return super().add(ready, **add_kwargs)
+        doing = f"writing {len(ready)} rows"
+        return patiently(self._place, doing, super().add, ready, **add_kwargs)
 
     def vectors(self, ids: Sequence[str]) -> dict[str, list[float]]:
         """Fetch the vectors of those ids that are stored."""
         if not ids:
             return {}
-        with answered(self._place, "reading"):
-            rows = self.client.get(
-                self.collection_name, ids=list(ids), output_fields=[self.embedding_field]
-            )
+        rows = patiently(
+            self._place,
+            "reading",
+            self.client.get,
+            self.collection_name,
+            ids=list(ids),
+            output_fields=[self.embedding_field],
+        )
         return {row["id"]: [float(x) for x in row[self.embedding_field]] for row in rows}
 
     def count(self) -> int:
         """Count the rows."""
-        with answered(self._place, "counting"):
-            rows = self.client.query(
-                self.collection_name, output_fields=["count(*)"], consistency_level="Strong"
-            )
+        rows = patiently(
+            self._place,
+            "counting",
+            self.client.query,
+            self.collection_name,
+            output_fields=["count(*)"],
+            consistency_level="Strong",
+        )
         return int(rows[0]["count(*)"])
 
     def delete_nodes(
@@ -168,11 +177,11 @@ class PictureStore(MilvusVectorStore):
         """Delete by ids or by filter; nothing is deleted when both are empty."""
         if not node_ids and filters is None:
             return
-        with answered(self._place, "deleting"):
-            if node_ids and filters is None:
-                self.client.delete(self.collection_name, ids=list(node_ids), **delete_kwargs)
-            else:
-                super().delete_nodes(node_ids, checked(filters), **delete_kwargs)
+        if node_ids and filters is None:
+            delete = partial(self.client.delete, self.collection_name, ids=list(node_ids))
+        else:
+            delete = partial(super().delete_nodes, node_ids, checked(filters))
+        patiently(self._place, "deleting", delete, **delete_kwargs)
 
     def get_nodes(
         self,
@@ -183,8 +192,8 @@ class PictureStore(MilvusVectorStore):
         """Fetch nodes by ids or by filter."""
         if node_ids is not None and not node_ids:
             return []
-        with answered(self._place, "reading"):
-            return super().get_nodes(node_ids, checked(filters), **kwargs)
+        safe = checked(filters)
+        return patiently(self._place, "reading", super().get_nodes, node_ids, safe, **kwargs)
 
     def query(self, query: VectorStoreQuery, **kwargs: Any) -> VectorStoreQueryResult:
         """Search by vector, and by filter when there is one."""
@@ -193,8 +202,7 @@ class PictureStore(MilvusVectorStore):
             query_embedding=self._unit(query.query_embedding, "the query"),
             filters=checked(query.filters),
         )
-        with answered(self._place, "searching"):
-            return super().query(safe, **kwargs)
+        return patiently(self._place, "searching", super().query, safe, **kwargs)
 
     def close(self) -> None:
         """Let go of the collection; a Lite folder can then be opened by another process."""
