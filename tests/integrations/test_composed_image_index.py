@@ -7,7 +7,7 @@ import copy
 from pathlib import Path
 
 import pytest
-from llama_index.core.base.llms.types import TextBlock
+from llama_index.core.base.llms.types import ChatMessage
 from llama_index.core.bridge.pydantic import Field
 from llama_index.core.indices.vector_store import VectorStoreIndex
 from llama_index.core.ingestion import IngestionPipeline
@@ -22,10 +22,11 @@ from llama_index.indices.composed_image import (
     RankedImagesSynthesizer,
     metadata_filters,
 )
+from llama_index.postprocessor.llvm_rerank import LLVMRerank
 
 from mmrag.errors import AnswerError, QueryError, StoreMismatchError
 from mmrag.query import Query
-from mmrag.testing import toy_encoder
+from mmrag.testing import MockVision, reversing, toy_encoder
 
 
 class Watching(BaseNodePostprocessor):
@@ -172,6 +173,18 @@ def test_the_answer_is_typed_and_reads_as_a_list(index, pictures):
     assert first.title in response.response._repr_html_()
 
 
+def test_the_answer_tells_what_a_reranker_found_out(index, pictures):
+    reranker = LLVMRerank(llm=MockVision(reversing()))
+    engine = index.as_query_engine(similarity_top_k=3, node_postprocessors=[reranker])
+    answer = engine.query(QueryBundle("in red", image_path=str(pictures / "blue.png"))).response
+    assert [item.retrieval_rank for item in answer.items] == [3, 2, 1]
+    scores = [item.retrieval_score for item in answer.items]
+    assert scores == sorted(scores)
+    assert answer.items[0].reason
+    assert answer.items[0].reason in str(answer)
+    assert answer.timings
+
+
 def test_no_hit_is_told(index):
     filters = metadata_filters("price > 1000")
     assert str(index.as_query_engine(filters=filters).query("red")) == "No picture found."
@@ -189,7 +202,7 @@ def test_an_llm_may_be_shown_the_pictures(index):
 
     def answer(messages):
         shown.extend(block for message in messages for block in message.blocks)
-        return [TextBlock(text="the second one")]
+        return ChatMessage(role="assistant", content="the second one")
 
     engine = index.as_query_engine(
         llm=MockFunctionCallingLLM(response_generator=answer, is_chat_model=True),

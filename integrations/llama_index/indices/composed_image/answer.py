@@ -19,6 +19,9 @@ from llama_index.core.schema import ImageNode, NodeWithScore, QueryBundle
 __all__ = ["RankedImage", "RankedImages", "RankedImagesResponse", "RankedImagesSynthesizer"]
 
 
+RERANKED = "llvm_rerank"  # where `LLVMRerank` keeps what it found out about a node
+
+
 class RankedImage(BaseModel):
     """One picture of an answer.
 
@@ -66,11 +69,11 @@ class RankedImages(BaseModel):
     @classmethod
     def of(cls, nodes: Sequence[NodeWithScore]) -> RankedImages:
         """Read an answer out of retrieved, and perhaps reranked, nodes."""
-        first = nodes[0].node.metadata if nodes else {}
+        reranked = nodes[0].node.metadata.get(RERANKED, {}) if nodes else {}
         return cls(
             items=[_item(rank, node) for rank, node in enumerate(nodes, start=1)],
-            timings=first.get("rerank_timings", {}),
-            repairs=first.get("rerank_repairs", []),
+            timings=reranked.get("milliseconds", {}),
+            repairs=reranked.get("repairs", []),
         )
 
     def __str__(self) -> str:
@@ -139,6 +142,7 @@ class RankedImagesSynthesizer(BaseSynthesizer):
 
 def _item(rank: int, found: NodeWithScore) -> RankedImage:
     node, facts = found.node, found.node.metadata
+    reranked = facts.get(RERANKED, {})
     path = (node.image_path or node.image_url or "") if isinstance(node, ImageNode) else ""
     return RankedImage(
         id=node.node_id,
@@ -147,8 +151,8 @@ def _item(rank: int, found: NodeWithScore) -> RankedImage:
         rank=rank,
         retrieval_rank=facts.get("retrieval_rank", rank),
         retrieval_score=facts.get("retrieval_score", found.score or 0.0),
-        rerank_score=facts.get("rerank_score"),
-        reason=facts.get("reason", ""),
+        rerank_score=reranked.get("score"),
+        reason=reranked.get("reason", ""),
     )
 
 

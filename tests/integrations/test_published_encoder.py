@@ -1,0 +1,47 @@
+"""The same embedding and index over the real network, on its tiny golden checkpoint."""
+
+from __future__ import annotations
+
+import json
+import pickle
+from pathlib import Path
+
+import numpy as np
+import pytest
+from llama_index.core.schema import QueryBundle
+from llama_index.embeddings.visualized_bge import VisualizedBGEEmbedding
+from llama_index.indices.composed_image import ComposedImageIndex
+
+TINY = Path(__file__).parents[1] / "golden" / "visualized_bge" / "base-tiny"
+PICTURES = TINY / "images"
+
+
+@pytest.fixture(scope="module")
+def published() -> VisualizedBGEEmbedding:
+    return VisualizedBGEEmbedding(str(TINY), device="cpu")
+
+
+def test_it_gives_the_golden_vectors(published):
+    expected = np.load(TINY / "expected.npz")
+    for case in json.loads((TINY / "cases.json").read_text()):
+        picture = PICTURES / Path(case["image"]).name if case["image"] else None
+        vector = published.get_composed_embedding(case["text"] or "", picture)
+        np.testing.assert_allclose(vector, expected[case["id"]], rtol=0, atol=1e-5)
+
+
+def test_it_searches_its_own_pictures(published, tmp_path):
+    with ComposedImageIndex.open(tmp_path / "tiny.db", published) as index:
+        assert index.add_folder(PICTURES).new == len(list(PICTURES.iterdir()))
+        engine = index.as_query_engine(similarity_top_k=1)
+        for picture in PICTURES.iterdir():
+            found = engine.query(QueryBundle("", image_path=str(picture))).source_nodes[0]
+            assert found.node.image_path == str(picture)
+            assert found.score == pytest.approx(1, abs=1e-5)
+
+
+def test_it_is_sent_to_another_process_without_its_weights(published):
+    published.get_text_embedding("load it")
+    sent = pickle.dumps(published)
+    assert len(sent) < 10_000
+    again = pickle.loads(sent)
+    assert again.get_text_embedding("a mug") == published.get_text_embedding("a mug")
