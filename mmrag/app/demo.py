@@ -98,9 +98,11 @@ def run_demo(
         Let the vision LLM look.
     """
     shop = folder / "catalogue"
-    with stage("drawing") as progress:
-        items = _catalogue(shop, pictures, progress)
     with Searcher(settings, COLUMNS) as searcher:
+        if rerank:
+            _ = searcher.reranker  # a missing one is told now, not after minutes of drawing
+        with stage("drawing") as progress:
+            items = _catalogue(shop, pictures, progress)
         with stage("indexing") as progress:
             known = {item.file: _fields(item) for item in items}
             indexed = searcher.index.add_folder(shop, metadata=known, on_progress=progress)

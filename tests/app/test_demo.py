@@ -10,6 +10,7 @@ from little_shop import ENCODER
 from mmrag.app.console import stage
 from mmrag.app.demo import run_demo
 from mmrag.app.settings import read_settings
+from mmrag.errors import CheckpointError
 
 
 @pytest.fixture(scope="module")
@@ -46,3 +47,10 @@ def test_the_second_run_draws_and_embeds_nothing(run, folder):
     assert (second.indexed.new, second.indexed.embedded) == (0, 0)
     assert second.indexed.unchanged == 288
     assert second.figures == first.figures
+
+
+def test_a_missing_vision_llm_is_told_before_anything_is_drawn(tmp_path):
+    settings = read_settings(db=str(tmp_path / "demo.db"), model=ENCODER, reranker="nowhere")
+    with pytest.raises(CheckpointError, match="nowhere"):
+        run_demo(tmp_path, settings, stage, pictures=288, n_queries=12)
+    assert not (tmp_path / "catalogue").exists()
