@@ -56,20 +56,21 @@ class SlotFiller:
         return Filling(options[best], [ids[best]], dict(zip(options, odds.tolist(), strict=True)))
 
     def _grade(self, answer: Answer) -> Filling:
-        digits = [self._vocabulary.single(str(digit)) for digit in range(10)]
+        digits = self._digits
         odds = self._catch_up(answer)[digits].softmax(0).tolist()  # of the first digit
-        ten = odds[1] * self._goes_on(digits) if odds[1] >= _NOTICEABLE else 0.0
+        ten = odds[1] * self._goes_on() if odds[1] >= _NOTICEABLE else 0.0
         odds[1] -= ten
         grades = {str(grade): p for grade, p in enumerate([*odds, ten])}
         likeliest = max(grades, key=grades.__getitem__)
         return Filling(likeliest, [digits[int(digit)] for digit in likeliest], grades)
 
-    def _goes_on(self, digits: Sequence[int]) -> float:
+    def _goes_on(self) -> float:
         # P("0" behind "1"), among all that does not make a number beyond 10
+        digits = self._digits
         logits = self._reader.read([digits[1]])
         self._reader.rewind(1)
         allowed = logits.clone()
-        allowed[list(digits[1:])] = -torch.inf
+        allowed[digits[1:]] = -torch.inf
         return float(allowed.softmax(0)[digits[0]])
 
     def _write(self, tokens: int, answer: Answer) -> Filling:
@@ -82,6 +83,10 @@ class SlotFiller:
             logits = self._reader.read(ids[-1:])
             self._read += 1
         return Filling(self._vocabulary.text_inside(ids), ids)
+
+    @cached_property
+    def _digits(self) -> list[int]:
+        return [self._vocabulary.single(str(digit)) for digit in range(10)]
 
     @cached_property
     def _alphabet(self) -> tuple[Tensor, Tensor]:
