@@ -20,6 +20,7 @@ LAYERS = (
     ("llama_index",),
     ("mmrag.catalogue.train", "mmrag.app", "mmrag.testing"),
 )
+SURFACES = len(LAYERS) - 1
 LAYER = {name: height for height, names in enumerate(LAYERS) for name in names}
 # A second torch build, or none of our business.
 BANNED = {"torchvision", "timm", "einops"}
@@ -49,7 +50,7 @@ def imported(tree: ast.AST, module: str) -> Iterator[str]:
 
 
 def is_front_page(target: str) -> bool:
-    """Whether an import goes through `mmrag/__init__.py`, which is above everything."""
+    """Whether an import goes through `mmrag/__init__.py`, which names everything."""
     top, _, rest = target.partition(".")
     path = ROOT / "mmrag" / rest.partition(".")[0]
     return top == "mmrag" and not (rest and (path.is_dir() or path.with_suffix(".py").is_file()))
@@ -60,11 +61,9 @@ def faults(code: str, module: str) -> list[str]:
     own = layer_of(module)
     found = []
     for target in imported(ast.parse(code), module):
-        height = layer_of(target)
+        height = SURFACES if is_front_page(target) else layer_of(target)
         if target.split(".")[0] in BANNED:
             found.append(f"{module} imports {target}, which is banned")
-        elif is_front_page(target):
-            found.append(f"{module} imports {target}: name the module below mmrag it lives in")
         elif own is not None and height is not None and height > own:
             found.append(f"{module} imports {target}, which is above it")
     return found
@@ -110,8 +109,8 @@ def test_tests_import_nothing_banned():
         ("mmrag.catalogue.drawing", "from mmrag.embedding import VisualizedBGE"),
         ("mmrag.catalogue.drawing", "importlib.import_module('mmrag.catalogue.train')"),
         ("mmrag.images.load", "from mmrag.embedding import VisualizedBGE"),
-        ("mmrag.app.cli", "from mmrag import Query"),
-        ("mmrag.app.cli", "import mmrag"),
+        ("mmrag.rerank.listwise", "from mmrag import Query"),
+        ("llama_index.llms.phi3_vision.base", "import mmrag"),
         ("mmrag.app.cli", "import torchvision.transforms as T"),
         ("llama_index.llms.phi3_vision.base", "import mmrag.app.settings"),
     ],
@@ -128,6 +127,7 @@ def test_a_wrong_import_is_found(module, code):
         ("mmrag.catalogue.train.encoder", "import mmrag.embedding, mmrag.catalogue.drawing"),
         ("llama_index.llms.phi3_vision.base", "from llama_index.core.llms import LLM"),
         ("mmrag.app.cli", "from llama_index.core import QueryBundle"),
+        ("mmrag.app.cli", "from mmrag import Query"),
     ],
 )
 def test_a_right_import_is_left_alone(module, code):
