@@ -39,6 +39,13 @@ def test_it_searches_its_own_pictures(published, tmp_path):
             assert found.score == pytest.approx(1, abs=1e-5)
 
 
+def test_an_index_is_opened_again_by_the_same_model_at_another_path(published, tmp_path):
+    ComposedImageIndex.open(tmp_path / "tiny.db", published).close()
+    (tmp_path / "base-tiny").symlink_to(TINY)
+    moved = VisualizedBGEEmbedding(str(tmp_path / "base-tiny"), device="cpu")
+    ComposedImageIndex.open(tmp_path / "tiny.db", moved).close()
+
+
 def test_it_is_sent_to_another_process_without_its_weights(published):
     published.get_text_embedding("load it")
     sent = pickle.dumps(published)

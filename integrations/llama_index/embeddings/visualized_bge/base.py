@@ -118,6 +118,11 @@ class VisualizedBGEEmbedding(MultiModalEmbedding):
         """The length of every vector."""
         return self._model.dim
 
+    @property
+    def encoder_name(self) -> str:
+        """What the encoder calls itself: the same however, and from wherever, it was loaded."""
+        return self._model.name
+
     # -- a picture and a sentence about it -------------------------------------------------------
 
     def get_composed_embedding(self, text: str, image: ImageSource | None) -> Embedding:

@@ -69,7 +69,7 @@ class ComposedImageIndex(VectorStoreIndex):
             uri,
             collection,
             embed_model.dim,
-            model=embed_model.model_name,
+            model=embed_model.encoder_name,
             token=token,
             scalar_fields=scalar_fields,
             index_type=index_type,

@@ -61,7 +61,7 @@ def open_manifest(store: PictureStore, embed_model: VisualizedBGEEmbedding) -> M
     folder = store.place.folder or _data_folder(store)
     folder.mkdir(parents=True, exist_ok=True)
     file = folder / f"{store.collection_name}.manifest.sqlite"
-    return Manifest(file, store.identity, embed_model.model_name, embed_model.dim)
+    return Manifest(file, store.identity, embed_model.encoder_name, embed_model.dim)
 
 
 def _data_folder(store: PictureStore) -> Path:

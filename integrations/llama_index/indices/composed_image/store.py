@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import os
-import uuid
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from functools import partial
@@ -18,27 +17,25 @@ from llama_index.core.vector_stores.types import (
     VectorStoreQuery,
     VectorStoreQueryResult,
 )
+from llama_index.indices.composed_image.collection import (
+    IDENTITY,
+    INDEXES,
+    LONGEST_TEXT,
+    ScalarType,
+    check,
+    columns_of,
+    make,
+)
 from llama_index.indices.composed_image.filters import checked
 from llama_index.indices.composed_image.place import Place, answered, patiently, place_of
 from llama_index.vector_stores.milvus import MilvusVectorStore
-from pymilvus import DataType, MilvusClient
+from pymilvus import MilvusClient
 
 from mmrag.errors import StoreError, StoreMismatchError
 
 __all__ = ["PictureStore", "ScalarType", "milvus_store"]
 
-ScalarType = type[str] | type[int] | type[float] | type[bool]
-
-COLUMNS = {
-    str: DataType.VARCHAR,
-    int: DataType.INT64,
-    float: DataType.DOUBLE,
-    bool: DataType.BOOL,
-}
-# Lite also accepts IVF_PQ, DISKANN and SCANN, and then can never load the collection again.
-INDEXES = ("FLAT", "HNSW", "HNSW_SQ", "IVF_FLAT", "IVF_SQ8", "AUTOINDEX")
-MODEL, DIM, IDENTITY = "mmrag.model", "mmrag.dim", "mmrag.id"
-LONGEST_TEXT = 65_535
+LAX = ConfigDict(coerce_numbers_to_str=True)
 
 
 def milvus_store(
@@ -89,9 +86,9 @@ def milvus_store(
     with answered(place, f"opening collection {collection!r}"):
         client = MilvusClient(uri=address, token=token or "")
         if collection not in cast("list[str]", client.list_collections()):
-            _make(client, collection, dim, model, scalars, kind)
+            make(client, collection, dim, model, scalars, kind)
         facts = cast("dict[str, Any]", client.describe_collection(collection))
-        _check(f"collection {collection!r} in {place}", facts, dim, model, scalars)
+        check(f"collection {collection!r} in {place}", facts, dim, model, scalars)
         store = PictureStore(place, facts, dim, uri=address, token=token or "")
         client.load_collection(collection)  # a reopened collection is not loaded
     return store
@@ -123,7 +120,7 @@ class PictureStore(MilvusVectorStore):
         )
         self.uri = str(place)
         self._place = place
-        self._columns = _columns_of(facts)
+        self._columns = columns_of(facts)
         self._identity = facts["properties"][IDENTITY]
 
     @property
@@ -267,7 +264,7 @@ class PictureStore(MilvusVectorStore):
                     f"{name} holds its picture as base64, which Milvus is no place for: "
                     "save it to a file and set image_path"
                 )
-            changes |= {"image": None, "text": node.text[:LONGEST_TEXT]}
+            changes |= {"image": None, "text": node.text[: LONGEST_TEXT // 4]}
         return node.model_copy(update=changes)
 
     def _unit(self, vector: Sequence[float] | None, name: str) -> list[float]:
@@ -285,73 +282,8 @@ class PictureStore(MilvusVectorStore):
         return (array / length).tolist()
 
 
-def _make(
-    client: MilvusClient,
-    collection: str,
-    dim: int,
-    model: str,
-    scalars: Mapping[str, ScalarType],
-    kind: str,
-) -> None:
-    schema = client.create_schema(auto_id=False, enable_dynamic_field=True)
-    schema.add_field("id", DataType.VARCHAR, is_primary=True, max_length=LONGEST_TEXT)
-    schema.add_field("doc_id", DataType.VARCHAR, max_length=LONGEST_TEXT)
-    schema.add_field("text", DataType.VARCHAR, max_length=LONGEST_TEXT)
-    schema.add_field("embedding", DataType.FLOAT_VECTOR, dim=dim)
-    for name, scalar in scalars.items():
-        size = {"max_length": LONGEST_TEXT} if scalar is str else {}
-        schema.add_field(name, COLUMNS[scalar], nullable=True, **size)
-    index = client.prepare_index_params()
-    index.add_index(
-        "embedding",
-        index_name="embedding",
-        index_type=kind,
-        metric_type="COSINE",
-        params=HNSW if kind.startswith("HNSW") else {},
-    )
-    tags = {MODEL: model, DIM: str(dim), IDENTITY: uuid.uuid4().hex}
-    client.create_collection(
-        collection,
-        schema=schema,
-        index_params=index,
-        properties=tags,
-        consistency_level="Session",
-    )
-
-
-def _check(
-    name: str, facts: dict[str, Any], dim: int, model: str, scalars: Mapping[str, ScalarType]
-) -> None:
-    tags = facts["properties"]
-    if MODEL not in tags:
-        raise StoreMismatchError(f"{name} was not made by mmrag: use another collection")
-    if (tags[MODEL], tags[DIM]) != (model, str(dim)):
-        raise StoreMismatchError(
-            f"{name} holds {tags[DIM]}-d vectors of {tags[MODEL]!r}, this encoder is "
-            f"{model!r} and makes {dim}-d ones. Use another collection, or that encoder"
-        )
-    columns = _columns_of(facts)
-    for key, scalar in scalars.items():
-        if columns.get(key) is not scalar:
-            found = columns[key].__name__ if key in columns else "no such column"
-            raise StoreMismatchError(
-                f"{name} was made without a column {key!r} of {scalar.__name__} ({found}). "
-                "Index into another collection to have it"
-            )
-
-
-def _columns_of(facts: Mapping[str, Any]) -> dict[str, ScalarType]:
-    own = ("id", "doc_id", "text", "embedding")
-    types = {datatype: scalar for scalar, datatype in COLUMNS.items()}
-    return {f["name"]: types[f["type"]] for f in facts["fields"] if f["name"] not in own}
-
-
 def _typed(value: Any, scalar: ScalarType, name: str) -> Any:
     try:
         return TypeAdapter(scalar, config=LAX).validate_python(value)
     except ValidationError as error:
         raise StoreError(f"{name}: {value!r} is no {scalar.__name__}, as its column is") from error
-
-
-HNSW = {"M": 16, "efConstruction": 200}
-LAX = ConfigDict(coerce_numbers_to_str=True)

@@ -1,0 +1,91 @@
+"""How a collection is laid out, and whose vectors it holds. In: a client. Out: checked facts."""
+
+from __future__ import annotations
+
+import uuid
+from collections.abc import Mapping
+from typing import Any
+
+from pymilvus import DataType, MilvusClient
+
+from mmrag.errors import StoreMismatchError
+
+__all__ = ["IDENTITY", "INDEXES", "LONGEST_TEXT", "ScalarType", "check", "columns_of", "make"]
+
+ScalarType = type[str] | type[int] | type[float] | type[bool]
+
+COLUMNS = {
+    str: DataType.VARCHAR,
+    int: DataType.INT64,
+    float: DataType.DOUBLE,
+    bool: DataType.BOOL,
+}
+# Lite also accepts IVF_PQ, DISKANN and SCANN, and then can never load the collection again.
+INDEXES = ("FLAT", "HNSW", "HNSW_SQ", "IVF_FLAT", "IVF_SQ8", "AUTOINDEX")
+MODEL, DIM, IDENTITY = "mmrag.model", "mmrag.dim", "mmrag.id"
+LONGEST_TEXT = 65_535
+HNSW = {"M": 16, "efConstruction": 200}
+
+
+def make(
+    client: MilvusClient,
+    collection: str,
+    dim: int,
+    model: str,
+    scalars: Mapping[str, ScalarType],
+    kind: str,
+) -> None:
+    """Create a collection, tagged with the encoder whose vectors it will hold."""
+    schema = client.create_schema(auto_id=False, enable_dynamic_field=True)
+    schema.add_field("id", DataType.VARCHAR, is_primary=True, max_length=LONGEST_TEXT)
+    schema.add_field("doc_id", DataType.VARCHAR, max_length=LONGEST_TEXT)
+    schema.add_field("text", DataType.VARCHAR, max_length=LONGEST_TEXT)
+    schema.add_field("embedding", DataType.FLOAT_VECTOR, dim=dim)
+    for name, scalar in scalars.items():
+        size = {"max_length": LONGEST_TEXT} if scalar is str else {}
+        schema.add_field(name, COLUMNS[scalar], nullable=True, **size)
+    index = client.prepare_index_params()
+    index.add_index(
+        "embedding",
+        index_name="embedding",
+        index_type=kind,
+        metric_type="COSINE",
+        params=HNSW if kind.startswith("HNSW") else {},
+    )
+    tags = {MODEL: model, DIM: str(dim), IDENTITY: uuid.uuid4().hex}
+    client.create_collection(
+        collection,
+        schema=schema,
+        index_params=index,
+        properties=tags,
+        consistency_level="Session",
+    )
+
+
+def check(
+    name: str, facts: dict[str, Any], dim: int, model: str, scalars: Mapping[str, ScalarType]
+) -> None:
+    """Refuse a collection of another encoder, or without a column that is counted on."""
+    tags = facts["properties"]
+    if MODEL not in tags:
+        raise StoreMismatchError(f"{name} was not made by mmrag: use another collection")
+    if (tags[MODEL], tags[DIM]) != (model, str(dim)):
+        raise StoreMismatchError(
+            f"{name} holds {tags[DIM]}-d vectors of {tags[MODEL]!r}, this encoder is "
+            f"{model!r} and makes {dim}-d ones. Use another collection, or that encoder"
+        )
+    columns = columns_of(facts)
+    for key, scalar in scalars.items():
+        if columns.get(key) is not scalar:
+            found = columns[key].__name__ if key in columns else "no such column"
+            raise StoreMismatchError(
+                f"{name} was made without a column {key!r} of {scalar.__name__} ({found}). "
+                "Index into another collection to have it"
+            )
+
+
+def columns_of(facts: Mapping[str, Any]) -> dict[str, ScalarType]:
+    """List the columns for metadata, with their types."""
+    own = ("id", "doc_id", "text", "embedding")
+    types = {datatype: scalar for scalar, datatype in COLUMNS.items()}
+    return {f["name"]: types[f["type"]] for f in facts["fields"] if f["name"] not in own}
