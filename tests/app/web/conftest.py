@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -17,9 +18,25 @@ from mmrag.app.web.app import create_app
 from mmrag.app.web.site import Limits
 from mmrag.catalogue import draw_product
 from mmrag.images import ImagePolicy
+from mmrag.ranking import Ranking
 from mmrag.rerank import ListwiseReranker
-from mmrag.testing import MockVision, ToyEncoder, reversing
+from mmrag.testing import Asked, MockVision, ToyEncoder, reversing
+from mmrag.testing.vision import Answer
 from mmrag.vision.protocol import VisionLLM
+
+
+class Gate:
+    """A vision LLM that answers once the gate is opened, and tells when somebody waits."""
+
+    def __init__(self, answer: Answer) -> None:
+        self.waits, self.opened = threading.Event(), threading.Event()
+        self.answer = answer
+
+    def __call__(self, asked: Asked) -> Ranking | str:
+        self.waits.set()
+        assert self.opened.wait(60)
+        return self.answer(asked)
+
 
 PRODUCTS = ("mug", "tote bag", "cushion", "t-shirt")
 COLOURS = ("red", "blue", "green")
@@ -92,6 +109,20 @@ def serve(shop) -> Iterator[Callable[..., TestClient]]:
     yield make
     for client in clients:
         client.__exit__(None, None, None)
+
+
+@pytest.fixture(scope="session")
+def make_gate() -> Callable[[Answer], Gate]:
+    """Puts a gate before an answer."""
+    return Gate
+
+
+@pytest.fixture
+def gate() -> Iterator[Gate]:
+    """Reverses, once it is opened."""
+    gate = Gate(reversing())
+    yield gate
+    gate.opened.set()
 
 
 @pytest.fixture
