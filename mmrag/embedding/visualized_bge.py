@@ -25,12 +25,12 @@ from mmrag.embedding.published import PUBLISHED
 from mmrag.embedding.reading import Item, Reader
 from mmrag.errors import CheckpointError, EncodeError, ImageError, SettingError
 from mmrag.images import ImageSource
+from mmrag.placement import device_of, dtype_of
 from mmrag.query import Query
 
 __all__ = ["VisualizedBGE"]
 
 _DEMO = Path(__file__).parent / "demo"
-_DTYPES = {"float32": torch.float32, "bfloat16": torch.bfloat16}
 _KINDS = ("text", "image", "composed")
 _DECODERS = 4
 
@@ -102,7 +102,7 @@ class VisualizedBGE:
         SettingError
             When device, dtype or revision cannot be had.
         """
-        place, precision = _device(device), _dtype(dtype)
+        place, precision = device_of(device), dtype_of(dtype, default=torch.float32)
         if revision is not None and name_or_path not in PUBLISHED:
             raise SettingError(
                 f"revision {revision!r} means nothing for {str(name_or_path)!r}, which is not on "
@@ -242,22 +242,3 @@ def _load(
             f"the names are {', '.join(PUBLISHED)} and demo"
         )
     return *load_encoder(folder), folder.resolve().name
-
-
-def _device(wanted: str | torch.device | None) -> torch.device:
-    if wanted is None:
-        fastest = torch.accelerator.current_accelerator(check_available=True)
-        return fastest or torch.device("cpu")
-    try:
-        return torch.empty(0, device=wanted).device
-    except (RuntimeError, AssertionError) as error:  # torch without CUDA asserts
-        raise SettingError(
-            f"device {str(wanted)!r} cannot be used here ({error}): give 'cpu', or leave it out"
-        ) from error
-
-
-def _dtype(wanted: str | torch.dtype | None) -> torch.dtype:
-    name = "float32" if wanted is None else str(wanted).removeprefix("torch.")
-    if name not in _DTYPES:
-        raise SettingError(f"dtype {name!r} is not offered: give {' or '.join(_DTYPES)}")
-    return _DTYPES[name]

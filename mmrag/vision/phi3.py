@@ -13,6 +13,7 @@ from transformers.modeling_outputs import CausalLMOutputWithPast
 
 from mmrag.errors import AnswerError
 from mmrag.images import content_hash
+from mmrag.placement import device_of, dtype_of
 from mmrag.ranking import Ranking
 from mmrag.vision.answers import answer_script, read_ranking
 from mmrag.vision.cache import Beginnings
@@ -63,7 +64,7 @@ class Phi3Vision:
         name_or_path: str | Path,
         *,
         device: torch.device | str | None = None,
-        dtype: torch.dtype | None = None,
+        dtype: str | torch.dtype | None = None,
         revision: str | None = None,
     ) -> Phi3Vision:
         """Load a checkpoint; no code of its repository runs.
@@ -74,7 +75,7 @@ class Phi3Vision:
             ``"microsoft/Phi-3-vision-128k-instruct"``, ``"microsoft/Phi-3.5-vision-instruct"``,
             ``"demo"`` (bundled), or a folder in the published layout.
         device
-            The GPU where there is one, when not given.
+            The fastest there is, when not given.
         dtype
             bfloat16 on a GPU and float32 on a CPU, when not given.
         revision
@@ -86,10 +87,10 @@ class Phi3Vision:
             When the checkpoint cannot be found, or is not one of Phi-3 Vision.
         """
         folder = find_checkpoint(name_or_path, revision=revision)
-        device = torch.device(device or ("cuda" if torch.cuda.is_available() else "cpu"))
-        dtype = dtype or (torch.float32 if device.type == "cpu" else torch.bfloat16)
+        place = device_of(device)
+        precise = torch.float32 if place.type == "cpu" else torch.bfloat16
         return cls(
-            load_vision_model(folder, device=device, dtype=dtype),
+            load_vision_model(folder, device=place, dtype=dtype_of(dtype, default=precise)),
             Phi3VisionProcessor.of_folder(folder),
             RankingRecipe.of_folder(folder),
             name=str(name_or_path),
