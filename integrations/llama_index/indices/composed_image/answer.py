@@ -16,10 +16,13 @@ from llama_index.core.prompts.mixin import PromptDictType
 from llama_index.core.response_synthesizers import BaseSynthesizer
 from llama_index.core.schema import ImageNode, NodeWithScore, QueryBundle
 
+from mmrag.images.thumbnails import img_tag, thumbnail
+
 __all__ = ["RankedImage", "RankedImages", "RankedImagesResponse", "RankedImagesSynthesizer"]
 
 
 RERANKED = "llvm_rerank"  # where `LLVMRerank` keeps what it found out about a node
+TILE = 136  # pixels: nine in two rows of a notebook
 
 
 class RankedImage(BaseModel):
@@ -80,13 +83,9 @@ class RankedImages(BaseModel):
         return "\n".join(_line(item) for item in self.items) or "No picture found."
 
     def _repr_html_(self) -> str:
-        rows = "".join(
-            f"<tr><td>{item.rank}</td><td>{escape(item.title)}</td>"
-            f"<td>{item.retrieval_score:.3f}</td><td>{escape(item.reason)}</td>"
-            f"<td>{escape(item.path)}</td></tr>"
-            for item in self.items
-        )
-        return f"<table>{rows}</table>"
+        tiles = "".join(map(_tile, self.items)) or "No picture found."
+        reason = f"<p>{escape(self.items[0].reason)}</p>" if self.items else ""
+        return f'<div style="display: flex; flex-wrap: wrap; gap: 12px">{tiles}</div>{reason}'
 
 
 @dataclass
@@ -153,6 +152,16 @@ def _item(rank: int, found: NodeWithScore) -> RankedImage:
         retrieval_score=facts.get("retrieval_score", found.score or 0.0),
         rerank_score=reranked.get("score"),
         reason=reranked.get("reason", ""),
+    )
+
+
+def _tile(item: RankedImage) -> str:
+    was = "" if item.rank == item.retrieval_rank else f", was {item.retrieval_rank}"
+    return (
+        f'<figure style="width: {TILE}px; margin: 0" title="{escape(item.path)}">'
+        f"{img_tag(thumbnail(item.path, TILE), item.title)}"
+        f"<figcaption><b>{item.rank}</b>{was} · {item.retrieval_score:.3f}<br>"
+        f"{escape(item.title)}</figcaption></figure>"
     )
 
 

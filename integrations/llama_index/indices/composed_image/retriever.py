@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import asyncio
+import copy
 from dataclasses import replace
 
 from llama_index.core.indices.vector_store.retrievers import VectorIndexRetriever
 from llama_index.core.schema import NodeWithScore, QueryBundle
+from llama_index.core.vector_stores.types import FilterCondition, MetadataFilters
 from llama_index.embeddings.visualized_bge import VisualizedBGEEmbedding
 
 from mmrag.query import Query
@@ -45,6 +47,19 @@ class ComposedImageRetriever(VectorIndexRetriever):
     async def acomposed(self, query_bundle: QueryBundle) -> QueryBundle:
         """Complete a bundle, without blocking the event loop."""
         return await asyncio.to_thread(self.composed, query_bundle)
+
+    def narrowed(
+        self, filters: MetadataFilters | None = None, at_least: int = 0
+    ) -> ComposedImageRetriever:
+        """Copy this retriever: its own filters and these must hold, and more nodes may come."""
+        narrow = copy.copy(self)
+        if filters is not None and self._filters is not None:
+            both = [self._filters, filters]
+            narrow._filters = MetadataFilters(filters=[*both], condition=FilterCondition.AND)
+        elif filters is not None:
+            narrow._filters = filters
+        narrow._similarity_top_k = max(self._similarity_top_k, at_least)
+        return narrow
 
     def _vector(self, query: Query, other_words: list[str] | None) -> list[float]:
         if query.image is not None:
