@@ -1,0 +1,143 @@
+"""Image search as LlamaIndex tools. In: an engine. Out: two tools for any agent."""
+
+from __future__ import annotations
+
+import asyncio
+import io
+from inspect import cleandoc
+from typing import Any, ClassVar
+
+from llama_index.core.base.llms.types import ContentBlock, ImageBlock, TextBlock
+from llama_index.core.bridge.pydantic import BaseModel
+from llama_index.core.query_engine import RetrieverQueryEngine
+from llama_index.core.tools import FunctionTool, ToolMetadata
+from llama_index.core.tools.tool_spec.base import SPEC_FUNCTION_TYPE, BaseToolSpec
+from llama_index.core.workflow import Context
+from llama_index.tools.image_search.memory import last_picture
+from llama_index.tools.image_search.references import LAST
+from llama_index.tools.image_search.schema import DescribeImage, search_images
+from llama_index.tools.image_search.search import Answer, ImageSearch
+from PIL import Image
+
+from mmrag.images import ImagePolicy, ImageSource
+
+__all__ = ["ImageSearchToolSpec"]
+
+
+class ImageSearchToolSpec(BaseToolSpec):
+    """Let agents search pictures by words and by example, and look at what they found.
+
+    Each tool answers with compact JSON and, as a picture, a contact sheet. What cannot be done is
+    told in the JSON, with what to do instead: nothing is raised for it.
+
+    Parameters
+    ----------
+    engine
+        An engine of `ComposedImageIndex.as_query_engine`, with or without a reranker.
+    policy
+        Folders of uploads and hosts from which a model may name pictures, and how large they may
+        be: ``ImagePolicy(roots=["uploads"], hosts=["shop.example"])``. Indexed pictures, ``data:``
+        URIs and what the user sent may always be named.
+
+    Examples
+    --------
+    >>> tools = ImageSearchToolSpec(engine).to_tool_list()  # doctest: +SKIP
+    >>> agent = FunctionAgent(tools=tools, llm=llm)  # doctest: +SKIP
+    >>> await agent.run("red mugs with dots, please")  # doctest: +SKIP
+    """
+
+    spec_functions: ClassVar[list[SPEC_FUNCTION_TYPE]] = [  # pyright: ignore[reportIncompatibleVariableOverride]
+        ("search_images", "asearch_images"),
+        ("describe_image", "adescribe_image"),
+    ]
+
+    def __init__(self, engine: RetrieverQueryEngine, policy: ImagePolicy | None = None) -> None:
+        self._search = ImageSearch(engine, policy)
+
+    def keep(self, source: ImageSource) -> str:
+        """Take a picture that a user uploaded; tell the model the handle that comes back.
+
+        Raises
+        ------
+        ImageError
+            When it is too large, or no picture.
+        """
+        return self._search.references.keep(source)
+
+    def search_images(
+        self,
+        text: str | None = None,
+        image: str | None = None,
+        top_n: int | None = None,
+        filters: str | None = None,
+        ctx: Context | None = None,
+        **unknown: Any,
+    ) -> list[ContentBlock]:
+        """Find pictures by a sentence, an example picture, or both."""
+        asked = {"text": text, "image": image, "top_n": top_n, "filters": filters, **unknown}
+        return _blocks(self._search.search(asked))
+
+    async def asearch_images(
+        self,
+        text: str | None = None,
+        image: str | None = None,
+        top_n: int | None = None,
+        filters: str | None = None,
+        ctx: Context | None = None,
+        **unknown: Any,
+    ) -> list[ContentBlock]:
+        """Find pictures, without blocking the event loop; ``ctx`` knows what the user sent."""
+        asked = {"text": text, "image": image, "top_n": top_n, "filters": filters, **unknown}
+        last = await last_picture(ctx) if image == LAST else None
+        answer = await self._search.asearch(asked, last)
+        return await asyncio.to_thread(_blocks, answer)
+
+    def describe_image(self, id: str, **unknown: Any) -> list[ContentBlock]:
+        """Tell all that is known about one picture, and show it."""
+        return _blocks(self._search.describe({"id": id, **unknown}))
+
+    async def adescribe_image(self, id: str, **unknown: Any) -> list[ContentBlock]:
+        """Tell all that is known about one picture, without blocking the event loop."""
+        answer = await self._search.adescribe({"id": id, **unknown})
+        return await asyncio.to_thread(_blocks, answer)
+
+    def get_metadata_from_fn_name(
+        self, fn_name: str, spec_functions: list[SPEC_FUNCTION_TYPE] | None = None
+    ) -> ToolMetadata | None:
+        """Describe a tool for a model."""
+        schemas = {"search_images": self._search_schema(), "describe_image": DescribeImage}
+        schema: type[BaseModel] = schemas[fn_name]
+        return ToolMetadata(cleandoc(schema.__doc__ or ""), fn_name, schema)
+
+    def to_tool_list(self, *args: Any, **kwargs: Any) -> list[FunctionTool]:
+        """Make the tools; that of the search is handed the agent's context."""
+        tools = super().to_tool_list(*args, **kwargs)
+        for tool in tools:
+            if tool.metadata.name == "search_images":
+                # LlamaIndex finds a context by its annotation, but cannot read a postponed one
+                tool.requires_context, tool.ctx_param_name = True, "ctx"
+                tool.partial_params = {"ctx": None}  # for those who call it outside of an agent
+        return tools
+
+    def _search_schema(self) -> type[BaseModel]:
+        ways = (
+            f"'{LAST}' (the picture that the user sent last), an upload handle (upload-…), "
+            f"{self._search.references.ways}"
+        )
+        return search_images(ways, self._search.store._columns)
+
+
+def _blocks(answer: Answer) -> list[ContentBlock]:
+    sheet = answer.sheet
+    return [TextBlock(text=answer.text), *([_block(sheet)] if sheet else [])]
+
+
+def _block(picture: Image.Image) -> ImageBlock:
+    buffer = io.BytesIO()
+    picture = picture.convert("RGB")
+    picture.thumbnail((LARGEST_SHEET, LARGEST_SHEET))
+    picture.save(buffer, "JPEG", quality=85)
+    return ImageBlock(image=buffer.getvalue(), image_mimetype="image/jpeg")
+
+
+LARGEST_SHEET = 1024

@@ -1,0 +1,33 @@
+"""What the user showed. In: an agent's context. Out: the picture that they sent last."""
+
+from __future__ import annotations
+
+import base64
+
+from llama_index.core.base.llms.types import ImageBlock, MessageRole
+from llama_index.core.memory import BaseMemory
+from llama_index.core.workflow import Context
+
+from mmrag.images import ImageSource
+
+__all__ = ["last_picture"]
+
+
+async def last_picture(ctx: Context | None) -> ImageSource | None:
+    """Look for it in the agent's memory; what tools and models said does not count."""
+    memory = await ctx.store.get("memory", default=None) if ctx is not None else None
+    if not isinstance(memory, BaseMemory):
+        return None
+    for message in reversed(await memory.aget_all()):
+        if message.role != MessageRole.USER:
+            continue
+        for block in reversed(message.blocks):
+            if isinstance(block, ImageBlock) and (source := _source(block)) is not None:
+                return source
+    return None
+
+
+def _source(block: ImageBlock) -> ImageSource | None:
+    if isinstance(block.image, bytes):
+        return base64.b64decode(block.image)
+    return block.image or block.path or (str(block.url) if block.url else None)  # pyright: ignore[reportReturnType]

@@ -1,0 +1,339 @@
+"""The tools: a model's arguments in, JSON and a contact sheet out; what is refused is told."""
+
+from __future__ import annotations
+
+import asyncio
+import base64
+import io
+import json
+import re
+from pathlib import Path
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from llama_index.core.base.llms.types import ImageBlock, TextBlock
+from llama_index.core.query_engine import CustomQueryEngine
+from llama_index.core.tools.tool_spec.base import BaseToolSpec
+from llama_index.indices.composed_image import metadata_filters
+from llama_index.postprocessor.llvm_rerank import LLVMRerank
+from llama_index.tools.image_search import ImageSearchToolSpec
+from picture_server import serving
+from PIL import Image
+
+from mmrag.errors import AnswerError, ImageError, SettingError
+from mmrag.images import ImagePolicy
+from mmrag.testing import MockVision, failing, reversing
+
+
+@pytest.fixture
+def spec(index) -> ImageSearchToolSpec:
+    return ImageSearchToolSpec(index.as_query_engine(similarity_top_k=3))
+
+
+def told(blocks) -> dict:
+    return json.loads(blocks[0].text)
+
+
+def titles(blocks) -> list[str]:
+    return [result["title"] for result in told(blocks)["results"]]
+
+
+def sheet(blocks) -> Image.Image:
+    return Image.open(io.BytesIO(base64.b64decode(blocks[1].image)))
+
+
+def in_memory(picture: Path) -> str:
+    return f"data:image/png;base64,{base64.b64encode(picture.read_bytes()).decode()}"
+
+
+def test_it_is_a_tool_spec_of_two_tools(spec):
+    assert isinstance(spec, BaseToolSpec)
+    assert [tool.metadata.name for tool in spec.to_tool_list()] == [
+        "search_images",
+        "describe_image",
+    ]
+
+
+def test_a_model_is_told_what_every_argument_means(spec):
+    search, describe = (tool.metadata for tool in spec.to_tool_list())
+    properties = search.get_parameters_dict()["properties"]
+    assert list(properties) == ["text", "image", "top_n", "filters"]
+    assert "'last'" in properties["image"]["description"]
+    assert "price (float)" in properties["filters"]["description"]
+    assert describe.get_parameters_dict()["required"] == ["id"]
+    assert "contact sheet" in search.description
+
+
+def test_results_are_compact_json_and_one_picture_of_all(spec):
+    words, picture = spec.search_images("something red")
+    assert isinstance(words, TextBlock)
+    assert isinstance(picture, ImageBlock)
+    first, second, _ = json.loads(words.text)["results"]
+    assert (first["number"], first["title"], first["metadata"]) == (1, "red", {"price": 3.0})
+    assert first["similarity"] >= second["similarity"]
+    assert "\n" not in words.text
+    assert ": " not in words.text
+    assert sheet([words, picture]).size == (5 * 192, 192)
+
+
+def test_the_sheet_shows_the_results_under_their_numbers(spec):
+    found = sheet(spec.search_images("blue", top_n=1))
+    assert found.getpixel((192 + 96, 96)) == pytest.approx((0, 0, 255), abs=4)
+
+
+def test_sync_and_async_answer_the_same(spec):
+    search, describe = spec.to_tool_list()
+    synced = search.call(text="red", top_n=4)
+    assert asyncio.run(search.acall(text="red", top_n=4)).blocks == synced.blocks
+    id = told(synced.blocks)["results"][0]["id"]
+    assert asyncio.run(describe.acall(id=id)).blocks == describe.call(id=id).blocks
+
+
+def test_the_engine_says_how_many_unless_the_model_does(spec):
+    assert len(titles(spec.search_images("red"))) == 3
+    assert len(titles(spec.search_images("red", top_n=1))) == 1
+    assert len(titles(spec.search_images("red", top_n=8))) == 8
+
+
+def test_a_filter_is_the_filter_language(spec):
+    assert set(titles(spec.search_images("red", top_n=9, filters="price < 5"))) == {"red", "blue"}
+
+
+def test_the_filters_of_the_engine_still_hold(index):
+    engine = index.as_query_engine(similarity_top_k=9, filters=metadata_filters("price > 4"))
+    found = ImageSearchToolSpec(engine).search_images("red", filters="price < 6")
+    assert set(titles(found)) == {"green", "black"}
+
+
+def test_nothing_found_is_told_without_a_sheet(spec):
+    (words,) = spec.search_images("red", filters="price > 1000")
+    assert json.loads(words.text) == {
+        "results": [],
+        "note": "nothing found: loosen the filters",
+    }
+
+
+def test_nulls_are_left_out_as_models_mean_them(spec):
+    tool = spec.to_tool_list()[0]
+    assert tool.call(text="red", image=None, top_n=None, filters=None).blocks == (
+        spec.search_images("red")
+    )
+
+
+def test_an_earlier_result_is_an_example_by_its_id(spec):
+    blue = told(spec.search_images("blue", top_n=1))["results"][0]
+    assert titles(spec.search_images(image=blue["id"], top_n=2)) == ["blue", "blue corner"]
+    corner = told(spec.search_images("", image=blue["id"], filters="price > 10", top_n=1))
+    assert corner["results"][0]["title"] == "blue corner"
+    reds = titles(spec.search_images("in red", image=corner["results"][0]["id"], top_n=3))
+    assert "red corner" in reds
+
+
+def test_a_short_id_stands_for_the_long_one(spec, index):
+    short = told(spec.search_images("blue", top_n=1))["results"][0]["id"]
+    (long,) = [i for i in ids(index) if i.startswith(short)]
+    assert (len(short), len(long)) == (12, 64)
+    assert spec.describe_image(short) == spec.describe_image(long)
+
+
+def ids(index) -> list[str]:
+    found = index.as_retriever(similarity_top_k=99).retrieve("red")
+    return [node.node.node_id for node in found]
+
+
+@pytest.mark.parametrize("way", ["path", "data", "upload", "name in a root", "path in a root"])
+def test_an_example_picture_is_named_in_many_ways(index, pictures, tmp_path, way):
+    (tmp_path / "uploads").mkdir()
+    upload = tmp_path / "uploads" / "mine.png"
+    upload.write_bytes((pictures / "green.png").read_bytes())
+    spec = ImageSearchToolSpec(
+        index.as_query_engine(similarity_top_k=1), ImagePolicy(roots=[tmp_path / "uploads"])
+    )
+    names = {
+        "path": str(pictures / "green.png"),
+        "data": in_memory(pictures / "green.png"),
+        "upload": spec.keep(pictures / "green.png"),
+        "name in a root": "mine.png",
+        "path in a root": str(upload),
+    }
+    assert titles(spec.search_images(image=names[way])) == ["green"]
+    in_text = f"![]({names[way]})"
+    assert titles(spec.search_images(in_text)) == ["green"]
+
+
+def test_a_url_is_opened_on_a_declared_host_and_on_no_other(index):
+    engine = index.as_query_engine(similarity_top_k=1)
+    declared = ImageSearchToolSpec(engine, ImagePolicy(roots=(), hosts=["127.0.0.1"]))
+    with serving() as server:
+        url = f"http://127.0.0.1:{server.server_port}/any.png"
+        assert (
+            "is on the host" in told(ImageSearchToolSpec(engine).search_images(image=url))["error"]
+        )
+        assert server.seen == []
+        assert len(titles(declared.search_images(image=url))) == 1
+
+
+@pytest.mark.parametrize(
+    ("image", "why"),
+    [
+        ("/etc/passwd", "outside of the allowed folders"),
+        ("../../../../etc/passwd", "outside of the allowed folders"),
+        ("file:///etc/passwd", "scheme 'file'"),
+        ("http://169.254.169.254/latest", "is on the host"),
+        ("data:image/png;base64,iVBORw0KGgo=", "is damaged|no picture"),
+        ("last", "the user has sent no picture"),
+        ("upload-0123456789ab", "is not kept"),
+        ("result 1", "outside of the allowed folders"),
+        ("0123456789abcdef", "outside of the allowed folders"),
+        ('" or id != "', "outside of the allowed folders"),
+    ],
+)
+@pytest.mark.parametrize("in_text", [False, True])
+def test_a_refused_picture_is_told_with_what_to_give_instead(spec, image, why, in_text):
+    blocks = spec.search_images(f"![](<{image}>)") if in_text else spec.search_images(image=image)
+    (words,) = blocks
+    error = json.loads(words.text)["error"]
+    assert re.search(why, error)
+    assert "Instead, give the id of an earlier result" in error
+
+
+def test_a_link_does_not_lead_out_of_an_upload_root(index, tmp_path, pictures):
+    root, outside = tmp_path / "uploads", tmp_path / "secret.png"
+    root.mkdir()
+    outside.write_bytes((pictures / "red.png").read_bytes())
+    (root / "link.png").symlink_to(outside)
+    spec = ImageSearchToolSpec(index.as_query_engine(), ImagePolicy(roots=[root]))
+    for name in ("link.png", str(root / "link.png"), "../secret.png", str(outside)):
+        assert "outside of the allowed" in told(spec.search_images(image=name))["error"]
+
+
+def test_a_file_beside_the_indexed_ones_stays_closed(spec, pictures):
+    beside = pictures / "beside.png"
+    Image.new("RGB", (9, 9)).save(beside)
+    try:
+        assert "outside of the allowed" in told(spec.search_images(image=str(beside)))["error"]
+    finally:
+        beside.unlink()
+
+
+def test_no_policy_opens_all_paths(index, pictures):
+    spec = ImageSearchToolSpec(index.as_query_engine(), ImagePolicy(max_bytes=10_000))
+    assert "outside of the allowed" in told(spec.search_images(image="/etc/passwd"))["error"]
+
+
+def test_sizes_are_capped_for_everybody(index, pictures):
+    small = ImagePolicy(roots=(), max_pixels=100)
+    spec = ImageSearchToolSpec(index.as_query_engine(), small)
+    data = in_memory(pictures / "red.png")
+    assert "the limit is 100" in told(spec.search_images(image=data))["error"]
+    with pytest.raises(ImageError, match="limit is 100"):
+        spec.keep(pictures / "red.png")
+
+
+@pytest.mark.parametrize(
+    ("asked", "why"),
+    [
+        ({}, "the query is empty"),
+        ({"text": "red", "top_n": 99}, "top_n: .*less than or equal to 24"),
+        ({"text": "red", "top_n": "many"}, "top_n: "),
+        ({"text": "red", "colour": "red"}, "colour: "),
+        ({"text": "red", "filters": "price <"}, "filter, column 8"),
+        ({"text": "red", "filters": "price = 4"}, "filter, column 7"),
+    ],
+)
+def test_a_wrong_argument_is_told(spec, asked, why):
+    (words,) = spec.to_tool_list()[0].call(**asked).blocks
+    assert re.search(why, json.loads(words.text)["error"])
+
+
+def test_text_that_only_looks_like_a_picture_stays_text(spec):
+    assert len(titles(spec.search_images(r"red \![](/etc/passwd)"))) == 3
+
+
+@settings(max_examples=30)
+@given(st.text(max_size=40), st.text(max_size=40), st.integers(), st.text(max_size=20))
+def test_whatever_a_model_writes_gets_an_answer(shared_spec, text, image, top_n, filters):
+    blocks = shared_spec.search_images(text, image, top_n, filters)
+    assert told(blocks).keys() & {"results", "error"}
+
+
+@pytest.fixture(scope="module")
+def shared_spec(tmp_path_factory, pictures):
+    from llama_index.embeddings.visualized_bge import VisualizedBGEEmbedding
+    from llama_index.indices.composed_image import ComposedImageIndex
+
+    from mmrag.testing import toy_encoder
+
+    place = tmp_path_factory.mktemp("shared") / "s.db"
+    with ComposedImageIndex.open(place, VisualizedBGEEmbedding(encoder=toy_encoder())) as index:
+        index.add_folder(pictures)
+        yield ImageSearchToolSpec(index.as_query_engine(similarity_top_k=2))
+
+
+def test_a_picture_is_described_and_shown(spec, pictures):
+    id = told(spec.search_images("blue", top_n=1))["results"][0]["id"]
+    blocks = spec.describe_image(id)
+    assert told(blocks) == {
+        "id": id,
+        "title": "blue",
+        "path": str(pictures / "blue.png"),
+        "width": 16,
+        "height": 16,
+        "metadata": {"price": 4.0},
+    }
+    assert sheet(blocks).size == (16, 16)
+
+
+def test_a_picture_whose_file_is_gone_is_still_described(index, tmp_path):
+    file = tmp_path / "pink.png"
+    Image.new("RGB", (9, 9), "pink").save(file)
+    index.add_folder(tmp_path)
+    spec = ImageSearchToolSpec(index.as_query_engine(similarity_top_k=1))
+    id = told(spec.search_images("pink"))["results"][0]["id"]
+    file.unlink()
+    (words,) = spec.describe_image(id)
+    assert "no picture to look at" in json.loads(words.text)["note"]
+    words, _sheet = spec.search_images("pink")
+    assert json.loads(words.text)["results"][0]["id"] == id
+
+
+def test_an_unknown_id_is_told(spec):
+    (words,) = spec.describe_image("nothing")
+    assert "no picture has the id 'nothing'" in json.loads(words.text)["error"]
+
+
+def test_a_reranker_sees_the_example_and_its_order_and_reason_are_told(index, pictures):
+    vision = MockVision(reversing())
+    plain = index.as_query_engine(similarity_top_k=4)
+    reranked = index.as_query_engine(
+        similarity_top_k=4, node_postprocessors=[LLVMRerank(llm=vision)]
+    )
+    example = in_memory(pictures / "blue.png")
+    before = ImageSearchToolSpec(plain).search_images("in red", example)
+    after = ImageSearchToolSpec(reranked).search_images("in red", example)
+    assert titles(after) == titles(before)[::-1]
+    assert told(after)["results"][0]["reason"] == "The last shall be first."
+    assert vision.asked[0].image.getpixel((48, 48)) == pytest.approx((0, 0, 255), abs=4)
+    assert asyncio.run(ImageSearchToolSpec(reranked).asearch_images("in red", example)) == after
+
+
+def test_a_reranker_that_must_not_fail_is_told_as_a_message(index):
+    rerank = LLVMRerank(llm=MockVision(failing(AnswerError("no GPU"))), on_failure="raise")
+    spec = ImageSearchToolSpec(index.as_query_engine(node_postprocessors=[rerank]))
+    assert "no GPU" in told(spec.search_images("red"))["error"]
+
+
+def test_only_engines_over_pictures_are_taken():
+    class Other(CustomQueryEngine):
+        def custom_query(self, query_str: str):
+            return query_str
+
+    with pytest.raises(SettingError, match=r"Other searches no pictures.*as_query_engine"):
+        ImageSearchToolSpec(Other())
+
+
+def test_the_oldest_uploads_go_first(spec):
+    handles = [spec.keep(Image.new("RGB", (2, 2), (shade, 0, 0))) for shade in range(65)]
+    assert "is not kept" in told(spec.search_images(image=handles[0]))["error"]
+    assert titles(spec.search_images(image=handles[-1]))
