@@ -14,7 +14,7 @@ from typing import Any
 from jinja2 import Environment, PackageLoader, StrictUndefined
 
 from mmrag.app.found import Found, Hit
-from mmrag.app.thumbnails import data_uri, thumbnail
+from mmrag.images.thumbnails import data_uri, thumbnail
 
 __all__ = ["Figure", "report_page", "write_report"]
 

@@ -14,8 +14,8 @@ from textwrap import wrap
 from PIL import Image, ImageDraw, ImageFont
 
 from mmrag.app.found import Found, Move
-from mmrag.app.thumbnails import thumbnail
 from mmrag.errors import SettingError
+from mmrag.images.thumbnails import thumbnail
 
 __all__ = ["contact_sheet", "write_sheet"]
 

@@ -70,10 +70,12 @@ class IndexReport:
     def _repr_html_(self) -> str:
         heads = "".join(f"<th>{name}</th>" for name, _ in self._counts())
         cells = "".join(f"<td>{count}</td>" for _, count in self._counts())
-        reasons = "".join(f"<li>{escape(str(skipped))}</li>" for skipped in self.skipped)
+        items = "".join(f"<li>{escape(str(skipped))}</li>" for skipped in self.skipped)
+        why = "<summary>what was skipped, and why</summary>"
+        reasons = f"<details>{why}<ul>{items}</ul></details>" if items else ""
         return (
             f"<p>{escape(str(self.folder))}: {self.files} files in {self.seconds:.1f} s</p>"
-            f"<table><tr>{heads}</tr><tr>{cells}</tr></table><ul>{reasons}</ul>"
+            f"<table><tr>{heads}</tr><tr>{cells}</tr></table>{reasons}"
         )
 
     def _counts(self) -> list[tuple[str, int]]:

@@ -5,10 +5,12 @@ from __future__ import annotations
 from collections.abc import Generator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from html import escape
 from time import perf_counter
 
 import PIL.Image
 
+from mmrag.images.thumbnails import img_tag
 from mmrag.ranking import Ranking
 
 __all__ = ["Look", "Reranked", "Stopwatch"]
@@ -45,6 +47,14 @@ class Look:
     def descriptions(self) -> dict[int, str]:
         """What the model saw in each candidate; empty when it was not asked."""
         return dict(zip(self.labels, self.ranking.descriptions, strict=False))
+
+    def _repr_html_(self) -> str:
+        order = ", ".join(map(str, self.ranking.order))
+        return (
+            f"{img_tag(self.composite, 'what the vision LLM saw')}"
+            f"<p>Cells, best first: <b>{order}</b></p>"
+            f"{_folded('prompt', self.prompt)}{_folded('answer', self.ranking.answer)}"
+        )
 
 
 @dataclass(frozen=True)
@@ -93,6 +103,17 @@ class Reranked:
         """What the vision LLM answered last, as it stood."""
         return self.looks[-1].ranking.answer if self.looks else ""
 
+    def _repr_html_(self) -> str:
+        order, repairs = ", ".join(map(str, self.ranking.order)), "; ".join(self.ranking.repairs)
+        told = {
+            "Candidates, best first": order,
+            "because": self.ranking.reason,
+            "repaired": repairs,
+        }
+        lines = [f"{name}: <b>{escape(text)}</b>" for name, text in told.items() if text]
+        looks = "".join(look._repr_html_() for look in self.looks)
+        return f"<p>{'<br>'.join(lines)}</p>{looks}"
+
 
 @dataclass(frozen=True)
 class Stopwatch:
@@ -118,3 +139,8 @@ class Stopwatch:
         finally:
             passed = (perf_counter() - start) * 1000
             self.milliseconds[name] = self.milliseconds.get(name, 0.0) + passed
+
+
+def _folded(name: str, text: str) -> str:
+    shown = f'<pre style="white-space: pre-wrap">{escape(text)}</pre>'
+    return f"<details><summary>{name}</summary>{shown}</details>" if text else ""

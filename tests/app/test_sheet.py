@@ -7,7 +7,7 @@ from PIL import Image
 
 from mmrag.app.found import Found, Hit
 from mmrag.app.sheet import contact_sheet
-from mmrag.app.thumbnails import thumbnail
+from mmrag.images.thumbnails import thumbnail
 from mmrag.query import Query
 from mmrag.ranking import Ranking
 from mmrag.rerank import Reranked

@@ -170,7 +170,20 @@ def test_the_answer_is_typed_and_reads_as_a_list(index, pictures):
     assert first.path == str(pictures / f"{first.title}.png")
     assert first.retrieval_score == pytest.approx(response.source_nodes[0].score)
     assert str(response).splitlines()[0].startswith(f"1. {first.title} ({first.path})")
-    assert first.title in response.response._repr_html_()
+
+
+def test_in_a_notebook_the_answer_shows_its_pictures(index, pictures):
+    reranker = LLVMRerank(llm=MockVision(reversing()))
+    engine = index.as_query_engine(similarity_top_k=3, node_postprocessors=[reranker])
+    answer = engine.query("something green").response
+    html = answer._repr_html_()
+    assert html.count('src="data:image/jpeg;base64,') == 3
+    assert (
+        f"<b>1</b>, was 3 · {answer.items[0].retrieval_score:.3f}<br>{answer.items[0].title}"
+        in html
+    )
+    assert "The last shall be first." in html
+    assert RankedImages()._repr_html_().count("<img") == 0
 
 
 def test_the_answer_tells_what_a_reranker_found_out(index, pictures):

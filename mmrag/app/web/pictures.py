@@ -16,9 +16,9 @@ from llama_index.core.schema import ImageNode
 from llama_index.indices.composed_image import PictureStore
 from PIL import Image
 
-from mmrag.app.thumbnails import thumbnail
 from mmrag.errors import ImageError
 from mmrag.images import ImagePolicy, ImageSource, content_hash, load_image
+from mmrag.images.thumbnails import thumbnail
 
 __all__ = ["Indexed", "Uploads", "jpeg"]
 

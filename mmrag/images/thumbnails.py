@@ -1,16 +1,18 @@
-"""Small pictures for people. In: a picture's source. Out: a square RGB picture, or a data URI."""
+"""Small pictures for people. In: a picture's source. Out: a square picture, a URI, an HTML tag."""
 
 from __future__ import annotations
 
 import base64
 import io
+from html import escape
 
 from PIL import Image, ImageDraw, ImageFont, ImageOps
 
 from mmrag.errors import ImageError
-from mmrag.images import ImagePolicy, ImageSource, load_image
+from mmrag.images.load import load_image
+from mmrag.images.policy import ImagePolicy, ImageSource
 
-__all__ = ["data_uri", "thumbnail"]
+__all__ = ["data_uri", "img_tag", "thumbnail"]
 
 PAPER = (255, 255, 255)
 GREY = (128, 128, 128)
@@ -40,6 +42,17 @@ def data_uri(picture: Image.Image, quality: int = 82) -> str:
     buffer = io.BytesIO()
     picture.convert("RGB").save(buffer, "JPEG", quality=quality, optimize=True)
     return "data:image/jpeg;base64," + base64.b64encode(buffer.getvalue()).decode("ascii")
+
+
+def img_tag(picture: Image.Image, alt: str) -> str:
+    """Write a picture as an HTML tag that holds it, never wider than its place.
+
+    Examples
+    --------
+    >>> img_tag(Image.new("RGB", (8, 8)), 'a "mug"').partition(" src")[0]
+    '<img alt="a &quot;mug&quot;" style="max-width: 100%"'
+    """
+    return f'<img alt="{escape(alt)}" style="max-width: 100%" src="{data_uri(picture)}">'
 
 
 def _missing(side: int) -> Image.Image:
