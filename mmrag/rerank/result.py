@@ -49,12 +49,7 @@ class Look:
         return dict(zip(self.labels, self.ranking.descriptions, strict=False))
 
     def _repr_html_(self) -> str:
-        order = ", ".join(map(str, self.ranking.order))
-        return (
-            f"{img_tag(self.composite, 'what the vision LLM saw')}"
-            f"<p>Cells, best first: <b>{order}</b></p>"
-            f"{_folded('prompt', self.prompt)}{_folded('answer', self.ranking.answer)}"
-        )
+        return _shown(self)
 
 
 @dataclass(frozen=True)
@@ -111,7 +106,7 @@ class Reranked:
             "repaired": repairs,
         }
         lines = [f"{name}: <b>{escape(text)}</b>" for name, text in told.items() if text]
-        looks = "".join(look._repr_html_() for look in self.looks)
+        looks = "".join(map(_shown, self.looks))
         return f"<p>{'<br>'.join(lines)}</p>{looks}"
 
 
@@ -139,6 +134,15 @@ class Stopwatch:
         finally:
             passed = (perf_counter() - start) * 1000
             self.milliseconds[name] = self.milliseconds.get(name, 0.0) + passed
+
+
+def _shown(look: Look) -> str:
+    order = ", ".join(map(str, look.ranking.order))
+    return (
+        f"{img_tag(look.composite, 'what the vision LLM saw')}"
+        f"<p>Cells, best first: <b>{order}</b></p>"
+        f"{_folded('prompt', look.prompt)}{_folded('answer', look.ranking.answer)}"
+    )
 
 
 def _folded(name: str, text: str) -> str:
