@@ -8,8 +8,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any, cast
 
+from llama_index.indices.composed_image.collection import COLUMNS, DIM, MODEL
 from llama_index.indices.composed_image.place import answered, place_of
-from llama_index.indices.composed_image.store import COLUMNS, DIM, MODEL
 from pymilvus import MilvusClient
 
 from mmrag.errors import StoreError
