@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import socket
 from typing import Annotated
+from urllib.parse import urlencode
 
 import typer
 
@@ -110,5 +111,5 @@ def _listen(bind: str, port: int) -> socket.socket:
 
 def _address(bind: str, listening: socket.socket, token: str) -> str:
     name = f"[{bind}]" if ":" in bind else bind
-    query = f"?token={token}" if token else ""
+    query = f"?{urlencode({'token': token})}" if token else ""
     return f"http://{name}:{listening.getsockname()[1]}/{query}"

@@ -90,7 +90,8 @@ class Guard:
     def _entered(self, url: URL) -> Response:
         rest = url.remove_query_params("token")
         response = RedirectResponse(f"/?{rest.query}", 303)
-        response.set_cookie(COOKIE, self._token, httponly=True, samesite="strict")
+        # lax: a link that somebody was sent opens; what only this page may do, its origin tells
+        response.set_cookie(COOKIE, self._token, httponly=True, samesite="lax")
         return response
 
     def _is_right(self, token: str) -> bool:

@@ -58,8 +58,8 @@ class Line:
         """
         if self.taken >= self.places:
             raise BusyError(
-                f"{self.taken} others wait for the {self.name}, and there is no place for more: "
-                "try again in a moment",
+                f"the {self.name} is busy, and all places of those who wait for it are taken "
+                f"({self.places}): try again in a moment",
                 retry_after=max(1, math.ceil(self._seconds * self.taken)),
             )
         future = self._threads.submit(self._timed, work)

@@ -10,6 +10,7 @@ from collections import OrderedDict
 from functools import lru_cache
 from pathlib import Path
 from tempfile import TemporaryDirectory
+from threading import Lock
 from typing import Any
 
 from llama_index.core.schema import ImageNode
@@ -88,6 +89,7 @@ class Uploads:
         self._folder = TemporaryDirectory(prefix="mmrag-uploads-")
         self._kept = kept
         self._files: OrderedDict[str, Path] = OrderedDict()
+        self._alone = Lock()
 
     def keep(self, source: ImageSource) -> str:
         """Check, shrink and keep a picture, without its metadata; give it an id.
@@ -102,12 +104,13 @@ class Uploads:
         picture.thumbnail((LARGEST, LARGEST), Image.Resampling.LANCZOS)
         id = content_hash(picture)
         file = Path(self._folder.name) / f"{id}.png"
-        if id not in self._files:
-            picture.save(file, compress_level=1)
-        self._files[id] = file
-        self._files.move_to_end(id)
-        while len(self._files) > self._kept:
-            self._files.popitem(last=False)[1].unlink(missing_ok=True)
+        with self._alone:
+            if id not in self._files:
+                picture.save(file, compress_level=1)
+            self._files[id] = file
+            self._files.move_to_end(id)
+            while len(self._files) > self._kept:
+                self._files.popitem(last=False)[1].unlink(missing_ok=True)
         return id
 
     def file(self, id: str) -> Path | None:

@@ -108,10 +108,9 @@ class Site:
         BusyError, TimeoutError
             When too many others ask.
         """
-        found = await self.vision.run(lambda: self.searcher.rerank(found), self.limits.seconds)
-        self.metrics.reranked(found)
-        looks = found.reranked.looks if found.reranked else ()
-        return found, [self._keep(jpeg(look.composite)) for look in looks]
+        reranked, looks = await self.vision.run(lambda: self._reranked(found), self.limits.seconds)
+        self.metrics.reranked(reranked)
+        return reranked, [self._keep(look) for look in looks]
 
     def look(self, name: str) -> bytes | None:
         """Find a composite that a vision LLM saw; None when it is no longer kept."""
@@ -138,6 +137,11 @@ class Site:
             top=question.top or self.searcher.settings.top,
         )
         return asked, source
+
+    def _reranked(self, found: Found) -> tuple[Found, list[bytes]]:
+        found = self.searcher.rerank(found)
+        looks = found.reranked.looks if found.reranked else ()
+        return found, [jpeg(look.composite) for look in looks]
 
     def _keep(self, look: bytes) -> str:
         name = secrets.token_urlsafe(16)

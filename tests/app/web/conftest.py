@@ -7,20 +7,24 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
+import numpy as np
 import pytest
 from fastapi.testclient import TestClient
+from live_server import serving
 from llama_index.embeddings.visualized_bge import VisualizedBGEEmbedding
 from llama_index.indices.composed_image import ComposedImageIndex
+from web_page import CHROMIUM, DESKTOP, FLAGS
 
 from mmrag.app.searching import Searcher
 from mmrag.app.settings import Settings
 from mmrag.app.web.app import create_app
 from mmrag.app.web.site import Limits
-from mmrag.catalogue import draw_product
-from mmrag.images import ImagePolicy
+from mmrag.catalogue import draw_product, draw_swatch
+from mmrag.images import ImagePolicy, ImageSource
+from mmrag.query import Query
 from mmrag.ranking import Ranking
 from mmrag.rerank import ListwiseReranker
-from mmrag.testing import Asked, MockVision, ToyEncoder, reversing
+from mmrag.testing import Asked, MockVision, ToyEncoder, looking, reversing
 from mmrag.testing.vision import Answer
 from mmrag.vision.protocol import VisionLLM
 
@@ -44,7 +48,10 @@ COLOURS = ("red", "blue", "green")
 
 @dataclass(frozen=True)
 class TaughtEncoder(ToyEncoder):
-    """A toy encoder that can tell which words it was never taught."""
+    """A toy encoder that can tell which words it was never taught, and encodes even "!?"."""
+
+    def _vector(self, item: Query | str | ImageSource) -> np.ndarray:
+        return super()._vector(item) + 1e-3  # no real encoder answers nothing
 
     def unknown_words(self, text: str) -> list[str]:
         return [word for word in text.split() if word == "dinosaur"]
@@ -111,12 +118,6 @@ def serve(shop) -> Iterator[Callable[..., TestClient]]:
         client.__exit__(None, None, None)
 
 
-@pytest.fixture(scope="session")
-def make_gate() -> Callable[[Answer], Gate]:
-    """Puts a gate before an answer."""
-    return Gate
-
-
 @pytest.fixture
 def gate() -> Iterator[Gate]:
     """Reverses, once it is opened."""
@@ -128,3 +129,71 @@ def gate() -> Iterator[Gate]:
 @pytest.fixture
 def client(serve) -> TestClient:
     return serve()
+
+
+def blueness(picture) -> float:
+    """How blue a cell is: a vision LLM that likes blue things."""
+    red, green, blue = picture.convert("RGB").resize((1, 1)).getpixel((0, 0))
+    return (blue - (red + green) / 2) / 100
+
+
+@pytest.fixture(scope="session")
+def browser(tmp_path_factory):
+    """A fresh Chromium."""
+    from playwright.sync_api import sync_playwright
+
+    with sync_playwright() as playwright:
+        context = playwright.chromium.launch_persistent_context(
+            tmp_path_factory.mktemp("profile"),
+            executable_path=CHROMIUM,
+            args=FLAGS,
+            headless=True,
+            viewport=DESKTOP,
+            permissions=["clipboard-read", "clipboard-write"],
+        )
+        yield context
+        context.close()
+
+
+@pytest.fixture(scope="session")
+def site(shop):
+    """A server whose vision LLM has a gate, and its address."""
+    gate = Gate(looking(blueness))
+    app = create_app(shop.searcher(MockVision(gate)), Limits(upload_bytes=1_000_000, places=1))
+    with serving(app) as address:
+        yield gate, address
+        gate.opened.set()
+
+
+@pytest.fixture
+def door(site):
+    """The vision LLM answers while it is opened, as it is unless a test shuts it."""
+    site[0].opened.set()
+    return site[0].opened
+
+
+@pytest.fixture
+def page(browser, site, door):
+    page, address = browser.new_page(), site[1]
+    page.set_default_timeout(20_000)
+    faults, elsewhere = [], []
+
+    def console(message):
+        if message.type == "error" and "Failed to load resource" not in message.text:
+            faults.append(message.text)
+
+    page.on("console", console)
+    page.on("pageerror", lambda error: faults.append(str(error)))
+    page.on("request", lambda r: r.url.startswith((address, "blob:")) or elsewhere.append(r.url))
+    page.goto(address)
+    yield page
+    door.set()
+    page.close()
+    assert (faults, elsewhere) == ([], [])
+
+
+@pytest.fixture
+def leopard(tmp_path):
+    file = tmp_path / "leopard.png"
+    draw_swatch("leopard", "tan", 1).save(file)
+    return file

@@ -82,7 +82,7 @@ def test_when_all_places_are_taken_the_next_is_told_when_to_come_again(serve, ga
         second = client.post("/search", json={"text": "blue"})
         assert second.status_code == 503
         assert int(second.headers["retry-after"]) >= 1
-        assert second.json()["error"].startswith("1 others wait for the vision LLM")
+        assert second.json()["error"].startswith("the vision LLM is busy")
         # retrieval has a line of its own: results need not wait for others' rerankings
         quick = client.post("/search", json={"text": "blue", "rerank": False})
         assert quick.status_code == 200
