@@ -59,7 +59,7 @@ function cardOf(result, place, { choose, narrow }) {
   part(".title").textContent = result.title;
   part(".title").setAttribute("aria-label", `About ${result.title}`);
   part(".title").addEventListener("click", () => showDetails(result, narrow));
-  part(".score").textContent = scoreOf(result, place);
+  Object.assign(part(".score"), scoreOf(result, place));
   if (place === "rank") {
     const far = Math.abs(result.rank - result.retrieved);
     part(".move").className = `move ${way}`;
@@ -74,8 +74,10 @@ function cardOf(result, place, { choose, narrow }) {
 }
 
 function scoreOf(result, place) {
-  const score = place === "rank" ? result.rerank_score ?? result.score : result.score;
-  return Math.abs(score) < 0.0005 ? "0.000" : score.toFixed(3);
+  const looked = place === "rank" && result.rerank_score !== null;
+  const score = looked ? result.rerank_score : result.score;
+  const textContent = Math.abs(score) < 0.0005 ? "0.000" : score.toFixed(3);
+  return { textContent, title: looked ? "the reranker's score" : "cosine similarity" };
 }
 
 function waiting() {
