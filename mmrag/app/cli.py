@@ -16,6 +16,7 @@ from mmrag.app.commands.bench import bench
 from mmrag.app.commands.collections import collections
 from mmrag.app.commands.demo import demo
 from mmrag.app.commands.doctor import doctor
+from mmrag.app.commands.eval import eval
 from mmrag.app.commands.index import index
 from mmrag.app.commands.search import search
 from mmrag.app.commands.serve import serve
@@ -34,8 +35,8 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     rich_markup_mode="rich",
 )
-for command in (demo, index, search, serve, bench, doctor, collections):
-    app.command(no_args_is_help=command in (index, search))(command)
+for command in (demo, index, search, serve, eval, bench, doctor, collections):
+    app.command(no_args_is_help=command in (index, search, eval))(command)
 
 
 def main(arguments: Sequence[str] | None = None) -> None:

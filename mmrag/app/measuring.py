@@ -1,7 +1,4 @@
-"""How good searches are. In: what was found for judged queries. Out: figures, before and after.
-
-The measures are those of `ir-measures`; an exact answer has grade 2, a partial one grade 1.
-"""
+"""The one place that talks to `ir-measures`. In: rankings and graded answers. Out: figures."""
 
 # pyright: reportMissingTypeStubs=false, reportUnknownVariableType=false, reportUnknownMemberType=false
 # pyright: reportUnknownArgumentType=false
@@ -9,15 +6,16 @@ The measures are those of `ir-measures`; an exact answer has grade 2, a partial 
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
+from statistics import fmean
 
 import ir_measures
-from ir_measures import Success, nDCG
+from ir_measures import AP, RR, R, Success, nDCG
 
 from mmrag.app.found import Found
 from mmrag.app.report import Figure
 
-__all__ = ["Grades", "figures"]
+__all__ = ["Grades", "figures", "measured"]
 
 Grades = Mapping[str, int]
 """Of one query: grade by item; what is not listed has grade 0."""
@@ -25,8 +23,61 @@ Grades = Mapping[str, int]
 EXACT = 2
 
 
+def measured(
+    rankings: Mapping[str, Sequence[str]],
+    judgements: Mapping[str, Grades],
+    cutoffs: Iterable[int],
+    *,
+    relevant: int = 1,
+    exact: int = 1,
+) -> dict[str, dict[str, float]]:
+    """Measure each judged query: recall@k, hit@k, nDCG@k, mAP@k for each k, and MRR.
+
+    Parameters
+    ----------
+    rankings
+        Items by query, best first. A judged query without a ranking scores 0.
+    judgements
+        Grades by query.
+    cutoffs
+        How far down people look.
+    relevant
+        Least grade that recall and mAP count.
+    exact
+        Least grade that is a hit, and that MRR looks for.
+
+    Examples
+    --------
+    >>> told = measured({"q": ["a", "b"]}, {"q": {"b": 1}}, [1, 2])["q"]
+    >>> told["hit@1"], told["hit@2"], told["MRR"], told["mAP@2"]
+    (0.0, 1.0, 0.5, 0.5)
+    """
+    measures = {"MRR": RR(rel=exact)}
+    for k in cutoffs:
+        measures |= {
+            f"hit@{k}": Success(rel=exact) @ k,
+            f"recall@{k}": R(rel=relevant) @ k,
+            f"nDCG@{k}": nDCG @ k,
+            f"mAP@{k}": AP(rel=relevant) @ k,
+        }
+    names = {measure: name for name, measure in measures.items()}
+    told = {query: dict.fromkeys(measures, 0.0) for query in judgements}
+    # Measures sort by score, and break ties in ways of their own: each place gets its own score.
+    run = {
+        query: {item: -float(place) for place, item in enumerate(items)}
+        for query, items in rankings.items()
+        if query in judgements
+    }
+    qrels = {query: dict(grades) for query, grades in judgements.items()}
+    for metric in ir_measures.iter_calc(list(names), qrels, run):
+        told[metric.query_id][names[metric.measure]] = float(metric.value)
+    return told
+
+
 def figures(searches: Sequence[tuple[Found, Grades]], *, depth: int, item: str) -> list[Figure]:
     """Measure hit@1, hit@depth and nDCG@depth, as retrieved and, where it was done, reranked.
+
+    An exact answer has grade 2, a partial one grade 1.
 
     Parameters
     ----------
@@ -46,29 +97,26 @@ def figures(searches: Sequence[tuple[Found, Grades]], *, depth: int, item: str) 
     >>> [figure.before for figure in figures(judged, depth=2, item="item")]
     [0.0, 1.0, 0.63]
     """
-    measures = {
-        "hit@1": Success(rel=EXACT) @ 1,
-        f"hit@{depth}": Success(rel=EXACT) @ depth,
-        f"nDCG@{depth}": nDCG @ depth,
-    }
-    qrels = {str(number): dict(grades) for number, (_, grades) in enumerate(searches)}
+    judgements = {str(number): grades for number, (_, grades) in enumerate(searches)}
 
-    def measured(after: bool) -> Mapping[str, float]:
-        run = {
-            str(number): _scores(found, item, after) for number, (found, _) in enumerate(searches)
-        }
-        values = ir_measures.calc_aggregate(measures.values(), qrels, run)
-        return {name: float(values[measure]) for name, measure in measures.items()}
+    def means(rankings: Iterable[Sequence[str]]) -> dict[str, float]:
+        told = measured(
+            {str(number): items for number, items in enumerate(rankings)},
+            judgements,
+            (1, depth),
+            relevant=EXACT,
+            exact=EXACT,
+        ).values()
+        names = ("hit@1", f"hit@{depth}", f"nDCG@{depth}")
+        return {name: fmean(values[name] for values in told) for name in names}
 
-    before = measured(after=False)
+    def named(found: Found) -> list[str]:
+        return [str(move.hit.metadata[item]) for move in found.moves]
+
+    def retrieved(found: Found) -> list[str]:
+        return [str(hit.metadata[item]) for hit in found.hits]
+
+    before = means(retrieved(found) for found, _ in searches)
     reranked = any(found.reranked for found, _ in searches)
-    after = measured(after=True) if reranked else {}
-    return [Figure(name, before[name], after.get(name)) for name in measures]
-
-
-def _scores(found: Found, item: str, after: bool) -> dict[str, float]:
-    """Score each place: measures sort by score, and break ties in ways of their own."""
-    return {
-        str(move.hit.metadata[item]): -float(move.after if after else move.before)
-        for move in found.moves
-    }
+    after = means(named(found) for found, _ in searches) if reranked else {}
+    return [Figure(name, value, after.get(name)) for name, value in before.items()]

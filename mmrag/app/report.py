@@ -13,10 +13,10 @@ from typing import Any
 
 from jinja2 import Environment, PackageLoader, StrictUndefined
 
-from mmrag.app.found import Found, Hit
+from mmrag.app.found import Found
 from mmrag.images.thumbnails import data_uri, thumbnail
 
-__all__ = ["Figure", "report_page", "write_report"]
+__all__ = ["Figure", "render", "report_page", "section", "small", "write_report"]
 
 SIDE = 192
 QUERY_SIDE = 288
@@ -61,16 +61,38 @@ def report_page(
     note
         A sentence below the table: how the figures were measured.
     """
-    return (
-        _templates()
-        .get_template("report.html")
-        .render(
-            title=title,
-            figures=figures,
-            note=note,
-            searches=[_section(found) for found in searches],
-        )
+    return render(
+        "report.html",
+        title=title,
+        figures=figures,
+        note=note,
+        searches=[section(found) for found in searches],
     )
+
+
+def render(template: str, **facts: Any) -> str:
+    """Fill one of the page templates."""
+    return _templates().get_template(template).render(facts)
+
+
+def section(found: Found) -> dict[str, Any]:
+    """Tell a page's template what it needs for a search."""
+    image = found.query.image
+    reranked = found.reranked
+    return {
+        "found": found,
+        "text": found.query.text or "(a picture alone)",
+        "picture": data_uri(thumbnail(image, QUERY_SIDE)) if image is not None else None,
+        "thumbnails": {label: small(hit.picture) for label, hit in enumerate(found.hits, 1)},
+        "retrieved": sorted(found.moves, key=lambda move: move.before),
+        "composites": [data_uri(look.composite) for look in reranked.looks] if reranked else [],
+        "total": sum(found.milliseconds.values()),
+    }
+
+
+def small(picture: str) -> str:
+    """Make the `data:` URI of a small picture."""
+    return data_uri(thumbnail(picture, SIDE))
 
 
 @lru_cache(maxsize=1)
@@ -82,21 +104,3 @@ def _templates() -> Environment:
         trim_blocks=True,
         lstrip_blocks=True,
     )
-
-
-def _section(found: Found) -> dict[str, Any]:
-    image = found.query.image
-    reranked = found.reranked
-    return {
-        "found": found,
-        "text": found.query.text or "(a picture alone)",
-        "picture": data_uri(thumbnail(image, QUERY_SIDE)) if image is not None else None,
-        "thumbnails": {label: _thumbnail(hit) for label, hit in enumerate(found.hits, 1)},
-        "retrieved": sorted(found.moves, key=lambda move: move.before),
-        "composites": [data_uri(look.composite) for look in reranked.looks] if reranked else [],
-        "total": sum(found.milliseconds.values()),
-    }
-
-
-def _thumbnail(hit: Hit) -> str:
-    return data_uri(thumbnail(hit.picture, SIDE))

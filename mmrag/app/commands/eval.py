@@ -1,0 +1,144 @@
+"""`mmrag eval`: how good an index is on judged queries, as a table, JSON, and one HTML page."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from mmrag.app.console import messages, results, stage, write_json
+from mmrag.app.options import Collection, Device, Json, Model, Rerank, Reranker, Top
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+    from mmrag.app.evaluation import Evaluation
+    from mmrag.app.evaluation.comparing import Comparison
+
+__all__ = ["eval"]
+
+
+def eval(
+    db: Annotated[
+        str,
+        typer.Argument(metavar="DB", help="Index: a folder x.db, or a server.", show_default=False),
+    ],
+    judged: Annotated[
+        list[Path],
+        typer.Argument(
+            metavar="JUDGED...",
+            help="Folder with queries.jsonl and qrels.txt; CIRR, FashionIQ or CIRCO annotations.",
+            show_default=False,
+        ),
+    ],
+    report: Annotated[
+        Path | None, typer.Option("--report", help="Write a page to this file.")
+    ] = None,
+    compare: Annotated[
+        Path | None, typer.Option("--compare", help="An earlier run: what --json wrote.")
+    ] = None,
+    images: Annotated[
+        Path | None, typer.Option("--images", help="Folder of the queries' pictures.")
+    ] = None,
+    item: Annotated[
+        str | None,
+        typer.Option("--item", help="Field that names pictures; else the file's name."),
+    ] = None,
+    rerank: Rerank = True,
+    collection: Collection = None,
+    model: Model = None,
+    reranker: Reranker = None,
+    device: Device = None,
+    top: Top = None,
+    as_json: Json = False,
+) -> None:
+    """Measure an index on judged queries: before and after reranking, and by modality.
+
+    Example: mmrag eval shop.db queries/ --report report.html --no-rerank
+    """
+    from mmrag.app.evaluation.comparing import compare as compared
+    from mmrag.app.evaluation.page import write_evaluation
+    from mmrag.app.evaluation.reading import read_judged
+    from mmrag.app.evaluation.result import Evaluation
+    from mmrag.app.settings import read_settings
+
+    settings = read_settings(
+        db=db, collection=collection, model=model, reranker=reranker, device=device, top=top
+    )
+    queries = read_judged(judged, images)
+    earlier = Evaluation.load(compare) if compare else None
+    with messages().status("loading the models"):
+        from mmrag.app.evaluation import evaluate
+        from mmrag.app.searching import Searcher
+
+        searcher = Searcher(settings)
+    with searcher, stage("asking") as show:
+        told = evaluate(searcher, queries, rerank=rerank, item=item, on_progress=show)
+    comparison = compared(told, earlier) if earlier else None
+    if report:
+        write_evaluation(report, told, comparison)
+    if as_json:
+        changes = {"comparison": comparison.model_dump()} if comparison else {}
+        write_json(told.model_dump() | changes)
+        return
+    _show(told, comparison)
+    if report:
+        messages().print(f"written: {report}", soft_wrap=True)
+
+
+def _show(told: Evaluation, comparison: Comparison | None) -> None:
+    from mmrag.app.evaluation.result import BOTH, GAIN
+
+    results().print(f"{len(told.outcomes)} queries over {told.stored} pictures", markup=False)
+    ways = list(dict.fromkeys(score.way for score in told.scores))
+    rows = [[m, *(_number(told, m, way) for way in ways)] for m in told.measures]
+    _table(["measure", *ways], rows)
+    kinds = [kind for kind in dict.fromkeys(score.kind for score in told.scores)][1:]
+    if len(kinds) > 1:
+        results().print(f"\n{told.deepest} by kind of query")
+        rows = [[k, *(_number(told, told.deepest, way, k) for way in ways)] for k in kinds]
+        _table(["kind", *ways], rows)
+    final = told.score(told.deepest, GAIN if told.final != BOTH else BOTH)
+    results().print(f"\n{told.deepest}, {final.way}, with its 95 % interval: {final}")
+    results().print("\nmilliseconds")
+    times = [
+        [stage, *(f"{ms[p]:.1f}" for p in ("p50", "p90", "p99"))]
+        for stage, ms in told.latencies.items()
+    ]
+    _table(["stage", "p50", "p90", "p99"], times)
+    if told.answers:
+        shares = {"malformed": told.answers.malformed, "failed": told.answers.failed}
+        words = ", ".join(f"{100 * share:.1f} % {name}" for name, share in shares.items())
+        results().print(f"\n{told.answers.asked} answers of the vision LLM: {words}")
+    if comparison:
+        results().print(f"\nagainst {comparison.before}", markup=False)
+        changes = [
+            [c.measure, c.way, f"{c.before:.3f}", f"{c.now:.3f}", f"{c.difference.value:+.3f}"]
+            for c in comparison.changes
+        ]
+        _table(["measure", "way", "before", "now", "difference"], changes)
+    for fault, names in (
+        ("right answers are not in the index", told.missing),
+        ("queries are left out, their pictures cannot be read", list(told.unread)),
+    ):
+        if names:
+            few = ", ".join(names[:5]) + (", …" if len(names) > 5 else "")
+            messages().print(f"{len(names)} {fault}: {few}", markup=False, style="yellow")
+
+
+def _number(told: Evaluation, measure: str, way: str, kind: str = "all") -> str:
+    from mmrag.app.evaluation.result import GAIN
+
+    return format(told.score(measure, way, kind).value, "+.3f" if way == GAIN else ".3f")
+
+
+def _table(headings: Iterable[str], rows: Iterable[Iterable[str]]) -> None:
+    from rich.table import Table
+
+    table = Table(box=None, pad_edge=False, header_style="dim")
+    for number, heading in enumerate(headings):
+        table.add_column(heading, justify="right" if number else "left")
+    for row in rows:
+        table.add_row(*row)
+    results().print(table)

@@ -1,0 +1,18 @@
+"""How good a search is: judged queries in, measures with intervals, a page and a comparison out."""
+
+from __future__ import annotations
+
+from .judged import Judged, JudgedQuery, together
+from .reading import read_judged
+from .result import Evaluation, Outcome
+from .running import evaluate
+
+__all__ = [
+    "Evaluation",
+    "Judged",
+    "JudgedQuery",
+    "Outcome",
+    "evaluate",
+    "read_judged",
+    "together",
+]

@@ -1,0 +1,56 @@
+"""CIRCO. In: `annotations/val.json` and a folder of COCO pictures. Out: `Judged`."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from pydantic import BaseModel
+
+from mmrag.app.evaluation.judged import Judged, JudgedQuery
+from mmrag.app.evaluation.pictures import find_pictures, picture_of
+from mmrag.app.evaluation.records import read_list, read_records
+
+__all__ = ["read_circo"]
+
+TARGET, OTHER = 2, 1
+
+
+class _Record(BaseModel):
+    id: int
+    reference_img_id: int
+    target_img_id: int
+    relative_caption: str
+    gt_img_ids: list[int]
+
+
+def read_circo(file: Path, images: Path) -> Judged:
+    """Read CIRCO annotations; only the split ``val`` has targets.
+
+    Each of ``gt_img_ids`` is a right answer, for mAP and recall; ``hit@k`` and MRR look for
+    ``target_img_id``. The gallery is all of the index: the published one has 123,403 pictures.
+
+    The annotations' form was read from the public file; that pictures are called by their id,
+    padded to 12 digits, is *unverified*.
+
+    Raises
+    ------
+    SettingError
+        Names file, line, record and field of what cannot be read.
+    """
+    pictures = find_pictures(images)
+    queries = tuple(
+        JudgedQuery(
+            id=f"circo-{record.id}",
+            kind="CIRCO",
+            text=record.relative_caption,
+            picture=picture_of(_name(record.reference_img_id), pictures, images),
+            grades=dict.fromkeys(map(_name, record.gt_img_ids), OTHER)
+            | {_name(record.target_img_id): TARGET},
+        )
+        for record in read_records(read_list(file), _Record)
+    )
+    return Judged(f"CIRCO {file.stem}", queries, cutoffs=(5, 10, 25, 50), exact=TARGET)
+
+
+def _name(number: int) -> str:
+    return f"{number:012d}"

@@ -1,0 +1,77 @@
+"""CIRR. In: `cap.rc2.{train,val}.json` and a folder of pictures. Out: `Judged`."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+from pydantic import BaseModel
+
+from mmrag.app.evaluation.judged import Judged, JudgedQuery
+from mmrag.app.evaluation.pictures import find_pictures, picture_of
+from mmrag.app.evaluation.records import read_list, read_records, read_text
+from mmrag.errors import SettingError
+
+__all__ = ["read_cirr"]
+
+
+class _Few(BaseModel):
+    members: list[str]
+
+
+class _Record(BaseModel):
+    pairid: int
+    reference: str
+    caption: str
+    target_hard: str
+    img_set: _Few
+
+
+def read_cirr(file: Path, images: Path) -> Judged:
+    """Read CIRR annotations; only the splits ``train`` and ``val`` have targets.
+
+    A query's own picture is left out of its ranking: a picture is its own nearest neighbour. The
+    gallery is ``../image_splits/split.rc2.{split}.json``, where that file lies beside the
+    captions as it is published, and else all of the index. ``subset recall@k`` ranks the members
+    of a query's ``img_set`` among themselves.
+
+    The captions' form, and the names in the splits, were read from the public files. That a split
+    maps a name to a path is *unverified*: only its names are used.
+
+    Raises
+    ------
+    SettingError
+        Names file, line, record and field of what cannot be read.
+    """
+    pictures = find_pictures(images)
+    queries = tuple(
+        JudgedQuery(
+            id=f"cirr-{record.pairid}",
+            kind="CIRR",
+            text=record.caption,
+            picture=picture_of(record.reference, pictures, images),
+            grades={record.target_hard: 1},
+            excluded=frozenset([record.reference]),
+            subset=tuple(record.img_set.members),
+        )
+        for record in read_records(read_list(file), _Record)
+    )
+    split = file.parent.parent / "image_splits" / file.name.replace("cap.", "split.", 1)
+    return Judged(
+        name=file.stem,
+        queries=queries,
+        cutoffs=(1, 5, 10, 50),
+        subset_cutoffs=(1, 2, 3),
+        galleries={"CIRR": _gallery(split)} if split.is_file() else {},
+    )
+
+
+def _gallery(split: Path) -> frozenset[str]:
+    try:
+        names: Any = json.loads(read_text(split))
+    except ValueError as error:
+        raise SettingError(f"{split}: no JSON ({error})") from error
+    if not isinstance(names, dict):
+        raise SettingError(f"{split}: a JSON object of names and paths was expected")
+    return frozenset(map(str, names))

@@ -1,0 +1,62 @@
+"""FashionIQ. In: `cap.{category}.{train,val}.json`, a folder of pictures. Out: `Judged`."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from pydantic import BaseModel
+
+from mmrag.app.evaluation.judged import Judged, JudgedQuery
+from mmrag.app.evaluation.pictures import find_pictures, picture_of
+from mmrag.app.evaluation.records import read_list, read_records
+from mmrag.errors import SettingError
+
+__all__ = ["read_fashioniq"]
+
+
+class _Record(BaseModel):
+    candidate: str
+    target: str
+    captions: list[str]
+
+
+def read_fashioniq(file: Path, images: Path) -> Judged:
+    """Read the FashionIQ annotations of one category; the split ``test`` has no targets.
+
+    The two captions are one query, joined by " and ". The category is the queries' kind, so that
+    three files give R@10 and R@50 by category, and their mean. The gallery is
+    ``../image_splits/split.{category}.{split}.json``, where that file lies beside the captions as
+    it is published, and else all of the index.
+
+    The form of ``candidate`` and ``captions`` was read from a public file; ``target``, and that a
+    split is a list of names, are *unverified*.
+
+    Raises
+    ------
+    SettingError
+        Names file, line, record and field of what cannot be read.
+    """
+    match file.name.split("."):
+        case ["cap", category, _, "json"]:
+            pass
+        case _:
+            raise SettingError(f"{file}: FashionIQ calls its files cap.CATEGORY.SPLIT.json")
+    pictures = find_pictures(images)
+    queries = tuple(
+        JudgedQuery(
+            id=f"{file.stem}-{number}",
+            kind=category,
+            text=" and ".join(caption.strip() for caption in record.captions),
+            picture=picture_of(record.candidate, pictures, images),
+            grades={record.target: 1},
+        )
+        for number, record in enumerate(read_records(read_list(file), _Record), 1)
+    )
+    split = file.parent.parent / "image_splits" / file.name.replace("cap.", "split.", 1)
+    gallery = frozenset(str(name) for _, name in read_list(split)) if split.is_file() else None
+    return Judged(
+        name=file.stem,
+        queries=queries,
+        cutoffs=(10, 50),
+        galleries={} if gallery is None else {category: gallery},
+    )

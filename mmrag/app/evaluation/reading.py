@@ -1,0 +1,62 @@
+"""Judged queries, of any form that there is a reader for. In: paths. Out: `Judged`."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any, cast
+
+from mmrag.app.evaluation.circo import read_circo
+from mmrag.app.evaluation.cirr import read_cirr
+from mmrag.app.evaluation.fashioniq import read_fashioniq
+from mmrag.app.evaluation.folder import QRELS, QUERIES, read_folder
+from mmrag.app.evaluation.judged import Judged, together
+from mmrag.app.evaluation.records import read_list
+from mmrag.errors import SettingError
+
+__all__ = ["read_judged"]
+
+READERS = {"pairid": read_cirr, "candidate": read_fashioniq, "reference_img_id": read_circo}
+"""By a field that only this data set's records have."""
+
+
+def read_judged(paths: Sequence[str | Path], images: str | Path | None = None) -> Judged:
+    """Read folders of judged queries, or annotations of CIRR, FashionIQ and CIRCO.
+
+    Parameters
+    ----------
+    paths
+        Folders with ``queries.jsonl`` and ``qrels.txt``, or annotation files; several are one set.
+    images
+        Where the pictures of annotation files are, sub-folders included.
+
+    Raises
+    ------
+    SettingError
+        When a path is none of these, or cannot be read.
+    """
+    return together([_read(Path(path), images) for path in paths])
+
+
+def _read(path: Path, images: str | Path | None) -> Judged:
+    if path.is_dir() or not path.exists():
+        if (path / QUERIES).is_file():
+            return read_folder(path)
+        raise SettingError(
+            f"{path} is no folder with {QUERIES} and {QRELS}, and no annotation file: "
+            "mmrag.catalogue.write_queries shows the form"
+        )
+    records = read_list(path)
+    first = cast("Mapping[str, Any]", records[0][1]) if records else {}
+    reader = next((reader for field, reader in READERS.items() if field in first), None)
+    if reader is None:
+        raise SettingError(
+            f"{path} is of no known form: the first record of CIRR, FashionIQ and CIRCO files "
+            f"has {', '.join(READERS)}"
+        )
+    if images is None:
+        raise SettingError(f"{path} comes without pictures: give their folder, with --images")
+    folder = Path(images)
+    if not folder.is_dir():
+        raise SettingError(f"--images {images} is no folder: check the path")
+    return reader(path, folder)

@@ -1,0 +1,120 @@
+"""Records out of a file. In: a JSON list, or JSON lines, perhaps gzipped. Out: typed records.
+
+What is wrong with a record is told with its file, line and field.
+"""
+
+from __future__ import annotations
+
+import gzip
+import json
+from collections.abc import Iterable, Iterator
+from pathlib import Path
+from typing import Any, TypeVar
+
+from pydantic import BaseModel, ValidationError
+
+from mmrag.errors import SettingError
+
+__all__ = ["read_lines", "read_list", "read_records", "read_text"]
+
+Record = TypeVar("Record", bound=BaseModel)
+Placed = tuple[str, Any]
+"""Where a piece of JSON stands, in words, and the piece."""
+
+
+def read_records(pieces: Iterable[Placed], kind: type[Record]) -> Iterator[Record]:
+    """Check pieces of JSON against a pydantic model.
+
+    Raises
+    ------
+    SettingError
+        At the first that does not fit.
+    """
+    for place, piece in pieces:
+        try:
+            yield kind.model_validate(piece)
+        except ValidationError as error:
+            fault = error.errors()[0]
+            field = ".".join(map(str, fault["loc"])) or "the record"
+            raise SettingError(f"{place}, {field}: {fault['msg']}") from error
+
+
+def read_lines(file: Path) -> Iterator[Placed]:
+    """Read JSON lines; empty ones are passed over.
+
+    Raises
+    ------
+    SettingError
+        When the file cannot be read, or a line is no JSON.
+    """
+    try:
+        opened = gzip.open if file.suffix == ".gz" else open
+        with opened(file, "rt", encoding="utf-8") as lines:
+            for number, line in enumerate(lines, 1):
+                if line.strip():
+                    yield f"{file}, line {number}", _parsed(file, number, line)
+    except (OSError, EOFError, UnicodeDecodeError) as error:
+        raise _unreadable(file, error) from error
+
+
+def read_list(file: Path) -> list[Placed]:
+    """Read a file that is one JSON list, and tell the line of each element.
+
+    Raises
+    ------
+    SettingError
+        When the file cannot be read, or is no JSON list.
+    """
+    text = read_text(file)
+    decoder, at, line = json.JSONDecoder(), _after_space(text, 0), 1
+    if text[at : at + 1] != "[":
+        raise SettingError(f"{file}: a JSON list was expected, as the data set publishes it")
+    line += text.count("\n", 0, at)
+    found: list[Placed] = []
+    sign, at, seen = "[", at + 1, at
+    while sign != "]":
+        at = _after_space(text, at)
+        line, seen = line + text.count("\n", seen, at), at
+        if text[at : at + 1] == "]" and not found:
+            break
+        try:
+            piece, at = decoder.raw_decode(text, at)
+        except ValueError as error:
+            raise SettingError(f"{file}, line {line}: no JSON ({error})") from error
+        found.append((f"{file}, line {line}, record {len(found) + 1}", piece))
+        at = _after_space(text, at)
+        sign, at = text[at : at + 1], at + 1
+        if sign not in (",", "]"):
+            raise SettingError(f"{file}, line {line}: ',' or ']' was expected after a record")
+    return found
+
+
+def read_text(file: Path) -> str:
+    """Read a text file.
+
+    Raises
+    ------
+    SettingError
+        When it cannot be read.
+    """
+    try:
+        return file.read_text(encoding="utf-8")
+    except (OSError, UnicodeDecodeError) as error:
+        raise _unreadable(file, error) from error
+
+
+def _parsed(file: Path, number: int, line: str) -> Any:
+    try:
+        return json.loads(line)
+    except ValueError as error:
+        raise SettingError(f"{file}, line {number}: no JSON ({error})") from error
+
+
+def _after_space(text: str, at: int) -> int:
+    while text[at : at + 1].isspace():
+        at += 1
+    return at
+
+
+def _unreadable(file: Path, error: Exception) -> SettingError:
+    return SettingError(f"{file} cannot be read: {error}. Check the path")

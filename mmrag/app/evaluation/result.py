@@ -1,0 +1,237 @@
+"""What an evaluation found: a noun that goes through JSON and back unchanged."""
+
+from __future__ import annotations
+
+from functools import cached_property
+from pathlib import Path
+
+import numpy as np
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, computed_field
+
+from mmrag.app.evaluation.scoring import Score, Values, percentiles, scores
+from mmrag.errors import SettingError
+
+__all__ = [
+    "BOTH",
+    "GAIN",
+    "PICTURE_ONLY",
+    "RERANKED",
+    "TEXT_ONLY",
+    "Answers",
+    "Evaluation",
+    "Outcome",
+    "Shown",
+]
+
+TEXT_ONLY, PICTURE_ONLY, BOTH, RERANKED = "text only", "picture only", "both", "reranked"
+GAIN = "gain"
+"""What reranking added, query by query: it stands among the ways of asking."""
+
+
+class Shown(BaseModel):
+    """A picture of the index: where it is, and what people call it."""
+
+    model_config = ConfigDict(frozen=True)
+
+    picture: str
+    title: str
+
+
+class Outcome(BaseModel):
+    """One query: what was asked, what came, and how good that was.
+
+    Attributes
+    ----------
+    grades
+        Of the right answers, by name.
+    rankings
+        Names of pictures, best first, by the way of asking: `TEXT_ONLY`, `PICTURE_ONLY`, `BOTH`
+        (the query as it is), `RERANKED`.
+    similarities
+        Of the first pictures of `BOTH`, those that the vision LLM put in order.
+    values
+        Each measure's value, by the way of asking.
+    milliseconds
+        What each stage of `BOTH` and `RERANKED` took.
+    answers, malformed, failed
+        How often the vision LLM was asked, how many answers had to be mended, and how often it
+        failed, so that retrieval order was kept.
+    repairs
+        What was mended, in words.
+    reason
+        Why the first one is best, in the vision LLM's words.
+    """
+
+    model_config = ConfigDict(frozen=True)
+
+    id: str
+    kind: str
+    text: str
+    picture: str | None
+    grades: dict[str, int]
+    rankings: dict[str, list[str]]
+    similarities: list[float]
+    values: dict[str, dict[str, float]]
+    milliseconds: dict[str, float]
+    answers: int = 0
+    malformed: int = 0
+    failed: int = 0
+    repairs: list[str] = Field(default_factory=list[str])
+    reason: str = ""
+
+
+class Answers(BaseModel):
+    """How well the vision LLM kept to the form.
+
+    Attributes
+    ----------
+    asked
+        How often it was asked.
+    malformed
+        Share of its answers that were incomplete or out of form, and were mended.
+    failed
+        Share of the questions that it did not answer; retrieval order was kept.
+    repaired
+        Share of the queries whose ranking needed any repair.
+    """
+
+    model_config = ConfigDict(frozen=True)
+
+    asked: int
+    malformed: float
+    failed: float
+    repaired: float
+
+
+class Evaluation(BaseModel):
+    """How good an index, an encoder and a vision LLM are on judged queries.
+
+    Attributes
+    ----------
+    data, stored
+        Name of the judged queries, and how many pictures were searched.
+    model, reranker
+        The encoder and the vision LLM; None when that was not asked.
+    depth, top
+        How many pictures were retrieved, and how many of them people see: those are what the
+        vision LLM puts in order.
+    outcomes
+        Query by query.
+    pictures
+        What `outcomes` name.
+    missing
+        Right answers that the index does not hold: nothing can find them.
+    unread
+        Queries left out because their picture cannot be read, each with the reason.
+    """
+
+    model_config = ConfigDict(frozen=True)
+
+    data: str
+    stored: int
+    model: str
+    reranker: str | None
+    depth: int
+    top: int
+    outcomes: list[Outcome]
+    pictures: dict[str, Shown]
+    missing: list[str]
+    unread: dict[str, str]
+
+    @computed_field
+    @cached_property
+    def scores(self) -> list[Score]:
+        """Each measure by kind and way of asking, with a 95 % interval; `GAIN` is a way, too."""
+        return scores([(outcome.kind, _with_gain(outcome.values)) for outcome in self.outcomes])
+
+    @computed_field
+    @cached_property
+    def latencies(self) -> dict[str, dict[str, float]]:
+        """Milliseconds of each stage: p50, p90 and p99 over the queries."""
+        return percentiles([outcome.milliseconds for outcome in self.outcomes])
+
+    @computed_field
+    @cached_property
+    def answers(self) -> Answers | None:
+        """How well the vision LLM kept to the form; None when it was not asked."""
+        asked = sum(o.answers + o.failed for o in self.outcomes)
+        if not asked:
+            return None
+        given = sum(o.answers for o in self.outcomes)
+        return Answers(
+            asked=asked,
+            malformed=sum(o.malformed for o in self.outcomes) / given if given else 0.0,
+            failed=sum(o.failed for o in self.outcomes) / asked,
+            repaired=float(np.mean([bool(o.repairs) for o in self.outcomes])),
+        )
+
+    @property
+    def final(self) -> str:
+        """The way of asking that a user meets."""
+        return RERANKED if self.reranker else BOTH
+
+    @property
+    def measures(self) -> list[str]:
+        """What was measured."""
+        return list(dict.fromkeys(score.measure for score in self.scores))
+
+    @property
+    def deepest(self) -> str:
+        """The measure that sees most: nDCG at the last cutoff."""
+        return [measure for measure in self.measures if measure.startswith("nDCG@")][-1]
+
+    def score(self, measure: str, way: str | None = None, kind: str = "all") -> Score:
+        """Look one figure up; ``way`` is the final one when None.
+
+        Raises
+        ------
+        SettingError
+            When there is no such figure.
+        """
+        way = way or self.final
+        wanted = (kind, way, measure)
+        for score in self.scores:
+            if (score.kind, score.way, score.measure) == wanted:
+                return score
+        raise SettingError(
+            f"no figure {measure!r} of {kind!r}, {way!r}: measures are {', '.join(self.measures)}"
+        )
+
+    def worst(self, n: int = 12) -> list[Outcome]:
+        """Pick the queries that were answered worst, first the worst."""
+        measure, final = self.deepest, self.final
+        return sorted(self.outcomes, key=lambda o: (o.values[final][measure], o.id))[:n]
+
+    def save(self, file: Path) -> None:
+        """Write the evaluation as JSON, in a folder that is made when missing."""
+        file.parent.mkdir(parents=True, exist_ok=True)
+        file.write_text(self.model_dump_json(indent=2), encoding="utf-8")
+
+    @classmethod
+    def load(cls, file: Path) -> Evaluation:
+        """Read what `save`, or ``mmrag eval --json``, wrote.
+
+        Raises
+        ------
+        SettingError
+            When the file is no evaluation.
+        """
+        try:
+            return cls.model_validate_json(file.read_bytes())
+        except (OSError, ValidationError) as error:
+            fault = str(error).splitlines()[0]
+            raise SettingError(
+                f"{file} is no evaluation ({fault}). Write one: mmrag eval … --json > {file}"
+            ) from error
+
+    def _repr_html_(self) -> str:
+        from mmrag.app.evaluation.page import evaluation_cell
+
+        return evaluation_cell(self)
+
+
+def _with_gain(values: Values) -> Values:
+    if RERANKED not in values:
+        return values
+    before = values[BOTH]
+    return {**values, GAIN: {m: after - before[m] for m, after in values[RERANKED].items()}}
