@@ -1,95 +1,88 @@
-"""Indexing killed with -9 at random moments and started again ends like an uninterrupted run.
-
-MMRAG_TEST_KILL_AT="5000 20" runs it at the size of a real shop: pictures, kills.
-"""
+"""Indexing killed with -9 at random moments and started again ends like an uninterrupted run."""
 
 from __future__ import annotations
 
-import os
 import random
 import signal
-import subprocess
-import sys
 import time
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
-from llama_index.embeddings.visualized_bge import VisualizedBGEEmbedding
-from llama_index.indices.composed_image import ComposedImageIndex
+import pytest
+from indexing_worker import open_toy_index, start_indexing
+from llama_index.indices.composed_image.shelf import open_manifest
 from PIL import Image
 
-from mmrag.testing import toy_encoder
-
-SIZE, KILLS = map(int, os.environ.get("MMRAG_TEST_KILL_AT", "300 5").split())
-
-WORKER = """
-import sys
-from llama_index.embeddings.visualized_bge import VisualizedBGEEmbedding
-from llama_index.indices.composed_image import ComposedImageIndex
-from mmrag.indexing import run
-from mmrag.testing import toy_encoder
-
-run.BATCH = 16  # more moments between batches to be killed at
-with ComposedImageIndex.open(sys.argv[1], VisualizedBGEEmbedding(encoder=toy_encoder())) as index:
-    print("open", flush=True)
-    index.add_folder(sys.argv[2], sync=True)
-    print("done", flush=True)
-"""
+PICTURES, KILLS = 5_000, 20
 
 
-def write_pictures(folder: Path, n: int) -> None:
-    """Different pictures, every tenth one twice."""
-    folder.mkdir()
-    for i in range(n):
-        colour = (i % 251, i // 251, 7)
-        Image.new("RGB", (6, 6), colour).save(folder / f"{i:05}.png")
+@dataclass(frozen=True)
+class Kept:
+    """All that a collection and its manifest hold: vector and node by id; files and pictures."""
+
+    rows: dict[str, tuple[list[float], str]]
+    files: dict[str, str]
+    unsettled: list[str]
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory) -> Path:
+    """Different pictures of a few hundred bytes, every tenth one under two names."""
+    folder = tmp_path_factory.mktemp("photos")
+    for i in range(PICTURES):
+        Image.new("RGB", (6, 6), (i % 251, i // 251, 7)).save(folder / f"{i:05}.png")
         if i % 10 == 0:
             (folder / f"{i:05} twin.png").write_bytes((folder / f"{i:05}.png").read_bytes())
+    return folder
 
 
-def rows(place: Path) -> dict[str, tuple]:
-    """All that a collection holds: vector and names by id."""
-    with ComposedImageIndex.open(place, VisualizedBGEEmbedding(encoder=toy_encoder())) as index:
+def test_killed_at_random_moments_it_ends_with_exactly_the_right_set(folder, tmp_path):
+    opening, working = whole_run(tmp_path / "whole.db", folder)
+    wanted = kept(tmp_path / "whole.db", folder)
+    assert (len(wanted.rows), len(wanted.files)) == (PICTURES, PICTURES + PICTURES // 10)
+    assert wanted.unsettled == []
+
+    chance = random.Random(0)
+    cut = [tmp_path / "cut-0.db"]
+    killed = 0
+    while killed < KILLS:
+        process, progress = start_indexing(cut[-1], folder)
+        time.sleep(chance.uniform(0, opening + working / KILLS))
+        process.kill()
+        process.join()
+        progress.close()
+        if process.exitcode == -signal.SIGKILL:
+            killed += 1
+        else:  # the machine became faster: this run ended, the next begins anew
+            cut.append(tmp_path / f"cut-{len(cut)}.db")
+    whole_run(cut[-1], folder)
+    for place in cut:
+        assert kept(place, folder) == wanted
+
+
+def whole_run(place: Path, folder: Path) -> tuple[float, float]:
+    """Index to the end; the seconds until the collection was open, and after."""
+    start = time.monotonic()
+    process, progress = start_indexing(place, folder)
+    assert progress.recv() == "open"
+    opened = time.monotonic()
+    assert progress.recv() == "done"
+    process.join()
+    return opened - start, time.monotonic() - opened
+
+
+def kept(place: Path, folder: Path) -> Kept:
+    with open_toy_index(place) as index:
         store = index.vector_store
         iterator = store.client.query_iterator(
             store.collection_name, batch_size=500, output_fields=["embedding", "_node_content"]
         )
-        found = {}
+        rows = {}
         while page := iterator.next():
             for row in page:
-                vector = np.round(row["embedding"], 5).tolist()
-                found[row["id"]] = (vector, row["_node_content"])
+                rows[row["id"]] = (np.round(row["embedding"], 5).tolist(), row["_node_content"])
         iterator.close()
-    return found
-
-
-def index_in_a_process(place: Path, folder: Path) -> subprocess.Popen[str]:
-    process = subprocess.Popen(
-        [sys.executable, "-c", WORKER, str(place), str(folder)],
-        stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
-    )  # fmt: skip
-    assert process.stdout is not None
-    assert process.stdout.readline() == "open\n"
-    return process
-
-
-def test_killed_at_random_moments_it_ends_with_exactly_the_right_set(tmp_path):
-    write_pictures(tmp_path / "photos", SIZE)
-    started = time.monotonic()
-    index_in_a_process(tmp_path / "whole.db", tmp_path / "photos").communicate(timeout=3600)
-    whole = time.monotonic() - started
-
-    chance = random.Random(0)
-    killed = 0
-    for _ in range(KILLS):
-        process = index_in_a_process(tmp_path / "cut.db", tmp_path / "photos")
-        time.sleep(chance.uniform(0, whole / KILLS))
-        process.send_signal(signal.SIGKILL)
-        killed += process.wait() == -signal.SIGKILL
-    assert killed >= KILLS // 2
-    out, errors = index_in_a_process(tmp_path / "cut.db", tmp_path / "photos").communicate()
-    assert out == "done\n", errors
-
-    wanted = rows(tmp_path / "whole.db")
-    assert len(wanted) == SIZE
-    assert rows(tmp_path / "cut.db") == wanted
+        with open_manifest(store, index._embed_model) as manifest:
+            files = {entry.path: entry.picture for entry in manifest.under(str(folder))}
+            return Kept(rows, files, manifest.unsettled())
