@@ -34,7 +34,7 @@ def open_toy_index(place: Path) -> ComposedImageIndex:
 
 
 def _index(place: Path, folder: Path, progress: Connection) -> None:
-    run.BATCH = 16  # more moments between batches to be killed at
+    run.BATCH = 64  # more moments between batches to be killed at
     with open_toy_index(place) as index:
         progress.send("open")
         index.add_folder(folder, sync=True)
