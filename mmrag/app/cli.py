@@ -18,6 +18,7 @@ from mmrag.app.commands.demo import demo
 from mmrag.app.commands.doctor import doctor
 from mmrag.app.commands.eval import eval
 from mmrag.app.commands.index import index
+from mmrag.app.commands.mcp import mcp
 from mmrag.app.commands.search import search
 from mmrag.app.commands.serve import serve
 from mmrag.app.console import messages
@@ -35,7 +36,7 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     rich_markup_mode="rich",
 )
-for command in (demo, index, search, serve, eval, bench, doctor, collections):
+for command in (demo, index, search, serve, mcp, eval, bench, doctor, collections):
     app.command(no_args_is_help=command in (index, search, eval))(command)
 
 

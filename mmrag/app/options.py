@@ -7,6 +7,8 @@ from typing import Annotated
 import typer
 
 __all__ = [
+    "AccessToken",
+    "Bind",
     "Collection",
     "Database",
     "Device",
@@ -43,5 +45,10 @@ Top = Annotated[int | None, typer.Option("--top", "-n", help="How many results."
 Hosts = Annotated[
     list[str] | None,
     typer.Option("--host", help="Host from which pictures may be fetched; may be given again."),
+]
+Bind = Annotated[str, typer.Option("--bind", help="Address to listen on.")]
+AccessToken = Annotated[
+    str,
+    typer.Option("--access-token", envvar="MMRAG_ACCESS_TOKEN", help="What visitors must know."),
 ]
 Json = Annotated[bool, typer.Option("--json", help="Answer as JSON on stdout, for machines.")]

@@ -10,6 +10,8 @@ import typer
 
 from mmrag.app.console import messages, write_json
 from mmrag.app.options import (
+    AccessToken,
+    Bind,
     Collection,
     Database,
     Device,
@@ -20,22 +22,17 @@ from mmrag.app.options import (
     Reranker,
     Top,
 )
-from mmrag.errors import SettingError, require
+from mmrag.errors import require
 
 __all__ = ["serve"]
 
-Token = Annotated[
-    str,
-    typer.Option("--access-token", envvar="MMRAG_ACCESS_TOKEN", help="What visitors must know."),
-]
-
 
 def serve(
-    bind: Annotated[str, typer.Option("--bind", help="Address to listen on.")] = "127.0.0.1",
+    bind: Bind = "127.0.0.1",
     port: Annotated[
         int, typer.Option("--port", "-p", min=0, max=65535, help="0 takes a free one.")
     ] = 8765,
-    access_token: Token = "",
+    access_token: AccessToken = "",
     places: Annotated[
         int, typer.Option("--places", min=1, help="Searches that may wait; more get a 503.")
     ] = 8,
@@ -59,14 +56,9 @@ def serve(
     uvicorn = require("uvicorn", extra="web", feature="mmrag serve")
     for module in ("fastapi", "python_multipart", "prometheus_client"):
         require(module, extra="web", feature="mmrag serve")
+    from mmrag.app.listening import listen
     from mmrag.app.settings import read_settings
-    from mmrag.app.web.guard import is_loopback
 
-    if not access_token and not is_loopback(bind):
-        raise SettingError(
-            f"--bind {bind} can be reached by others: give a secret, "
-            "as in --access-token $(openssl rand -hex 16)"
-        )
     settings = read_settings(
         db=db,
         collection=collection,
@@ -76,7 +68,7 @@ def serve(
         top=top,
         hosts=host or None,
     )
-    listening = _listen(bind, port)
+    listening = listen(bind, port, access_token)
     with messages().status("loading the models"):
         from mmrag.app.searching import Searcher
         from mmrag.app.web.app import create_app
@@ -96,17 +88,6 @@ def serve(
             messages().print(f"open {address}   (Ctrl-C stops)", soft_wrap=True)
         config = uvicorn.Config(app, log_config=None, access_log=False, timeout_graceful_shutdown=5)
         uvicorn.Server(config).run(sockets=[listening])
-
-
-def _listen(bind: str, port: int) -> socket.socket:
-    family = socket.AF_INET6 if ":" in bind else socket.AF_INET
-    try:
-        return socket.create_server((bind, port), family=family)
-    except OSError as error:
-        raise SettingError(
-            f"cannot listen on {bind}, port {port} ({error.strerror or error}): "
-            "--port 0 takes a free one"
-        ) from error
 
 
 def _address(bind: str, listening: socket.socket, token: str) -> str:

@@ -3,23 +3,23 @@
 from __future__ import annotations
 
 import asyncio
-import io
 from inspect import cleandoc
 from typing import Any, ClassVar
 
+from llama_index.core.base.base_query_engine import BaseQueryEngine
 from llama_index.core.base.llms.types import ContentBlock, ImageBlock, TextBlock
 from llama_index.core.bridge.pydantic import BaseModel
-from llama_index.core.query_engine import RetrieverQueryEngine
 from llama_index.core.tools import FunctionTool, ToolMetadata
 from llama_index.core.tools.tool_spec.base import SPEC_FUNCTION_TYPE, BaseToolSpec
 from llama_index.core.workflow import Context
 from llama_index.tools.image_search.memory import last_picture
 from llama_index.tools.image_search.references import LAST
-from llama_index.tools.image_search.schema import DescribeImage, search_images
+from llama_index.tools.image_search.schema import DescribeImage
 from llama_index.tools.image_search.search import Answer, ImageSearch
 from PIL import Image
 
 from mmrag.images import ImagePolicy, ImageSource
+from mmrag.images.thumbnails import data_uri
 
 __all__ = ["ImageSearchToolSpec"]
 
@@ -51,7 +51,7 @@ class ImageSearchToolSpec(BaseToolSpec):
         ("describe_image", "adescribe_image"),
     ]
 
-    def __init__(self, engine: RetrieverQueryEngine, policy: ImagePolicy | None = None) -> None:
+    def __init__(self, engine: BaseQueryEngine, policy: ImagePolicy | None = None) -> None:
         self._search = ImageSearch(engine, policy)
 
     def keep(self, source: ImageSource) -> str:
@@ -105,8 +105,14 @@ class ImageSearchToolSpec(BaseToolSpec):
         self, fn_name: str, spec_functions: list[SPEC_FUNCTION_TYPE] | None = None
     ) -> ToolMetadata | None:
         """Describe a tool for a model."""
-        schemas = {"search_images": self._search_schema(), "describe_image": DescribeImage}
-        schema: type[BaseModel] = schemas[fn_name]
+        search = self._search.asks(
+            f"'{LAST}' (the picture that the user sent last), an upload handle (upload-…), "
+        )
+        schemas: dict[str, type[BaseModel]] = {
+            "search_images": search,
+            "describe_image": DescribeImage,
+        }
+        schema = schemas[fn_name]
         return ToolMetadata(cleandoc(schema.__doc__ or ""), fn_name, schema)
 
     def to_tool_list(self, *args: Any, **kwargs: Any) -> list[FunctionTool]:
@@ -119,13 +125,6 @@ class ImageSearchToolSpec(BaseToolSpec):
                 tool.partial_params = {"ctx": None}  # for those who call it outside of an agent
         return tools
 
-    def _search_schema(self) -> type[BaseModel]:
-        ways = (
-            f"'{LAST}' (the picture that the user sent last), an upload handle (upload-…), "
-            f"{self._search.references.ways}"
-        )
-        return search_images(ways, self._search.store._columns)
-
 
 def _blocks(answer: Answer) -> list[ContentBlock]:
     sheet = answer.sheet
@@ -133,11 +132,5 @@ def _blocks(answer: Answer) -> list[ContentBlock]:
 
 
 def _block(picture: Image.Image) -> ImageBlock:
-    buffer = io.BytesIO()
-    picture = picture.convert("RGB")
-    picture.thumbnail((LARGEST_SHEET, LARGEST_SHEET))
-    picture.save(buffer, "JPEG", quality=85)
-    return ImageBlock(image=buffer.getvalue(), image_mimetype="image/jpeg")
-
-
-LARGEST_SHEET = 1024
+    _, _, data = data_uri(picture).partition(",")
+    return ImageBlock(image=data.encode(), image_mimetype="image/jpeg")

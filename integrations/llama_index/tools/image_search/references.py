@@ -18,7 +18,7 @@ from mmrag.errors import ImageError
 from mmrag.images import ImagePolicy, ImageSource, content_hash, load_image
 from mmrag.images.policy import scheme_of
 
-__all__ = ["LAST", "References"]
+__all__ = ["LAST", "References", "shrunk"]
 
 LAST = "last"
 """How a model names the picture that the user sent last."""
@@ -79,7 +79,7 @@ class References:
         ImageError
             When it is too large, or no picture.
         """
-        picture = _ready(load_image(source, self._own))
+        picture = shrunk(load_image(source, self._own))
         handle = f"upload-{content_hash(picture)[:12]}"
         self._uploads[handle] = picture
         self._uploads.move_to_end(handle)
@@ -96,13 +96,13 @@ class References:
             When there is no such picture, or it may not be opened.
         """
         if reference == LAST:
-            return _ready(self._open_last(last))
+            return shrunk(self._open_last(last))
         if HANDLE.fullmatch(reference):
             return self._upload(reference)
         if scheme_of(reference):
-            return _ready(load_image(reference, self._asked))
+            return shrunk(load_image(reference, self._asked))
         node = self.node(reference)
-        return _ready(self.picture(node) if node else self._open_path(reference))
+        return shrunk(self.picture(node) if node else self._open_path(reference))
 
     def node(self, id: str) -> ImageNode | None:
         """Find the node of a result, also by the short form of its id."""
@@ -147,7 +147,8 @@ class References:
         return [row["id"] for row in rows]
 
 
-def _ready(picture: Image.Image) -> Image.Image:
+def shrunk(picture: Image.Image) -> Image.Image:
+    """Make a picture no larger than models look at, in colours that every format holds."""
     picture = picture.convert("RGBA" if picture.has_transparency_data else "RGB")
     picture.thumbnail((LARGEST, LARGEST), Image.Resampling.LANCZOS)
     return picture

@@ -12,6 +12,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, TypeVar, cast
 
+from llama_index.core.base.base_query_engine import BaseQueryEngine
 from llama_index.core.bridge.pydantic import BaseModel, ValidationError
 from llama_index.core.query_engine import RetrieverQueryEngine
 from llama_index.core.schema import BaseNode, ImageNode, NodeWithScore, QueryBundle
@@ -22,7 +23,7 @@ from llama_index.indices.composed_image import (
     metadata_filters,
 )
 from llama_index.indices.composed_image.shelf import open_manifest
-from llama_index.tools.image_search.references import References
+from llama_index.tools.image_search.references import References, shrunk
 from llama_index.tools.image_search.schema import (
     MOST,
     DescribeImage,
@@ -32,6 +33,7 @@ from llama_index.tools.image_search.schema import (
     Refusal,
     SearchImages,
     facts_of,
+    search_images,
     shortened,
 )
 from PIL import Image
@@ -116,16 +118,20 @@ class ImageSearch:
         When the engine does not search pictures.
     """
 
-    def __init__(self, engine: RetrieverQueryEngine, policy: ImagePolicy | None = None) -> None:
-        retriever = getattr(engine, "retriever", None)
+    def __init__(self, engine: BaseQueryEngine, policy: ImagePolicy | None = None) -> None:
+        retriever = engine.retriever if isinstance(engine, RetrieverQueryEngine) else None
         if not isinstance(retriever, ComposedImageRetriever):
             raise SettingError(
                 f"{type(engine).__name__} searches no pictures: give an engine of "
                 "ComposedImageIndex.as_query_engine()"
             )
-        self._engine, self._retriever = engine, retriever
-        self.store = cast("PictureStore", retriever._vector_store)
-        self.references = References(self.store, self._is_indexed, policy or ImagePolicy(roots=()))
+        self._engine, self._retriever = cast("RetrieverQueryEngine", engine), retriever
+        self._store = cast("PictureStore", retriever._vector_store)
+        self.references = References(self._store, self._is_indexed, policy or ImagePolicy(roots=()))
+
+    def asks(self, also: str = "") -> type[SearchImages]:
+        """Describe a search of this collection; ``also`` names further ways to give a picture."""
+        return search_images(f"{also}{self.references.ways}", self._store._columns)
 
     def search(self, asked: Mapping[str, Any], last: ImageSource | None = None) -> Answer:
         """Answer `SearchImages`; ``last`` is the picture that the user sent last."""
@@ -196,7 +202,7 @@ class ImageSearch:
         except ImageError as error:
             return Answer(facts.model_copy(update={"note": f"no picture to look at: {error}"}))
         size = {"width": picture.width, "height": picture.height}
-        return Answer(facts.model_copy(update=size), (picture,))
+        return Answer(facts.model_copy(update=size), (shrunk(picture),))
 
     def _picture(self, node: BaseNode) -> Image.Image | None:
         if not isinstance(node, ImageNode):
@@ -207,7 +213,7 @@ class ImageSearch:
             return None
 
     def _is_indexed(self, path: str) -> bool:
-        with open_manifest(self.store, self._retriever._embed_model) as manifest:
+        with open_manifest(self._store, self._retriever._embed_model) as manifest:
             return manifest.entry(path) is not None
 
     def _refusal(self, error: MMRagError) -> Answer:

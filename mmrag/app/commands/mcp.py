@@ -1,0 +1,128 @@
+"""`mmrag mcp`: image search as tools of any MCP client, over its pipe or over HTTP."""
+
+from __future__ import annotations
+
+import os
+import signal
+import sys
+from contextlib import redirect_stdout
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from mmrag.app.console import messages, write_json
+from mmrag.app.options import (
+    AccessToken,
+    Bind,
+    Collection,
+    Database,
+    Device,
+    Hosts,
+    Json,
+    Model,
+    Rerank,
+    Reranker,
+    Top,
+)
+from mmrag.errors import require
+
+if TYPE_CHECKING:
+    from mmrag.app.searching import Searcher
+
+__all__ = ["mcp"]
+
+
+def mcp(
+    http: Annotated[
+        bool, typer.Option("--http", help="Serve over HTTP, not over stdin and stdout.")
+    ] = False,
+    bind: Bind = "127.0.0.1",
+    port: Annotated[
+        int, typer.Option("--port", "-p", min=0, max=65535, help="0 takes a free one.")
+    ] = 8766,
+    access_token: AccessToken = "",
+    root: Annotated[
+        list[Path] | None,
+        typer.Option("--root", help="Folder whose pictures may be named; may be given again."),
+    ] = None,
+    thumbnails: Annotated[
+        bool, typer.Option("--thumbnails/--no-thumbnails", help="Show the results as pictures.")
+    ] = True,
+    rerank: Rerank = True,
+    db: Database = None,
+    collection: Collection = None,
+    model: Model = None,
+    reranker: Reranker = None,
+    device: Device = None,
+    top: Top = None,
+    host: Hosts = None,
+    as_json: Json = False,
+) -> None:
+    """Serve image search to an MCP client: it starts this command, or connects to --http.
+
+    Example: mmrag mcp --db shop.db
+    """
+    require("mcp", extra="mcp", feature="mmrag mcp")
+    from mmrag.app.listening import listen
+    from mmrag.app.settings import read_settings
+
+    settings = read_settings(
+        db=db,
+        collection=collection,
+        model=model,
+        reranker=reranker,
+        device=device,
+        top=top,
+        hosts=host or None,
+    )
+    listening = listen(bind, port, access_token) if http else None
+    with redirect_stdout(sys.stderr), messages().status("loading the models"):
+        from llama_index.postprocessor.llvm_rerank import LLVMRerank
+        from llama_index.tools.image_search import ImageSearch
+
+        from mmrag.app import mcp_server
+        from mmrag.app.searching import Searcher
+        from mmrag.images import ImagePolicy
+
+        searcher = Searcher(settings)
+        engine = searcher.index.as_query_engine(
+            similarity_top_k=settings.top,
+            node_postprocessors=[LLVMRerank(llm=searcher.reranker)] if rerank else [],
+        )
+        search = ImageSearch(engine, ImagePolicy(roots=root or (), hosts=settings.hosts))
+        server = mcp_server.create_server(search, thumbnails=thumbnails)
+    with searcher:
+        if listening is None:
+            import anyio
+
+            _leave_at_once_when_told_to(searcher)
+            anyio.run(mcp_server.over_stdio, server)
+            return
+        import uvicorn
+
+        signal.signal(signal.SIGTERM, _end)  # uvicorn says goodbye first, then it comes here
+        address = f"http://{f'[{bind}]' if ':' in bind else bind}:{listening.getsockname()[1]}/mcp"
+        if as_json:
+            write_json({"url": address})
+        else:
+            messages().print(f"MCP at {address}   (Ctrl-C stops)", soft_wrap=True)
+        app = mcp_server.http_app(server, bind=bind, token=access_token)
+        config = uvicorn.Config(app, log_config=None, access_log=False, timeout_graceful_shutdown=5)
+        with listening:
+            uvicorn.Server(config).run(sockets=[listening])
+
+
+def _end(*_: object) -> None:
+    sys.exit(0)
+
+
+def _leave_at_once_when_told_to(searcher: Searcher) -> None:
+    """Close the index and end, though a thread still waits for the client's next line."""
+
+    def leave(*_: object) -> None:
+        searcher.close()
+        os._exit(0)  # any gentler end would wait for that thread
+
+    for told in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(told, leave)
