@@ -7,6 +7,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from mmrag.app.amazon import AmazonItems, holds_amazon_items
 from mmrag.app.table import SUFFIXES, Listed, Table, open_table
 from mmrag.errors import SettingError
 from mmrag.filters import Scalar
@@ -20,7 +21,7 @@ class Sources:
 
     folders: tuple[Path, ...]
     files: tuple[Path, ...]
-    tables: tuple[Table, ...]
+    tables: tuple[Table | AmazonItems, ...]
 
     @property
     def columns(self) -> Mapping[str, type[Scalar]]:
@@ -34,8 +35,19 @@ class Sources:
             yield from table
 
 
-def read_sources(words: Sequence[str], picture_column: str | None = None) -> Sources:
+def read_sources(
+    words: Sequence[str], picture_column: str | None = None, images: Path | None = None
+) -> Sources:
     """Sort words into folders, tables (by their ending) and picture files (names or patterns).
+
+    Parameters
+    ----------
+    words
+        What was typed.
+    picture_column
+        The column of a table that names its pictures; found by its name when None.
+    images
+        Where the pictures of Amazon's items are; None keeps their URLs.
 
     Raises
     ------
@@ -44,11 +56,13 @@ def read_sources(words: Sequence[str], picture_column: str | None = None) -> Sou
     """
     folders: list[Path] = []
     files: list[Path] = []
-    tables: list[Table] = []
+    tables: list[Table | AmazonItems] = []
     for word in words:
         path = Path(word).expanduser()
         if path.is_dir():
             folders.append(path)
+        elif path.is_file() and holds_amazon_items(path):
+            tables.append(AmazonItems(path, images))
         elif path.suffix.lower() in SUFFIXES:
             tables.append(open_table(path, picture_column))
         else:

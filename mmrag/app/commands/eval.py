@@ -114,7 +114,7 @@ def _show(told: Evaluation, comparison: Comparison | None) -> None:
     if comparison:
         results().print(f"\nagainst {comparison.before}", markup=False)
         changes = [
-            [c.measure, c.way, f"{c.before:.3f}", f"{c.now:.3f}", f"{c.difference.value:+.3f}"]
+            [c.measure, c.way, f"{c.before:.3f}", f"{c.now:.3f}", f"{c.difference:+.3f}"]
             for c in comparison.changes
         ]
         _table(["measure", "way", "before", "now", "difference"], changes)

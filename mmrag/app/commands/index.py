@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
@@ -41,6 +42,10 @@ def index(
         str | None,
         typer.Option("--image-column", help="A table's column of pictures."),
     ] = None,
+    images: Annotated[
+        Path | None,
+        typer.Option("--images", help="Folder of the pictures of Amazon's meta_….jsonl."),
+    ] = None,
     sync: Annotated[
         bool, typer.Option("--sync", help="Also remove what is no longer in the folders.")
     ] = False,
@@ -58,7 +63,7 @@ def index(
     settings = read_settings(
         db=into, collection=collection, model=model, device=device, hosts=host or None
     )
-    sources = read_sources(source, image_column)
+    sources = read_sources(source, image_column, images)
     for table in sources.tables:
         if table.left_out:
             left_out = ", ".join(table.left_out)

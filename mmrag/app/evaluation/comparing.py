@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import numpy as np
 from pydantic import BaseModel, ConfigDict
 
-from mmrag.app.evaluation.result import BOTH, RERANKED, Evaluation
-from mmrag.app.evaluation.scoring import Score, scores
+from mmrag.app.evaluation.result import BOTH, Evaluation, Outcome
+from mmrag.app.evaluation.scoring import interval
 from mmrag.errors import SettingError
 
 __all__ = ["Change", "Comparison", "compare"]
@@ -21,12 +23,14 @@ class Change(BaseModel):
     way: str
     before: float
     now: float
-    difference: Score
+    difference: float
+    low: float
+    high: float
 
     @property
     def certain(self) -> bool:
         """Whether the interval of the difference leaves no room for none."""
-        return self.difference.low > 0 or self.difference.high < 0
+        return self.low > 0 or self.high < 0
 
 
 class Comparison(BaseModel):
@@ -39,7 +43,7 @@ class Comparison(BaseModel):
     before, now
         The models of each, in words.
     changes
-        Of the measures and ways of asking that both have.
+        Of queries as they are, and of what users met, where that was reranked.
     """
 
     model_config = ConfigDict(frozen=True)
@@ -72,34 +76,43 @@ def compare(now: Evaluation, before: Evaluation) -> Comparison:
                 f"query {one.id!r} has another text or other answers in the two runs: "
                 "compare runs of one data set"
             )
-    first, second = (pair.values for pair in pairs[0])
-    ways = [way for way in (BOTH, RERANKED) if way in first and way in second]
-    measures = [measure for measure in first[BOTH] if measure in second[BOTH]]
-    differences = scores(
-        [
-            (
-                "all",
-                {w: {m: one.values[w][m] - other.values[w][m] for m in measures} for w in ways},
-            )
-            for one, other in pairs
-        ]
-    )
+    measures = [m for m in pairs[0][0].values[BOTH] if m in pairs[0][1].values[BOTH]]
     return Comparison(
         queries=len(pairs),
         before=in_words(before),
         now=in_words(now),
         changes=[
-            Change(
-                measure=score.measure,
-                way=score.way,
-                before=float(np.mean([o.values[score.way][score.measure] for _, o in pairs])),
-                now=float(np.mean([o.values[score.way][score.measure] for o, _ in pairs])),
-                difference=score,
-            )
-            for score in differences
-            if score.kind == "all"
+            change
+            for ways in dict.fromkeys([(BOTH, BOTH), (before.final, now.final)])
+            for change in _changes(pairs, measures, *ways)
         ],
     )
+
+
+def _changes(
+    pairs: Sequence[tuple[Outcome, Outcome]], measures: Sequence[str], before: str, now: str
+) -> list[Change]:
+    """Set what one way of asking gave before beside what one gives now."""
+    earlier = np.array([[other.values[before][m] for m in measures] for _, other in pairs])
+    later = np.array([[one.values[now][m] for m in measures] for one, _ in pairs])
+    return [
+        Change(
+            measure=measure,
+            way=now if now == before else f"{before} → {now}",
+            before=first,
+            now=second,
+            difference=second - first,
+            low=low,
+            high=high,
+        )
+        for measure, first, second, (_, low, high) in zip(
+            measures,
+            earlier.mean(axis=0).tolist(),
+            later.mean(axis=0).tolist(),
+            interval([later - earlier]),
+            strict=True,
+        )
+    ]
 
 
 def in_words(evaluation: Evaluation) -> str:
