@@ -175,8 +175,8 @@ def test_the_answer_is_typed_and_reads_as_a_list(index, pictures):
 def test_in_a_notebook_the_answer_shows_its_pictures(index, pictures):
     reranker = LLVMRerank(llm=MockVision(reversing()))
     engine = index.as_query_engine(similarity_top_k=3, node_postprocessors=[reranker])
-    answer = engine.query("something green").response
-    html = answer._repr_html_()
+    response = engine.query("something green")
+    answer, html = response.response, response._repr_html_()
     assert html.count('src="data:image/jpeg;base64,') == 3
     assert (
         f"<b>1</b>, was 3 · {answer.items[0].retrieval_score:.3f}<br>{answer.items[0].title}"

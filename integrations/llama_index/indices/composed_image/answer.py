@@ -84,16 +84,21 @@ class RankedImages(BaseModel):
 
     def _repr_html_(self) -> str:
         tiles = "".join(map(_tile, self.items)) or "No picture found."
-        reason = f"<p>{escape(self.items[0].reason)}</p>" if self.items else ""
-        return f'<div style="display: flex; flex-wrap: wrap; gap: 12px">{tiles}</div>{reason}'
+        said = [*(item.reason for item in self.items[:1]), *self.repairs]
+        lines = "".join(f"<p>{escape(line)}</p>" for line in said if line)
+        return f'<div style="display: flex; flex-wrap: wrap; gap: 12px">{tiles}</div>{lines}'
 
 
 @dataclass
 class RankedImagesResponse(PydanticResponse):
-    """A response whose text is the readable list, not JSON."""
+    """A response whose text is the readable list, not JSON; in a notebook, the pictures."""
 
     def __str__(self) -> str:
         return str(self.response)
+
+    def _repr_html_(self) -> str:
+        answer = self.response
+        return answer._repr_html_() if isinstance(answer, RankedImages) else escape(str(self))
 
 
 class RankedImagesSynthesizer(BaseSynthesizer):
