@@ -32,9 +32,7 @@ def pictures(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture
-def index(tmp_path: Path, embedding, pictures):
-    with ComposedImageIndex.open(
-        tmp_path / "shop.db", embedding, scalar_fields={"price": float}
-    ) as index:
+def index(milvus_lite: Path, embedding, pictures):
+    with ComposedImageIndex.open(milvus_lite, embedding, scalar_fields={"price": float}) as index:
         index.add_folder(pictures, metadata=lambda path: {"price": len(path.stem)})
         yield index

@@ -1,0 +1,93 @@
+"""Pytest fixtures for apps built on mmrag; pytest finds them wherever mmrag is installed."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import pytest
+
+if TYPE_CHECKING:
+    import numpy as np
+    from PIL import Image
+
+    from mmrag.catalogue import Item, Wish
+
+__all__ = ["DrawnCatalogue", "drawn_catalogue", "milvus_lite"]
+
+SIZE = 72  # half of the pairs of product and pattern, each product and each pattern among them
+
+
+@dataclass(frozen=True)
+class DrawnCatalogue:
+    """Products as JPEG files in a folder, and what is true of each.
+
+    Examples
+    --------
+    >>> def test_my_app(drawn_catalogue, milvus_lite):
+    ...     with ComposedImageIndex.open(milvus_lite, embed_model) as index:
+    ...         index.add_folder(drawn_catalogue.folder, metadata=drawn_catalogue.metadata)
+    """
+
+    folder: Path
+    items: tuple[Item, ...]
+
+    @property
+    def metadata(self) -> Mapping[str, Mapping[str, str | float]]:
+        """Title, product, pattern, colour and price, by the name of the file."""
+        fields = ("title", "product", "pattern", "colour", "price")
+        return {item.file: {name: getattr(item, name) for name in fields} for item in self.items}
+
+    def path(self, item: Item) -> Path:
+        """Where the picture of an item lies."""
+        return self.folder / item.file
+
+    def relevance(self, wish: Wish) -> Callable[[Image.Image], float]:
+        """Grade pictures by how well they answer a wish, by recognising what they show.
+
+        ``MockVision(looking(drawn_catalogue.relevance(query.wish)))`` is a reranker without faults.
+        """
+
+        def grade(picture: Image.Image) -> float:
+            distances = ((self._looks - _look(picture)) ** 2).sum(axis=1)  # (items,)
+            item = self.items[int(distances.argmin())]
+            return float(wish.grade(item.product, item.pattern, item.colour))
+
+        return grade
+
+    @cached_property
+    def _looks(self) -> np.ndarray:
+        import numpy as np
+
+        from mmrag.images import load_image
+
+        return np.stack([_look(load_image(self.path(item))) for item in self.items])
+
+
+@pytest.fixture(scope="session")
+def drawn_catalogue(tmp_path_factory: pytest.TempPathFactory) -> DrawnCatalogue:
+    """Draw seventy-two products, the same in every run."""
+    from mmrag.catalogue import write_catalogue
+
+    folder = tmp_path_factory.mktemp("drawn_catalogue")
+    return DrawnCatalogue(folder, tuple(write_catalogue(folder, SIZE, workers=1)))
+
+
+@pytest.fixture
+def milvus_lite(tmp_path: Path) -> Iterator[Path]:
+    """Name the folder of a Milvus Lite of this test's own: not there before, closed afterwards."""
+    place = tmp_path / "milvus.db"
+    yield place
+    if manager := sys.modules.get("milvus_lite.server_manager"):
+        manager.server_manager_instance.release_server(str(place))
+
+
+def _look(picture: Image.Image) -> np.ndarray:
+    import numpy as np
+
+    small = picture.convert("RGB").resize((12, 12))
+    return np.asarray(small, dtype=np.float32).ravel()  # (12 * 12 * 3,)
