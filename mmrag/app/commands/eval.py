@@ -108,9 +108,13 @@ def _show(told: Evaluation, comparison: Comparison | None) -> None:
     ]
     _table(["stage", "p50", "p90", "p99"], times)
     if told.answers:
-        shares = {"malformed": told.answers.malformed, "failed": told.answers.failed}
+        shares = {
+            "malformed and mended": told.answers.malformed,
+            "failed": told.answers.failed,
+            "of the rankings repaired": told.answers.repaired,
+        }
         words = ", ".join(f"{100 * share:.1f} % {name}" for name, share in shares.items())
-        results().print(f"\n{told.answers.asked} answers of the vision LLM: {words}")
+        results().print(f"\nthe vision LLM was asked {told.answers.asked} times: {words}")
     if comparison:
         results().print(f"\nagainst {comparison.before}", markup=False)
         changes = [

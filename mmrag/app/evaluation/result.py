@@ -54,8 +54,8 @@ class Outcome(BaseModel):
     milliseconds
         What each stage of `BOTH` and `RERANKED` took.
     answers, malformed, failed
-        How often the vision LLM was asked, how many answers had to be mended, and how often it
-        failed, so that retrieval order was kept.
+        How many answers of the vision LLM could be read, how many of those had to be mended, and
+        how often there was none, so that retrieval order was kept.
     repairs
         What was mended, in words.
     reason
@@ -88,9 +88,9 @@ class Answers(BaseModel):
     asked
         How often it was asked.
     malformed
-        Share of its answers that were incomplete or out of form, and were mended.
+        Share of these times that its answer was incomplete or out of form, and was mended.
     failed
-        Share of the questions that it did not answer; retrieval order was kept.
+        Share of these times that it gave no answer, or none that can be read: order was kept.
     repaired
         Share of the queries whose ranking needed any repair.
     """
@@ -157,10 +157,9 @@ class Evaluation(BaseModel):
         asked = sum(o.answers + o.failed for o in self.outcomes)
         if not asked:
             return None
-        given = sum(o.answers for o in self.outcomes)
         return Answers(
             asked=asked,
-            malformed=sum(o.malformed for o in self.outcomes) / given if given else 0.0,
+            malformed=sum(o.malformed for o in self.outcomes) / asked,
             failed=sum(o.failed for o in self.outcomes) / asked,
             repaired=float(np.mean([bool(o.repairs) for o in self.outcomes])),
         )

@@ -48,12 +48,15 @@ class Stock:
         By name.
     doubled
         Names of more than one picture.
+    nameless
+        How many pictures lack the field.
     """
 
     field: str
     size: int
     places: Mapping[str, Place]
     doubled: frozenset[str]
+    nameless: int
 
     @cached_property
     def values(self) -> frozenset[Scalar]:
@@ -68,7 +71,7 @@ class Stock:
     def only(self, names: Collection[str]) -> Filter | None:
         """Make the filter that only these names pass; None when all there are would pass."""
         values = frozenset(self.places[name].value for name in names if name in self.places)
-        if values == self.values:
+        if values == self.values and not self.nameless:
             return None
         return Comparison(self.field, "in", tuple(sorted(values, key=str)))
 
@@ -111,18 +114,20 @@ def take_stock(index: ComposedImageIndex, field: str | None = None) -> Stock:
     field = field or FILE_NAME
     places: dict[str, Place] = {}
     doubled: set[str] = set()
-    size = 0
+    size = nameless = 0
     for node in _nodes(index, field):
         size += 1
         picture = (node.image_path or node.image_url) if isinstance(node, ImageNode) else None
         title = Hit(node.node_id, picture or "", 0.0, node.metadata).title
-        for name in _names(node.metadata, field):
+        names = list(_names(node.metadata, field))
+        nameless += not names
+        for name in names:
             if name in places:
                 doubled.add(name)
             places[name] = Place(picture or "", title, cast("Scalar", node.metadata[field]))
     if size and not places:
         raise SettingError(f"none of {size} pictures has the field {field!r}: check --item")
-    return Stock(field, size, places, frozenset(doubled))
+    return Stock(field, size, places, frozenset(doubled), nameless)
 
 
 def _names(metadata: Mapping[str, Any], field: str) -> Iterator[str]:

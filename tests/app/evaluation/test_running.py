@@ -1,0 +1,222 @@
+"""Evaluating asks in every way, counts what counts, and tells what it could not do."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+from PIL import Image
+
+from mmrag.app.evaluation import Evaluation, Judged, JudgedQuery, evaluate, read_judged
+from mmrag.app.searching import Searcher
+from mmrag.errors import SettingError
+from mmrag.query import Query
+from mmrag.ranking import Ranking
+from mmrag.rerank import ListwiseReranker
+from mmrag.testing import MockVision, failing, malformed, reversing, scripted
+
+
+@pytest.fixture
+def reranked_by(searcher, monkeypatch):
+    """Lets a mock stand where the vision LLM would."""
+
+    def use(vision: MockVision, **settings) -> MockVision:
+        monkeypatch.setitem(searcher.__dict__, "reranker", ListwiseReranker(vision, **settings))
+        return vision
+
+    return use
+
+
+def judged(*queries: JudgedQuery, **facts) -> Judged:
+    return Judged("by hand", queries, **facts)
+
+
+def by_picture(shop: Path, name: str, answer: str, **facts) -> JudgedQuery:
+    return JudgedQuery(f"{name}→{answer}", "dots", "", shop / f"{name}.png", {answer: 1}, **facts)
+
+
+def test_a_picture_finds_itself_and_a_query_without_words_finds_nothing_by_words(searcher, shop):
+    told = evaluate(searcher, judged(by_picture(shop, "red", "red")), rerank=False)
+    assert told.score("hit@1", "both").value == 1
+    assert told.score("hit@1", "picture only").value == 1
+    assert told.score("hit@4", "text only").value == 0
+    assert told.outcomes[0].rankings["both"][0] == "red"
+    assert "text only" not in told.outcomes[0].rankings
+    assert (told.stored, told.depth, told.top, told.reranker) == (6, 4, 4, None)
+
+
+def test_each_modality_is_asked_alone_as_the_searcher_would(searcher, shop):
+    query = JudgedQuery("q", "dots", "a green dot", shop / "red.png", {"green": 1})
+    told = evaluate(searcher, judged(query), rerank=False).outcomes[0]
+    for way, asked in {
+        "text only": Query("a green dot"),
+        "picture only": Query(image=shop / "red.png"),
+        "both": Query("a green dot", shop / "red.png"),
+    }.items():
+        hits = searcher.retrieve(asked, top=4).hits
+        assert told.rankings[way] == [Path(hit.picture).stem for hit in hits]
+
+
+def test_an_excluded_picture_takes_no_place(searcher, shop):
+    plain = evaluate(searcher, judged(by_picture(shop, "red", "black")), rerank=False)
+    without = evaluate(
+        searcher, judged(by_picture(shop, "red", "black", excluded=frozenset(["red"]))), rerank=False
+    )
+    before, after = (told.outcomes[0].rankings["both"] for told in (plain, without))
+    assert before[0] == "red"
+    assert after[:3] == before[1:]
+    assert len(after) == 4
+
+
+def test_only_the_gallery_is_searched(searcher, shop):
+    query = by_picture(shop, "red", "black")
+    gallery = frozenset(["black", "blue", "not indexed"])
+    told = evaluate(searcher, judged(query, galleries={"dots": gallery}), rerank=False)
+    assert set(told.outcomes[0].rankings["both"]) == {"black", "blue"}
+
+
+def test_a_subset_is_ranked_by_itself_without_the_reference(searcher, shop, reranked_by):
+    few = ("red", "green", "black", "blue")
+    query = by_picture(shop, "red", "green", excluded=frozenset(["red"]), subset=few)
+    asked = judged(query, cutoffs=(1,), subset_cutoffs=(1, 3))
+    straight = evaluate(searcher, asked, rerank=False).outcomes[0].values["both"]
+    assert straight["subset recall@3"] == 1
+    vision = reranked_by(MockVision(reversing()))
+    turned = evaluate(searcher, asked)
+    assert sorted(call.n for call in vision.asked) == [3, 4]
+    assert turned.score("subset recall@1", "both").value == straight["subset recall@1"]
+    alone = evaluate(searcher, judged(query, galleries={"dots": frozenset(few[1:])}), rerank=False)
+    place = alone.outcomes[0].rankings["both"].index("green")
+    assert straight["subset recall@1"] == (place == 0)
+    assert turned.score("subset recall@1", "reranked").value == (place == 2)
+
+
+def test_reranking_turns_the_front_and_leaves_the_rest(searcher, shop, reranked_by):
+    reranked_by(MockVision(reversing()))
+    told = evaluate(searcher, judged(by_picture(shop, "red", "red"), cutoffs=(1, 6)))
+    before, after = (told.outcomes[0].rankings[way] for way in ("both", "reranked"))
+    assert after == before[:4][::-1] + before[4:]
+    assert len(after) == 6
+    assert told.score("hit@1", "both").value == 1
+    assert told.score("hit@1").value == 0
+    assert told.score("MRR").value == pytest.approx(1 / 4)
+    assert told.score("MRR", "gain").value == pytest.approx(-3 / 4)
+    assert told.outcomes[0].reason == "The last shall be first."
+    assert {"encode", "search", "compose", "rank"} <= set(told.latencies)
+    assert told.answers is not None
+    assert (told.answers.malformed, told.answers.failed, told.answers.repaired) == (0, 0, 0)
+
+
+def test_malformed_and_failed_answers_are_told_apart(searcher, shop, reranked_by):
+    asked = judged(by_picture(shop, "red", "red"), by_picture(shop, "blue", "blue"))
+    reranked_by(MockVision(scripted("[1, 2]", Ranking(order=[1, 2, 3, 4]))))
+    answers = evaluate(searcher, asked).answers
+    assert answers is not None
+    assert (answers.asked, answers.malformed, answers.repaired) == (2, 0.5, 0.5)
+    for lost in (malformed("refusal"), failing(RuntimeError("no"))):
+        reranked_by(MockVision(lost))
+        told = evaluate(searcher, asked)
+        assert told.answers is not None
+        assert (told.answers.asked, told.answers.malformed, told.answers.failed) == (2, 0, 1)
+        assert told.answers.repaired == 1
+        assert told.score("hit@1").value == 1
+
+
+def test_missing_answers_and_unreadable_queries_are_named(searcher, shop):
+    told = evaluate(
+        searcher,
+        judged(
+            by_picture(shop, "red", "red"),
+            by_picture(shop, "blue", "lost"),
+            by_picture(shop, "nowhere", "blue"),
+        ),
+        rerank=False,
+    )
+    assert told.missing == ["lost"]
+    assert list(told.unread) == ["nowhere→blue"]
+    assert "nowhere.png" in told.unread["nowhere→blue"]
+    assert [outcome.id for outcome in told.outcomes] == ["red→red", "blue→lost"]
+    assert told.score("hit@1").value == 0.5
+
+
+def test_it_says_so_when_no_query_can_be_asked(searcher, shop):
+    with pytest.raises(SettingError, match="--images"):
+        evaluate(searcher, judged(by_picture(shop, "nowhere", "blue")), rerank=False)
+
+
+def test_it_says_so_when_the_index_holds_no_answer(searcher, shop):
+    with pytest.raises(SettingError, match=r"'lost'.*6 others, as 'black'.*--item"):
+        evaluate(searcher, judged(by_picture(shop, "red", "lost")), rerank=False)
+
+
+def test_pictures_can_be_named_by_a_field(searcher, shop, tmp_path):
+    settings = searcher.settings.model_copy(update={"db": str(tmp_path / "sku.db")})
+    with Searcher(settings, {"sku": int}) as numbered:
+        numbered.index.add_folder(shop, metadata={"red.png": {"sku": 7}, "blue.png": {"sku": 8}})
+        asked = judged(by_picture(shop, "red", "7"), galleries={"dots": frozenset(["7", "8"])})
+        told = evaluate(numbered, asked, rerank=False, item="sku")
+    assert told.outcomes[0].rankings["both"] == ["7", "8"]
+    assert told.pictures["7"].picture == str(shop / "red.png")
+
+
+def test_a_field_that_nothing_has_is_refused(searcher, shop):
+    with pytest.raises(SettingError, match="'sku'"):
+        evaluate(searcher, judged(by_picture(shop, "red", "red")), rerank=False, item="sku")
+
+
+def test_graded_answers_count_by_their_grade(searcher, write_judged):
+    folder = write_judged(a=("", "red.png", {"red": 1, "blue": 2}))
+    told = evaluate(searcher, read_judged([folder]), rerank=False)
+    assert told.score("hit@1").value == 0  # red is only partly right
+    assert told.score("nDCG@1").value == pytest.approx(0.5)
+
+
+def test_an_evaluation_survives_json(searcher, write_judged, tmp_path, reranked_by):
+    reranked_by(MockVision(scripted("[2, 1]")))
+    folder = write_judged(a_1=("dot", "red.png", {"red": 1}), b_1=("dot", None, {"blue": 1}))
+    told = evaluate(searcher, read_judged([folder]))
+    told.save(tmp_path / "new" / "run.json")
+    again = Evaluation.load(tmp_path / "new" / "run.json")
+    assert again == told
+    assert again.scores == told.scores
+    assert again.latencies == told.latencies
+    assert again.answers == told.answers
+    assert again.worst() == told.worst()
+
+
+def test_another_json_is_no_evaluation(tmp_path):
+    (tmp_path / "x.json").write_text("{}")
+    for name in ("x.json", "nowhere.json"):
+        with pytest.raises(SettingError, match="--json"):
+            Evaluation.load(tmp_path / name)
+
+
+def test_files_of_one_content_answer_to_every_name(searcher, shop, tmp_path):
+    pictures = tmp_path / "pictures"
+    pictures.mkdir()
+    for name, colour in {"a": "red", "b": "red", "c": "blue"}.items():
+        Image.new("RGB", (30, 30), colour).save(pictures / f"{name}.png")
+    settings = searcher.settings.model_copy(update={"db": str(tmp_path / "twins.db")})
+    with Searcher(settings) as twins:
+        twins.index.add_folder(pictures)
+        for name in "ab":
+            told = evaluate(twins, judged(by_picture(pictures, "a", name)), rerank=False)
+            assert told.stored == 2
+            assert told.missing == []
+            assert told.score("hit@1").value == 1
+
+
+def test_names_that_mean_two_pictures_are_refused(searcher, tmp_path):
+    for colour in ("red", "blue"):
+        (tmp_path / "pictures" / colour).mkdir(parents=True)
+        Image.new("RGB", (30, 30), colour).save(tmp_path / "pictures" / colour / "1.png")
+    Image.new("RGB", (30, 30), "green").save(tmp_path / "pictures" / "2.png")
+    settings = searcher.settings.model_copy(update={"db": str(tmp_path / "doubled.db")})
+    with Searcher(settings) as doubled:
+        doubled.index.add_folder(tmp_path / "pictures")
+        query = by_picture(tmp_path / "pictures", "2", "1")
+        with pytest.raises(SettingError, match="'1'"):
+            evaluate(doubled, judged(query), rerank=False)
+        told = evaluate(doubled, judged(by_picture(tmp_path / "pictures", "2", "2")), rerank=False)
+        assert told.outcomes[0].rankings["both"][0] == "2"
+        assert len(set(told.outcomes[0].rankings["both"])) == 3
