@@ -45,21 +45,15 @@ class Form:
         )
         blanks = {f"shows {label}": " red plain mug" for label in range(1, n + 1)}
         blanks |= {f"grade {label}": "0" for label in range(1, n + 1)}
-        blanks |= {"wish": " any plain mug", "reason": " it is a red plain mug"}
+        blanks |= {"wish": " any plain mug", "reason": " red plain mug matches"}
         answer = script_ids(script, blanks, vocabulary)
         self.ids = torch.tensor(answer.ids)  # (tokens,)
         places = answer.places
         self.wish = torch.tensor(places["wish"])  # (3,)
         self.shows = torch.tensor([list(places[f"shows {label}"]) for label in range(1, n + 1)])
         self.grades = torch.tensor([places[f"grade {label}"].start for label in range(1, n + 1)])
-        self.reason = torch.tensor(places["reason"])  # (6,): it is a, colour, pattern, product
+        self.reason = torch.tensor(places["reason"])  # (4,): colour, pattern, product, matches
         self.best = places["reason"].start - 2  # then comes the opening of the reason
-
-    @property
-    def said(self) -> Tensor:
-        """Places of all words that the model itself writes, and of the quotes that close them."""
-        texts = [self.wish, *self.shows, self.reason]
-        return torch.cat([torch.cat([text, text[-1:] + 1]) for text in texts])
 
     def filled(self, words: Words) -> Tensor:
         """Fill in many at once: (lists, tokens)."""
@@ -68,9 +62,7 @@ class Form:
         ids[:, self.wish] = self._say(words.wish)
         ids[:, self.shows] = self._say(words.shown)  # (lists, n, 3)
         ids[:, self.grades] = self.digits[words.grades]
-        best = self._say(words.shown[lists, words.best])  # (lists, 3)
-        ids[:, self.reason[2]] = self._articles[words.shown[lists, words.best, 0]]
-        ids[:, self.reason[3:]] = best
+        ids[:, self.reason[:3]] = self._say(words.shown[lists, words.best])
         ids[:, self.best] = self.labels[words.best]
         return ids
 
@@ -87,10 +79,6 @@ class Form:
     def names(self) -> list[Tensor]:
         """The ids of all colours (and any), patterns and products."""
         return [self._ids((*COLOURS, ANY_COLOUR)), self._ids(PATTERNS), self._ids(PRODUCTS)]
-
-    @cached_property
-    def _articles(self) -> Tensor:
-        return self._ids(["an" if colour[0] in "aeiou" else "a" for colour in COLOURS])
 
     @cached_property
     def labels(self) -> Tensor:

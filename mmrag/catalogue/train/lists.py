@@ -18,14 +18,8 @@ from mmrag.embedding.joint import JointEncoder
 __all__ = ["ListSampler", "Lists"]
 
 _GALLERY = 900
-# Shares of full, item, print and none in a made-up list.
-_MIXTURES = (
-    (0.45, 0.30, 0.15, 0.10),
-    (0.20, 0.45, 0.25, 0.10),
-    (0.10, 0.30, 0.30, 0.30),
-    (0.65, 0.25, 0.05, 0.05),
-    (0.30, 0.50, 0.15, 0.05),
-)
+# How probable it is that a made-up candidate has the product, or the pattern, that is wished for.
+_CLOSENESS = (0.3, 0.5, 0.7, 0.85)
 
 
 @dataclass(frozen=True)
@@ -38,7 +32,7 @@ class Lists:
 
 
 class ListSampler:
-    """Draws lists: what the encoder finds in a gallery, and harder mixtures made up by grade."""
+    """Draws lists: what the encoder finds in a gallery, and made-up ones full of near misses."""
 
     def __init__(
         self,
@@ -49,7 +43,7 @@ class ListSampler:
         wishes: int,
         seed: int,
     ) -> None:
-        self.specimens = sampler.specimens
+        self.specimens, self._sampler = sampler.specimens, sampler
         rng = Random(f"lists {seed}")
         self._wanted = [sampler.wanted(rng) for _ in range(wishes)]
         self._products = np.array(sampler.products)
@@ -82,13 +76,10 @@ class ListSampler:
         return rows[rows != self._wanted[pick].row][:n]
 
     def _made_up(self, pick: int, n: int, rng: np.random.Generator) -> NDArray[np.int64]:
-        graded = grades(self._wanted[pick], self.specimens.shown.part(self._products))
-        mixture = _MIXTURES[rng.integers(len(_MIXTURES))]
-        rows: list[int] = []
-        for grade in rng.choice((3, 2, 1, 0), n, p=mixture):
-            fitting = self._products[graded == grade]
-            rows.append(int(rng.choice(fitting if len(fitting) else self._products)))
-        return np.array(rows)
+        """Make up a list whose candidates miss each attribute of the wish now and then."""
+        wanted = self._wanted[pick]
+        closeness = rng.choice(_CLOSENESS)
+        return np.array([self._sampler.near(wanted, closeness, rng) for _ in range(n)])
 
 
 def _encode_wishes(

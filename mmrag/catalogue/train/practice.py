@@ -145,7 +145,7 @@ class Practice(nn.Module):
         order = _rank_loss(
             at_grades.softmax(-1) @ torch.tensor(GRADES, device=device).float(), grades
         )
-        loss = wish + 2 * grade + order + 0.5 * reason + 0.2 * closed
+        loss = wish + 2 * grade + order + 2 * reason + 0.2 * closed
         figures = {"wish": wish.item(), "grade": grade.item(), "order": order.item()}
         if pictures is not None:
             shows = wrong[:, form.shows].mean()
@@ -161,7 +161,7 @@ class Practice(nn.Module):
         best = grades.argmax(1)
         other = torch.from_numpy(rng.integers(0, grades.shape[1], len(grades)))
         # The reason is about whichever is named best: sometimes about one that is not.
-        swap = torch.from_numpy(rng.random(len(grades)) < 0.3)
+        swap = torch.from_numpy(rng.random(len(grades)) < 0.5)
         return Words(_wishes(lists.wanted), shown, grades, torch.where(swap, other, best))
 
     def _own_words(self, lists: Lists, words: Words, patches: Tensor) -> Words:

@@ -93,6 +93,19 @@ class Sampler:
         pattern = ("print", ANY, wanted.pattern, ANY)
         return rng.choice(self._rows[item if rng.random() < 0.5 else pattern])
 
+    def near(self, wanted: Wanted, closeness: float, rng: np.random.Generator) -> int:
+        """Draw a specimen that has each attribute of a wish with probability ``closeness``."""
+
+        def maybe(attribute: int, names: int) -> int:
+            return attribute if rng.random() < closeness else int(rng.integers(names))
+
+        while True:
+            pair = maybe(wanted.product, len(PRODUCTS)), maybe(wanted.pattern, len(PATTERNS))
+            keep_colour = wanted.colour != ANY and rng.random() < closeness
+            rows = self._rows.get(("all", *pair, wanted.colour if keep_colour else ANY))
+            if rows:  # a held-out pair has none
+                return rows[rng.integers(len(rows))]
+
     def _fulfilling(self, wanted: Wanted) -> list[int]:
         return self._rows.get(("all", wanted.product, wanted.pattern, wanted.colour), [])
 

@@ -5,14 +5,14 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator
 from itertools import chain
 
-from tokenizers import AddedToken, Tokenizer, decoders, normalizers, pre_tokenizers
+from tokenizers import AddedToken, Regex, Tokenizer, decoders, normalizers, pre_tokenizers
 from tokenizers.models import Unigram, WordPiece
 from tokenizers.processors import TemplateProcessing
 from transformers import PreTrainedTokenizerFast
 
 from mmrag.catalogue.attributes import COLOURS, PATTERNS, PRODUCTS
 from mmrag.catalogue.synonyms import COLOUR_WORDS, PATTERN_ADJECTIVES, PATTERN_NOUNS, PRODUCT_WORDS
-from mmrag.catalogue.wording import vocabulary
+from mmrag.catalogue.wording import plural, vocabulary
 
 __all__ = ["ANY_COLOUR", "compound", "encoder_tokenizer", "reranker_tokenizer"]
 
@@ -31,6 +31,7 @@ _PHI_SPECIAL = (
     "<|image|>",
 )
 _SAYS = ("it", "is", "a", "an", ANY_COLOUR)
+_NO_WISH = ("something", "like", "the", "query", "picture")  # see `mmrag.rerank.prompts`
 # The frame of an answer, cut where the model chooses: see `mmrag.vision.answers`.
 _FRAME = (
     ' {"wish": "',  # an answer begins with the mark of a new word
@@ -75,13 +76,15 @@ def encoder_tokenizer(words: Iterable[str], *, longest: int) -> PreTrainedTokeni
 
 
 def reranker_tokenizer() -> Tokenizer:
-    """Make a tokenizer in Phi-3's manner: whole words, and the frame of an answer, are one token.
+    r"""Make a tokenizer in Phi-3's manner: whole words, and the frame of an answer, are one token.
 
     Examples
     --------
     >>> tokenizer = reranker_tokenizer()
     >>> tokenizer.encode("Phone case with this?", add_special_tokens=False).tokens
     ['▁phone', '▁case', '▁with', '▁this', '?']
+    >>> tokenizer.encode("<|user|>\nmug").tokens
+    ['<s>', '<|user|>', '\n', '▁mug']
     """
     words = dict.fromkeys(f"▁{word}" for word in _words())
     figures = (*"0123456789", *"?,:.!-", "\n", "x", "▁x")
@@ -89,7 +92,9 @@ def reranker_tokenizer() -> Tokenizer:
     pieces = dict.fromkeys((*_PHI_SPECIAL, *frame, *figures, *words))
     # Equal scores: the fewest pieces win, so words and frame are never cut up.
     tokenizer = Tokenizer(Unigram([(piece, -1.0) for piece in pieces], unk_id=0))
-    tokenizer.normalizer = normalizers.Lowercase()
+    # A line's first word is a word like any other, though no space marks it.
+    marked = normalizers.Replace(Regex(r"\n(?=\p{L})"), "\n ")
+    tokenizer.normalizer = normalizers.Sequence([normalizers.Lowercase(), marked])
     tokenizer.pre_tokenizer = pre_tokenizers.Metaspace(prepend_scheme="first", split=False)
     tokenizer.decoder = decoders.Metaspace(prepend_scheme="first")
     tokenizer.add_special_tokens([AddedToken(name, normalized=False) for name in _PHI_SPECIAL])
@@ -110,8 +115,9 @@ def compound(name: str) -> str:
 
 
 def _words() -> Iterator[str]:
-    yield from _SAYS
+    yield from (*_SAYS, *_NO_WISH)
     yield from map(compound, chain(COLOURS, PATTERNS, PRODUCTS))
     for names in (COLOUR_WORDS, PATTERN_ADJECTIVES, PATTERN_NOUNS, PRODUCT_WORDS):
         yield from (word for name in chain(*names.values()) for word in name.split())
+    yield from (word for item in chain(*PRODUCT_WORDS.values()) for word in plural(item).split())
     yield from vocabulary()
