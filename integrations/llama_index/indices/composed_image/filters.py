@@ -1,8 +1,16 @@
-"""Metadata filters that cannot say more than they mean. In: filters. Out: safe ones."""
+"""Metadata filters that cannot say more than they mean. In: filters. Out: a Milvus expression.
+
+The expression is written here, name by name and literal by literal: LlamaIndex's own translation
+leaves lists, prefixes and ids bare.
+"""
 
 from __future__ import annotations
 
+import math
 import re
+import sys
+from collections.abc import Sequence
+from typing import Any, cast
 
 from llama_index.core.vector_stores.types import (
     FilterCondition,
@@ -12,13 +20,26 @@ from llama_index.core.vector_stores.types import (
 )
 
 from mmrag.errors import QueryError
-from mmrag.filters import Comparison, Filter, Junction, parse_filter
+from mmrag.filters import WORDS, Comparison, Filter, Junction, parse_filter
 
-__all__ = ["checked", "metadata_filters"]
+__all__ = ["expression", "metadata_filters"]
 
 KEY = re.compile(r"[A-Za-z_]\w*", re.ASCII)
-ESCAPES = str.maketrans({"\\": r"\\", "\n": r"\n", "\r": r"\r"})
+ESCAPES = str.maketrans({"\\": r"\\", '"': r"\"", "\n": r"\n", "\r": r"\r"})
 OPERATORS = {"not in": FilterOperator.NIN}
+FORMS = {
+    FilterOperator.EQ: "{} == {}",
+    FilterOperator.NE: "{} != {}",
+    FilterOperator.GT: "{} > {}",
+    FilterOperator.LT: "{} < {}",
+    FilterOperator.GTE: "{} >= {}",
+    FilterOperator.LTE: "{} <= {}",
+    FilterOperator.IN: "{} in {}",
+    FilterOperator.NIN: "{} not in {}",
+    FilterOperator.CONTAINS: "array_contains({}, {})",
+    FilterOperator.ANY: "array_contains_any({}, {})",
+    FilterOperator.ALL: "array_contains_all({}, {})",
+}
 
 
 def metadata_filters(filters: str | Filter) -> MetadataFilters:
@@ -36,34 +57,76 @@ def metadata_filters(filters: str | Filter) -> MetadataFilters:
     return MetadataFilters(filters=[_term(tree)])
 
 
-def checked(filters: MetadataFilters | None) -> MetadataFilters | None:
-    """Refuse keys that are no names, and escape what the stock Milvus expression leaves bare.
+def expression(filters: MetadataFilters | None = None, **among: Sequence[str] | None) -> str:
+    r"""Write what must hold as a Milvus expression, empty when nothing must.
+
+    Parameters
+    ----------
+    filters
+        LlamaIndex's filters, however nested.
+    **among
+        For a column, the values of which it must hold one.
 
     Raises
     ------
     QueryError
-        When a key could be read as more than the name of a field.
+        When a key is no name, or a value nothing that Milvus can compare.
+
+    Examples
+    --------
+    >>> expression(metadata_filters("price < 40 or sold == true"), id=["a", 'b"'])
+    '(price < 40 or sold == true) and id in ["a", "b\\""]'
     """
+    listed = [f"{key} in {_literal(list(values))}" for key, values in among.items() if values]
+    return " and ".join(filter(None, [_joined(filters), *listed]))
+
+
+def _joined(filters: MetadataFilters | None) -> str:
     if filters is None:
-        return None
+        return ""
     if filters.condition not in (FilterCondition.AND, FilterCondition.OR):
         raise QueryError(f"filters cannot be joined by {filters.condition!r}: use AND or OR")
-    terms = [
-        checked(term) or term if isinstance(term, MetadataFilters) else _checked(term)
+    parts = [
+        _joined(term) if isinstance(term, MetadataFilters) else _compared(term)
         for term in filters.filters
     ]
-    return MetadataFilters(filters=terms, condition=filters.condition)
+    parts = list(filter(None, parts))
+    joined = f" {filters.condition.value} ".join(parts)
+    return f"({joined})" if len(parts) > 1 else joined
 
 
-def _checked(term: MetadataFilter) -> MetadataFilter:
-    if not KEY.fullmatch(term.key):
+def _compared(term: MetadataFilter) -> str:
+    if not KEY.fullmatch(term.key) or term.key in WORDS:
         raise QueryError(f"filter key {term.key!r} is no field name: use letters, digits and '_'")
-    if not isinstance(term.value, str):
-        return term
-    value = term.value.translate(ESCAPES)
-    if term.operator == FilterOperator.TEXT_MATCH:  # the stock code escapes quotes in all but this
-        value = value.replace("'", "\\'")
-    return term.model_copy(update={"value": value})
+    if term.operator == FilterOperator.IS_EMPTY:
+        return f"array_length({term.key}) == 0"
+    if term.operator == FilterOperator.TEXT_MATCH:
+        return _begins(term.key, str(term.value))
+    if term.operator not in FORMS:
+        raise QueryError(f"Milvus has no {term.operator.value!r}: filter by one of ==, <, in, …")
+    return FORMS[term.operator].format(term.key, _literal(term.value))
+
+
+def _begins(key: str, prefix: str) -> str:
+    # Not by `like`: Milvus Lite knows no way to write a literal % or _ in it.
+    head = prefix.rstrip(chr(sys.maxunicode))
+    if not head:
+        return f"{key} >= {_literal(prefix)}"
+    following = ord(head[-1]) + 1
+    after = head[:-1] + chr(0xE000 if following == 0xD800 else following)  # no surrogate is text
+    return f"({key} >= {_literal(prefix)} and {key} < {_literal(after)})"
+
+
+def _literal(value: Any) -> str:
+    if isinstance(value, str):
+        return f'"{value.translate(ESCAPES)}"'
+    if isinstance(value, list):
+        return f"[{', '.join(map(_literal, cast('list[Any]', value)))}]"
+    if isinstance(value, bool):
+        return str(value).lower()
+    if isinstance(value, (int, float)) and math.isfinite(value):
+        return repr(value)
+    raise QueryError(f"a filter cannot compare with {value!r}: give text, a number or a boolean")
 
 
 def _term(tree: Filter) -> MetadataFilter | MetadataFilters:

@@ -6,36 +6,33 @@ import asyncio
 import os
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
-from functools import partial
 from typing import Any, cast
 
-import numpy as np
-from llama_index.core.bridge.pydantic import ConfigDict, PrivateAttr, TypeAdapter, ValidationError
-from llama_index.core.schema import BaseNode, ImageNode
+from llama_index.core.bridge.pydantic import ConfigDict, PrivateAttr
+from llama_index.core.schema import BaseNode
 from llama_index.core.vector_stores.types import (
     MetadataFilters,
     VectorStoreQuery,
     VectorStoreQueryResult,
 )
+from llama_index.core.vector_stores.utils import metadata_dict_to_node
 from llama_index.indices.composed_image.collection import (
     IDENTITY,
     INDEXES,
-    LONGEST_TEXT,
     ScalarType,
     check,
     columns_of,
     make,
 )
-from llama_index.indices.composed_image.filters import checked
+from llama_index.indices.composed_image.filters import expression
 from llama_index.indices.composed_image.place import Place, answered, patiently, place_of
+from llama_index.indices.composed_image.rows import Rows
 from llama_index.vector_stores.milvus import MilvusVectorStore
 from pymilvus import MilvusClient
 
-from mmrag.errors import StoreError, StoreMismatchError
+from mmrag.errors import StoreError
 
 __all__ = ["PictureStore", "ScalarType", "milvus_store"]
-
-LAX = ConfigDict(coerce_numbers_to_str=True)
 
 
 def milvus_store(
@@ -100,7 +97,7 @@ class PictureStore(MilvusVectorStore):
     model_config = ConfigDict(arbitrary_types_allowed=True)
 
     _place: Place = PrivateAttr()
-    _columns: dict[str, ScalarType] = PrivateAttr()
+    _rows: Rows = PrivateAttr()
     _identity: str = PrivateAttr()
 
     def __init__(
@@ -120,7 +117,7 @@ class PictureStore(MilvusVectorStore):
         )
         self.uri = str(place)
         self._place = place
-        self._columns = columns_of(facts)
+        self._rows = Rows(self.collection_name, dim, columns_of(facts))
         self._identity = facts["properties"][IDENTITY]
 
     @property
@@ -133,9 +130,14 @@ class PictureStore(MilvusVectorStore):
         """The collection's own mark: another one after it was dropped and made anew."""
         return self._identity
 
+    @property
+    def columns(self) -> Mapping[str, ScalarType]:
+        """The columns for metadata, with their types."""
+        return self._rows.columns
+
     def add(self, nodes: Sequence[BaseNode], **add_kwargs: Any) -> list[str]:
         """Upsert nodes; each needs an embedding, and an image node a path or URL."""
-        ready = [self._ready(node) for node in nodes]
+        ready = [self._rows.ready(node) for node in nodes]
         doing = f"writing {len(ready)} rows"
         return patiently(self._place, doing, super().add, ready, **add_kwargs)
 
@@ -171,14 +173,13 @@ class PictureStore(MilvusVectorStore):
         filters: MetadataFilters | None = None,
         **delete_kwargs: Any,
     ) -> None:
-        """Delete by ids or by filter; nothing is deleted when both are empty."""
-        if not node_ids and filters is None:
-            return
-        if node_ids and filters is None:
-            delete = partial(self.client.delete, self.collection_name, ids=list(node_ids))
-        else:
-            delete = partial(super().delete_nodes, node_ids, checked(filters))
-        patiently(self._place, "deleting", delete, **delete_kwargs)
+        """Delete by ids, by filter, or by both; nothing is deleted when both are empty."""
+        if where := expression(filters, id=node_ids):
+            self._delete(where, **delete_kwargs)
+
+    def delete(self, ref_doc_id: str, **delete_kwargs: Any) -> None:
+        """Delete the nodes of a document."""
+        self._delete(expression(doc_id=[ref_doc_id]), **delete_kwargs)
 
     def get_nodes(
         self,
@@ -186,20 +187,24 @@ class PictureStore(MilvusVectorStore):
         filters: MetadataFilters | None = None,
         **kwargs: Any,
     ) -> list[BaseNode]:
-        """Fetch nodes by ids or by filter."""
-        if node_ids is not None and not node_ids:
+        """Fetch nodes by ids, by filter, or by both; none when both are empty."""
+        where = expression(filters, id=node_ids)
+        if not where:
             return []
-        safe = checked(filters)
-        return patiently(self._place, "reading", super().get_nodes, node_ids, safe, **kwargs)
+        rows = patiently(
+            self._place,
+            "reading",
+            self.client.query,
+            self.collection_name,
+            filter=where,
+            partition_names=kwargs.get("milvus_partition_names"),
+        )
+        return [metadata_dict_to_node(row, text=row[self.text_key]) for row in rows]
 
     def query(self, query: VectorStoreQuery, **kwargs: Any) -> VectorStoreQueryResult:
         """Search by vector, and by filter when there is one."""
-        safe = replace(
-            query,
-            query_embedding=self._unit(query.query_embedding, "the query"),
-            filters=checked(query.filters),
-        )
-        return patiently(self._place, "searching", super().query, safe, **kwargs)
+        unit = replace(query, query_embedding=self._rows.unit(query.query_embedding, "the query"))
+        return patiently(self._place, "searching", super().query, unit, **kwargs)
 
     def close(self) -> None:
         """Let go of the collection; a Lite folder can then be opened by another process."""
@@ -243,47 +248,14 @@ class PictureStore(MilvusVectorStore):
         """Drop the collection, without blocking the event loop."""
         await asyncio.to_thread(self.clear)
 
-    def _ready(self, node: BaseNode) -> BaseNode:
-        name = f"node {node.node_id!r}"
-        if set(node.node_id) & set("\"'\\"):
-            raise StoreError(f"{name}: an id may not hold quotes or backslashes")
-        metadata = {
-            key: _typed(value, self._columns[key], f"{name}, {key}")
-            if key in self._columns
-            else value
-            for key, value in node.metadata.items()
-            if value is not None
-        }
-        changes: dict[str, Any] = {
-            "metadata": metadata,
-            "embedding": self._unit(node.embedding, name),
-        }
-        if isinstance(node, ImageNode):
-            if node.image and not (node.image_path or node.image_url):
-                raise StoreError(
-                    f"{name} holds its picture as base64, which Milvus is no place for: "
-                    "save it to a file and set image_path"
-                )
-            changes |= {"image": None, "text": node.text[: LONGEST_TEXT // 4]}
-        return node.model_copy(update=changes)
+    def _delete(self, where: str, **kwargs: Any) -> None:
+        delete = self.client.delete
+        patiently(self._place, "deleting", delete, self.collection_name, filter=where, **kwargs)
 
-    def _unit(self, vector: Sequence[float] | None, name: str) -> list[float]:
-        if vector is None:
-            raise StoreError(f"{name} has no embedding: embed it before it goes to the store")
-        array = np.asarray(vector, dtype=np.float64)  # (dim,)
-        if array.shape != (self.dim,):
-            raise StoreMismatchError(
-                f"{name} has a vector of shape {array.shape}, collection "
-                f"{self.collection_name!r} holds {self.dim}-d ones: use the encoder that made it"
-            )
-        length = float(np.linalg.norm(array))
-        if not np.isfinite(length) or length == 0:
-            raise StoreError(f"{name} has a vector of length {length}: it cannot be compared")
-        return (array / length).tolist()
-
-
-def _typed(value: Any, scalar: ScalarType, name: str) -> Any:
-    try:
-        return TypeAdapter(scalar, config=LAX).validate_python(value)
-    except ValidationError as error:
-        raise StoreError(f"{name}: {value!r} is no {scalar.__name__}, as its column is") from error
+    def _prepare_before_search(
+        self, query: VectorStoreQuery, **kwargs: Any
+    ) -> tuple[str, list[str]]:
+        where = expression(query.filters, doc_id=query.doc_ids, id=query.node_ids)
+        bare = replace(query, filters=None, doc_ids=None, node_ids=None)
+        given, fields = super()._prepare_before_search(bare, **kwargs)
+        return " and ".join(filter(None, [where, given])), fields

@@ -131,7 +131,7 @@ class ImageSearch:
 
     def asks(self, also: str = "") -> type[SearchImages]:
         """Describe a search of this collection; ``also`` names further ways to give a picture."""
-        return search_images(f"{also}{self.references.ways}", self._store._columns)
+        return search_images(f"{also}{self.references.ways}", self._store.columns)
 
     def search(self, asked: Mapping[str, Any], last: ImageSource | None = None) -> Answer:
         """Answer `SearchImages`; ``last`` is the picture that the user sent last."""

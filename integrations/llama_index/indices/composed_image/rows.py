@@ -1,0 +1,96 @@
+"""A node as a row of a collection. In: a node with its vector. Out: a copy that can be stored."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from llama_index.core.bridge.pydantic import ConfigDict, TypeAdapter, ValidationError
+from llama_index.core.schema import BaseNode, ImageNode
+from llama_index.indices.composed_image.collection import LONGEST_TEXT, ScalarType
+
+from mmrag.errors import StoreError, StoreMismatchError
+
+__all__ = ["Rows"]
+
+LAX = ConfigDict(coerce_numbers_to_str=True)
+
+
+@dataclass(frozen=True)
+class Rows:
+    """What the rows of one collection are like.
+
+    Attributes
+    ----------
+    collection
+        Its name, for messages.
+    dim
+        Length of its vectors.
+    columns
+        Its columns for metadata, with their types.
+    """
+
+    collection: str
+    dim: int
+    columns: Mapping[str, ScalarType]
+
+    def ready(self, node: BaseNode) -> BaseNode:
+        """Copy a node as it can be stored.
+
+        Raises
+        ------
+        StoreError
+            When its id, vector, metadata or picture cannot be.
+        """
+        name = f"node {node.node_id!r}"
+        if set(node.node_id) & set("\"'\\"):
+            raise StoreError(f"{name}: an id may not hold quotes or backslashes")
+        metadata = {
+            key: _typed(value, self.columns[key], f"{name}, {key}")
+            if key in self.columns
+            else value
+            for key, value in node.metadata.items()
+            if value is not None
+        }
+        changes: dict[str, Any] = {
+            "metadata": metadata,
+            "embedding": self.unit(node.embedding, name),
+        }
+        if isinstance(node, ImageNode):
+            if node.image and not (node.image_path or node.image_url):
+                raise StoreError(
+                    f"{name} holds its picture as base64, which Milvus is no place for: "
+                    "save it to a file and set image_path"
+                )
+            changes |= {"image": None, "text": node.text[: LONGEST_TEXT // 4]}
+        return node.model_copy(update=changes)
+
+    def unit(self, vector: Sequence[float] | None, name: str) -> list[float]:
+        """Scale a vector to length 1; ``name`` tells whose it is.
+
+        Raises
+        ------
+        StoreError
+            When there is none, or it has no direction, or another length than the collection's.
+        """
+        if vector is None:
+            raise StoreError(f"{name} has no embedding: embed it before it goes to the store")
+        array = np.asarray(vector, dtype=np.float64)  # (dim,)
+        if array.shape != (self.dim,):
+            raise StoreMismatchError(
+                f"{name} has a vector of shape {array.shape}, collection "
+                f"{self.collection!r} holds {self.dim}-d ones: use the encoder that made it"
+            )
+        length = float(np.linalg.norm(array))
+        if not np.isfinite(length) or length == 0:
+            raise StoreError(f"{name} has a vector of length {length}: it cannot be compared")
+        return (array / length).tolist()
+
+
+def _typed(value: Any, scalar: ScalarType, name: str) -> Any:
+    try:
+        return TypeAdapter(scalar, config=LAX).validate_python(value)
+    except ValidationError as error:
+        raise StoreError(f"{name}: {value!r} is no {scalar.__name__}, as its column is") from error
