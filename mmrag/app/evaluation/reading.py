@@ -16,8 +16,12 @@ from mmrag.errors import SettingError
 
 __all__ = ["read_judged"]
 
-READERS = {"pairid": read_cirr, "candidate": read_fashioniq, "reference_img_id": read_circo}
-"""By a field that only this data set's records have."""
+READERS = {
+    "pairid": (read_cirr, "target_hard"),
+    "candidate": (read_fashioniq, "target"),
+    "reference_img_id": (read_circo, "target_img_id"),
+}
+"""By a field that only this data set's records have; with the field of the right answer."""
 
 
 def read_judged(paths: Sequence[str | Path], images: str | Path | None = None) -> Judged:
@@ -48,11 +52,17 @@ def _read(path: Path, images: str | Path | None) -> Judged:
         )
     records = read_list(path)
     first = cast("Mapping[str, Any]", records[0][1]) if records else {}
-    reader = next((reader for field, reader in READERS.items() if field in first), None)
-    if reader is None:
+    known = next((known for field, known in READERS.items() if field in first), None)
+    if known is None:
         raise SettingError(
             f"{path} is of no known form: the first record of CIRR, FashionIQ and CIRCO files "
             f"has {', '.join(READERS)}"
+        )
+    reader, target = known
+    if target not in first:
+        raise SettingError(
+            f"{records[0][0]}: no {target}. Test splits come without answers, which only the "
+            "publisher's server knows: take the validation split"
         )
     if images is None:
         raise SettingError(f"{path} comes without pictures: give their folder, with --images")

@@ -60,7 +60,9 @@ def test_each_modality_is_asked_alone_as_the_searcher_would(searcher, shop):
 def test_an_excluded_picture_takes_no_place(searcher, shop):
     plain = evaluate(searcher, judged(by_picture(shop, "red", "black")), rerank=False)
     without = evaluate(
-        searcher, judged(by_picture(shop, "red", "black", excluded=frozenset(["red"]))), rerank=False
+        searcher,
+        judged(by_picture(shop, "red", "black", excluded=frozenset(["red"]))),
+        rerank=False,
     )
     before, after = (told.outcomes[0].rankings["both"] for told in (plain, without))
     assert before[0] == "red"

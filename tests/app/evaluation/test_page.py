@@ -1,0 +1,141 @@
+"""The page holds every figure and the worst queries as pictures; the command says the same."""
+
+from __future__ import annotations
+
+import json
+from html.parser import HTMLParser
+
+import pytest
+from little_shop import ENCODER, RERANKER
+
+from mmrag.app.evaluation import Evaluation, evaluate, read_judged
+from mmrag.app.evaluation.comparing import compare
+from mmrag.app.evaluation.page import evaluation_page
+from mmrag.rerank import ListwiseReranker
+from mmrag.testing import MockVision, scripted
+
+EVIL = "<script>alert(1)</script>"
+
+
+class Page(HTMLParser):
+    """What stands in a page: its tags, where its pictures come from, its text, its table rows."""
+
+    def __init__(self, html: str) -> None:
+        super().__init__()
+        self.tags: list[str] = []
+        self.pictures: list[str] = []
+        self.text = ""
+        self.feed(html)
+        self.words = " ".join(self.text.split())
+
+    def handle_starttag(self, tag, attrs):
+        self.tags.append(tag)
+        if tag == "img":
+            self.pictures.append(dict(attrs)["src"] or "")
+
+    def handle_data(self, data):
+        self.text += data
+
+
+@pytest.fixture
+def folder(write_judged):
+    return write_judged(
+        easy_1=("", "red.png", {"red": 1}),
+        hard_1=(EVIL, "blue.png", {"orange": 1, "lost": 1}),
+        hard_2=("a dot", "nowhere.png", {"red": 1}),
+    )
+
+
+@pytest.fixture
+def told(searcher, folder, monkeypatch) -> Evaluation:
+    mock = ListwiseReranker(MockVision(scripted("[2, 1, 3]")))
+    monkeypatch.setitem(searcher.__dict__, "reranker", mock)
+    return evaluate(searcher, read_judged([folder]))
+
+
+def test_every_figure_stands_on_the_page_with_its_interval(told):
+    page = Page(evaluation_page(told))
+    for score in told.scores:
+        sign = "+" if score.way == "gain" else ""
+        assert f"{score.value:{sign}.3f}" in page.words
+        assert f"{score.low:{sign}.2f}" in page.words
+    for name in ("text only", "picture only", "both", "reranked", "gain", "mean of kinds", "p99"):
+        assert name in page.words
+    assert "100.0 % of the answers were malformed" in page.words
+    assert "1 right answers are not in the index, and count as not found: lost" in page.words
+    assert "1 queries are left out, because their pictures cannot be read: hard_2" in page.words
+
+
+def test_the_worst_come_first_with_their_right_answers(told):
+    assert [outcome.id for outcome in told.worst()] == ["hard_1", "easy_1"]
+    page = Page(evaluation_page(told, worst=1))
+    assert "✓ red.png" not in page.words
+    assert "orange.png" in page.words
+    assert page.tags.count("img") == 1 + 4 + 4 + 1  # the query, before, after, the right answer
+    assert Page(evaluation_page(told)).words.count("✓ red.png") >= 2
+
+
+def test_the_page_fetches_nothing_and_nobody_writes_into_it(told):
+    page = Page(evaluation_page(told, compare(told, told)))
+    assert page.pictures
+    assert all(source.startswith("data:image/jpeg;base64,") for source in page.pictures)
+    assert not {"script", "link"} & set(page.tags)
+    assert EVIL in page.text
+
+
+def test_without_a_reranker_the_page_says_nothing_of_it(searcher, folder):
+    told = evaluate(searcher, read_judged([folder]), rerank=False)
+    page = Page(evaluation_page(told))
+    assert "gain" not in page.words
+    assert "vision LLM" not in page.words
+
+
+def test_a_notebook_shows_the_page_in_a_frame(told):
+    frame = told._repr_html_()
+    page = Page(frame)
+    assert page.tags == ["iframe"]
+    assert "&lt;h1&gt;mmrag eval" in frame
+
+
+@pytest.fixture
+def evaluated(mmrag, folder, shop):
+    """Runs `mmrag eval` on an index of its own: the searcher holds the other."""
+    mmrag("index", shop, "--into", "own.db", "--model", ENCODER)
+    words = ("eval", "own.db", folder, "--model", ENCODER, "--top", 4)
+    return lambda *more: mmrag(*words, *more)
+
+
+def test_the_command_writes_json_that_can_be_compared_with(evaluated, tmp_path):
+    first = evaluated("--no-rerank", "--json")
+    assert first.code == 0
+    (tmp_path / "run.json").write_text(first.out)
+    told = Evaluation.load(tmp_path / "run.json")
+    assert told.score("hit@1", kind="easy").value == 1
+    assert first.json["scores"] == json.loads(told.model_dump_json())["scores"]
+    assert "lost" in first.json["missing"]
+    second = evaluated("--no-rerank", "--compare", "run.json", "--report", "new/report.html")
+    assert second.code == 0
+    assert "Against an earlier run" in (tmp_path / "new" / "report.html").read_text()
+    assert "against" in second.out
+    assert "+0.000" in second.out
+    assert max(map(len, second.out.splitlines())) <= 80
+    assert "1 right answers are not in the index: lost" in second.err
+
+
+def test_the_command_reranks_with_a_real_model(evaluated):
+    ran = evaluated("--reranker", RERANKER, "--json")
+    assert ran.code == 0
+    assert ran.json["reranker"] == RERANKER
+    assert ran.json["answers"]["malformed"] == 0  # complete by construction
+    assert {"rank", "compose"} <= ran.json["latencies"].keys()
+    easy = next(o for o in ran.json["outcomes"] if o["id"] == "easy_1")
+    assert sorted(easy["rankings"]["reranked"]) == sorted(easy["rankings"]["both"])
+
+
+def test_the_command_tells_what_is_wrong_in_one_line(mmrag, evaluated, tmp_path):
+    assert mmrag("eval").code == 2
+    (tmp_path / "bad.json").write_text("[]")
+    ran = evaluated("--compare", "bad.json")
+    assert ran.code == 1
+    assert ran.err.count("\n") == 1
+    assert "--json" in ran.err

@@ -1,0 +1,119 @@
+"""Amazon's items become listed pictures: the main one of each, with typed facts."""
+
+from __future__ import annotations
+
+import gzip
+import json
+
+import pytest
+from little_shop import ENCODER
+from PIL import Image
+
+from mmrag.app.amazon import AmazonItems
+from mmrag.app.sources import read_sources
+from mmrag.errors import SettingError
+
+HOST = "https://m.media-amazon.com/images/I"
+
+
+def item(number: int, **facts: object) -> dict[str, object]:
+    shots = [
+        {"thumb": f"{HOST}/{number}_t.jpg", "large": f"{HOST}/{number}{side}.jpg", "variant": name}
+        for side, name in (("b", "PT01"), ("a%2B", "MAIN"))
+    ]
+    return {
+        "parent_asin": f"B{number}",
+        "title": f"Thing {number}",
+        "main_category": "All Beauty",
+        "store": None,
+        "price": 9.5,
+        "average_rating": 4.1,
+        "rating_number": 12,
+        "features": ["soft"],
+        "details": {"Colour": "red"},
+        "images": shots,
+    } | facts
+
+
+def written(file, *items):
+    opened = gzip.open if file.suffix == ".gz" else open
+    with opened(file, "wt", encoding="utf-8") as lines:
+        lines.writelines(json.dumps(one) + "\n" for one in items)
+    return file
+
+
+@pytest.mark.parametrize("name", ["meta_All_Beauty.jsonl", "meta_All_Beauty.jsonl.gz"])
+def test_the_main_picture_is_listed_with_typed_facts(tmp_path, name):
+    file = written(tmp_path / name, item(1), item(2, price="None", rating_number=None))
+    (tmp_path / "pictures").mkdir()
+    (tmp_path / "pictures" / "1a+.jpg").touch()
+    sources = read_sources([str(file)], images=tmp_path / "pictures")
+    assert isinstance(sources.tables[0], AmazonItems)
+    first, second = sources
+    assert first.source == str(tmp_path / "pictures" / "1a+.jpg")
+    assert first.metadata == {
+        "parent_asin": "B1",
+        "title": "Thing 1",
+        "main_category": "All Beauty",
+        "price": 9.5,
+        "average_rating": 4.1,
+        "rating_number": 12,
+    }
+    assert second.source == str(tmp_path / "pictures" / "2a+.jpg")  # missing: the index says so
+    assert second.metadata.keys() == first.metadata.keys() - {"price", "rating_number"}
+    assert first.metadata.keys() <= sources.columns.keys()
+
+
+def test_without_a_folder_the_urls_are_listed(tmp_path):
+    file = written(tmp_path / "meta.jsonl", item(1))
+    assert [one.source for one in read_sources([str(file)])] == [f"{HOST}/1a%2B.jpg"]
+
+
+def test_the_picture_that_was_downloaded_is_taken(tmp_path):
+    (tmp_path / "1_t.jpg").touch()
+    file = written(tmp_path / "meta.jsonl", item(1))
+    assert [one.source for one in AmazonItems(file, tmp_path)] == [str(tmp_path / "1_t.jpg")]
+
+
+def test_an_item_without_pictures_is_no_listed_picture(tmp_path):
+    file = written(tmp_path / "meta.jsonl", item(1), item(2, images=[]), item(3, images=[{}]))
+    assert [one.metadata["parent_asin"] for one in AmazonItems(file)] == ["B1"]
+
+
+def test_a_shops_own_table_stays_a_table(tmp_path):
+    file = written(tmp_path / "shop.jsonl", {"image": "a.jpg", "price": 3})
+    assert not isinstance(read_sources([str(file)]).tables[0], AmazonItems)
+
+
+def test_a_malformed_item_is_told_by_line_and_field(tmp_path):
+    file = written(tmp_path / "meta.jsonl", item(1), item(2, average_rating="good"))
+    with pytest.raises(SettingError, match=r"meta\.jsonl, line 2, average_rating"):
+        list(AmazonItems(file))
+    file.write_text(json.dumps(item(1)) + "\n{broken\n")
+    with pytest.raises(SettingError, match=r"meta\.jsonl, line 2: no JSON"):
+        list(AmazonItems(file))
+
+
+def test_a_damaged_archive_is_told(tmp_path):
+    whole = written(tmp_path / "meta.jsonl.gz", *map(item, range(50)))
+    whole.write_bytes(whole.read_bytes()[:-20])
+    with pytest.raises(SettingError, match="cannot be read"):
+        list(AmazonItems(whole))
+
+
+def test_items_are_indexed_and_what_is_missing_is_named(mmrag, tmp_path):
+    (tmp_path / "pictures").mkdir()
+    Image.new("RGB", (20, 20), "red").save(tmp_path / "pictures" / "1a+.jpg")
+    file = written(tmp_path / "meta_All_Beauty.jsonl", item(1), item(2))
+    ran = mmrag(
+        "index", file, "--images", "pictures", "--into", "x.db", "--model", ENCODER, "--json"
+    )
+    assert ran.code == 0
+    assert ran.json["stored"] == 1
+    (skipped,) = ran.json["runs"][0]["skipped"]
+    assert "2a+.jpg" in skipped["path"]
+    found = mmrag(
+        *("search", "thing", "--filter", "price < 10 and rating_number >= 12"),
+        *("--db", "x.db", "--model", ENCODER, "--no-rerank", "--json"),
+    )
+    assert [hit["metadata"]["parent_asin"] for hit in found.json["hits"]] == ["B1"]
