@@ -84,14 +84,15 @@ def expression(filters: MetadataFilters | None = None, **among: Sequence[str] | 
 def _joined(filters: MetadataFilters | None) -> str:
     if filters is None:
         return ""
-    if filters.condition not in (FilterCondition.AND, FilterCondition.OR):
-        raise QueryError(f"filters cannot be joined by {filters.condition!r}: use AND or OR")
+    word = filters.condition
+    if word is None or word == FilterCondition.NOT:
+        raise QueryError(f"filters cannot be joined by {word!r}: use AND or OR")
     parts = [
         _joined(term) if isinstance(term, MetadataFilters) else _compared(term)
         for term in filters.filters
     ]
     parts = list(filter(None, parts))
-    joined = f" {filters.condition.value} ".join(parts)
+    joined = f" {word.value} ".join(parts)
     return f"({joined})" if len(parts) > 1 else joined
 
 
