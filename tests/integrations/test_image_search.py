@@ -240,6 +240,7 @@ def test_sizes_are_capped_for_everybody(index, pictures):
         ({"text": "red", "colour": "red"}, "colour: "),
         ({"text": "red", "filters": "price <"}, "filter, column 8"),
         ({"text": "red", "filters": "price = 4"}, "filter, column 7"),
+        ({"text": "red", "filters": "price < 'x'"}, "filter on price compares.*never hold"),
     ],
 )
 def test_a_wrong_argument_is_told(spec, asked, why):

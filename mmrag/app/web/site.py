@@ -8,12 +8,8 @@ from __future__ import annotations
 
 import secrets
 from collections import OrderedDict
-from collections.abc import Generator
-from contextlib import contextmanager
 from dataclasses import dataclass
 from urllib.parse import quote
-
-from pymilvus import MilvusException
 
 from mmrag.app.found import Found
 from mmrag.app.searching import Searcher
@@ -21,15 +17,12 @@ from mmrag.app.web.line import Line
 from mmrag.app.web.metrics import Metrics
 from mmrag.app.web.pictures import Indexed, Uploads, jpeg
 from mmrag.app.web.schema import Asked, Question
-from mmrag.errors import QueryError, StoreError
-from mmrag.filters import Filter, parse_filter
+from mmrag.errors import QueryError
+from mmrag.filters import parse_filter
 from mmrag.images import ImagePolicy, ImageSource
 from mmrag.query import Query
 
 __all__ = ["Limits", "Site"]
-
-REFUSED = frozenset({6, 1100})
-"""Codes by which Milvus Lite, and a server, refuse an expression."""
 
 
 @dataclass(frozen=True)
@@ -92,11 +85,10 @@ class Site:
             lambda: self._asked(question, image), self.limits.seconds
         )
         query = Query(question.text, source)
-        with _filter_refused(filters):
-            found = await self.encoder.run(
-                lambda: self.searcher.retrieve(query, top=asked.top, filters=filters),
-                self.limits.seconds,
-            )
+        found = await self.encoder.run(
+            lambda: self.searcher.retrieve(query, top=asked.top, filters=filters),
+            self.limits.seconds,
+        )
         self.metrics.retrieved(found)
         return found, asked
 
@@ -149,18 +141,3 @@ class Site:
         while len(self._looks) > self.limits.looks:
             self._looks.popitem(last=False)
         return name
-
-
-@contextmanager
-def _filter_refused(filters: Filter | None) -> Generator[None]:
-    """Tell who compared a number with a word so; it is no failure of Milvus."""
-    try:
-        yield
-    except StoreError as error:
-        cause = error.__cause__
-        if filters is None or not isinstance(cause, MilvusException) or cause.code not in REFUSED:
-            raise
-        raise QueryError(
-            f"the filter {filters} compares a field with what it can never hold: "
-            "compare numbers with numbers, and words with words"
-        ) from error

@@ -4,16 +4,22 @@ from __future__ import annotations
 
 import asyncio
 import copy
+from collections.abc import Generator
+from contextlib import contextmanager
 from dataclasses import replace
 
 from llama_index.core.indices.vector_store.retrievers import VectorIndexRetriever
 from llama_index.core.schema import NodeWithScore, QueryBundle
 from llama_index.core.vector_stores.types import FilterCondition, MetadataFilters
 from llama_index.embeddings.visualized_bge import VisualizedBGEEmbedding
+from pymilvus import MilvusException
 
+from mmrag.errors import QueryError, StoreError
 from mmrag.query import Query
 
 __all__ = ["ComposedImageRetriever"]
+
+REFUSED = frozenset({6, 1100})  # how Milvus Lite, and a server, refuse an expression
 
 
 class ComposedImageRetriever(VectorIndexRetriever):
@@ -67,7 +73,31 @@ class ComposedImageRetriever(VectorIndexRetriever):
         return self._embed_model.get_agg_embedding_from_queries(other_words or [query.text])
 
     def _retrieve(self, query_bundle: QueryBundle) -> list[NodeWithScore]:
-        return super()._retrieve(self.composed(query_bundle))
+        with _comparable(self._filters):
+            return super()._retrieve(self.composed(query_bundle))
 
     async def _aretrieve(self, query_bundle: QueryBundle) -> list[NodeWithScore]:
-        return await super()._aretrieve(await self.acomposed(query_bundle))
+        with _comparable(self._filters):
+            return await super()._aretrieve(await self.acomposed(query_bundle))
+
+
+@contextmanager
+def _comparable(filters: MetadataFilters | None) -> Generator[None]:
+    """Tell who compared a number with a word so: it is no failure of Milvus."""
+    try:
+        yield
+    except StoreError as error:
+        cause = error.__cause__
+        if filters is None or not isinstance(cause, MilvusException) or cause.code not in REFUSED:
+            raise
+        raise QueryError(
+            f"the filter on {', '.join(_keys(filters))} compares a field with what it can never "
+            "hold: compare numbers with numbers, and words with words"
+        ) from error
+
+
+def _keys(filters: MetadataFilters) -> list[str]:
+    keys = [
+        _keys(term) if isinstance(term, MetadataFilters) else [term.key] for term in filters.filters
+    ]
+    return list(dict.fromkeys(key for some in keys for key in some))
