@@ -5,7 +5,7 @@ BIN := .venv/bin
 READY := .venv/ready
 
 .DEFAULT_GOAL := help
-.PHONY: demo test lint bench lock help
+.PHONY: demo test lint bench audit lock help
 
 demo: $(READY)  ## Draw a catalogue of 900 pictures, index it, and search it by picture and sentence
 	$(BIN)/mmrag demo
@@ -20,6 +20,11 @@ lint: $(READY)  ## Check style (ruff) and types (pyright)
 
 bench: $(READY)  ## Time each part against its alternative
 	set -e; for script in tests/benchmarks/bench_*.py; do echo "== $$script"; $(BIN)/python "$$script"; done
+
+audit:  ## Look up every pinned version among the known vulnerabilities (asks PyPI)
+	$(PYTHON) -m venv .venv/audit
+	.venv/audit/bin/pip install --quiet pip-audit
+	.venv/audit/bin/pip-audit --strict --no-deps --disable-pip -r constraints.txt
 
 lock: $(READY)  ## Write constraints.txt anew, out of what .venv holds now
 	{ sed -n '/^#/p' constraints.txt; $(BIN)/pip freeze --exclude-editable | sed 's/+cpu$$//' | LC_ALL=C sort -f; } > .venv/lock
