@@ -43,7 +43,7 @@ def answer_script(
     words
         Most tokens of the wish, and of one description.
     reason_tokens
-        Most tokens of the reason.
+        Most tokens of the reason, beyond the description that it begins with.
     """
     if n < 1 or (method != "grades" and n > len(_LETTERS)):
         raise QueryError(
@@ -52,10 +52,10 @@ def answer_script(
     body: Script = (*_wish(words), *_candidates(n, words, method)) if describe else ()
     if method == "grades":
         body = body or _grades(n)
-        return (Text("{"), *body, *_reason(n, method, reason_tokens))
+        return (Text("{"), *body, *_reason(n, method, describe, words, reason_tokens))
     if method == "first":
         return (Text("{"), *body, *_first(n), Text("}"))
-    return (Text("{"), *body, *_places(n), *_reason(n, method, reason_tokens))
+    return (Text("{"), *body, *_places(n), *_reason(n, method, describe, words, reason_tokens))
 
 
 def read_ranking(answer: Answer, n: int, method: Method = "permutation") -> Ranking:
@@ -64,7 +64,11 @@ def read_ranking(answer: Answer, n: int, method: Method = "permutation") -> Rank
     Scores are the expected grade (0 to 10) for ``"grades"``, otherwise the probability with which
     the label was the first choice; the latter sum to 1.
     """
-    reason = answer.texts.get("reason", "").strip()
+    shown = [answer.texts.get(f"shows {label}") for label in range(1, n + 1)]
+    reason = answer.texts.get("reason", "")
+    if reason and shown[0] is not None:
+        reason = _seen(answer, n, method) + reason
+    reason = reason.strip()
     if method == "grades":
         grades = _expected_grades(answer, n)
         ranking = ranking_from_grades(grades, n, reason=reason, answer=answer.text)
@@ -73,7 +77,6 @@ def read_ranking(answer: Answer, n: int, method: Method = "permutation") -> Rank
         scores = [odds.get(label, 0.0) for label in _labels(n)]
         order = _order(answer, n, method)
         ranking = ranking_from_labels(order, n, reason=reason, scores=scores, answer=answer.text)
-    shown = [answer.texts.get(f"shows {label}") for label in range(1, n + 1)]
     described = [text.strip() for text in shown if text is not None]
     return ranking.model_copy(update={"descriptions": described})
 
@@ -121,10 +124,17 @@ def _first(n: int) -> Script:
     return Text(opening), Choice("place 1", _labels(n)), Computed(rest)
 
 
-def _reason(n: int, method: Method, tokens: int) -> Script:
-    # we name the best, so that the reason is about the one that is
+def _reason(n: int, method: Method, describe: bool, words: int, tokens: int) -> Script:
+    # We name the best, and begin with what the model said of it, so that the reason is about it.
     best = Computed(lambda answer: str(_order(answer, n, method)[0]))
-    return Text('"best": '), best, Text(', "reason": "'), Free("reason", tokens), Text('"}')
+    opening: Script = (Text('"best": '), best, Text(', "reason": "'))
+    if describe:
+        opening = (*opening, Computed(lambda answer: _seen(answer, n, method), words))
+    return (*opening, Free("reason", tokens), Text('"}'))
+
+
+def _seen(answer: Answer, n: int, method: Method) -> str:
+    return answer.texts[f"shows {_order(answer, n, method)[0]}"]
 
 
 def _labels(n: int) -> tuple[str, ...]:

@@ -39,9 +39,10 @@ class Text:
 
 @dataclass(frozen=True)
 class Computed:
-    """Ours too, but it depends on what was chosen before."""
+    """Ours too, but it depends on what was chosen before; ``tokens`` bounds its length."""
 
     write: Callable[[Answer], str]
+    tokens: int = 3  # a label has no more
 
 
 @dataclass(frozen=True)
@@ -168,10 +169,10 @@ def longest(script: Script, vocabulary: Vocabulary) -> int:
         match piece:
             case Text():
                 return len(vocabulary.inside(piece.text)) + 1  # a quote may close before it
-            case Free():
+            case Free() | Computed():
                 return piece.tokens
             case _:
-                return 3  # "10", or a label that we write
+                return 2  # "10", or a letter
 
     return sum(map(tokens, script))
 

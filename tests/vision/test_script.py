@@ -114,11 +114,11 @@ def test_no_answer_is_longer_than_the_longest(vocabulary, dictation):
 
 def test_the_script_of_grades_is_the_documented_one(vocabulary):
     fillings = {"wish": "red bag", "shows 1": "a red bag", "grade 1": "10"}
-    fillings |= {"shows 2": "a bed", "grade 2": "3", "reason": "It is red."}
+    fillings |= {"shows 2": "a bed", "grade 2": "3", "reason": ": it fits."}
     answer = script_ids(answer_script(2, "grades", describe=True), fillings, vocabulary)
     assert answer.text == (
         '{"wish": "red bag", "candidates": {"1": {"shows": "a red bag", "grade": 10}, '
-        '"2": {"shows": "a bed", "grade": 3}}, "best": 1, "reason": "It is red."}'
+        '"2": {"shows": "a bed", "grade": 3}}, "best": 1, "reason": "a red bag: it fits."}'
     )
 
 

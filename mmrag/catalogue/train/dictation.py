@@ -45,15 +45,15 @@ class Form:
         )
         blanks = {f"shows {label}": " red plain mug" for label in range(1, n + 1)}
         blanks |= {f"grade {label}": "0" for label in range(1, n + 1)}
-        blanks |= {"wish": " any plain mug", "reason": " red plain mug matches"}
+        blanks |= {"wish": " any plain mug", "reason": " matches"}
         answer = script_ids(script, blanks, vocabulary)
         self.ids = torch.tensor(answer.ids)  # (tokens,)
         places = answer.places
         self.wish = torch.tensor(places["wish"])  # (3,)
         self.shows = torch.tensor([list(places[f"shows {label}"]) for label in range(1, n + 1)])
         self.grades = torch.tensor([places[f"grade {label}"].start for label in range(1, n + 1)])
-        self.reason = torch.tensor(places["reason"])  # (4,): colour, pattern, product, matches
-        self.best = places["reason"].start - 2  # then comes the opening of the reason
+        self.reason = places["reason"].start  # one word, behind the description that we repeat
+        self.best = self.reason - 5  # then comes the opening of the reason, and the description
 
     def filled(self, words: Words) -> Tensor:
         """Fill in many at once: (lists, tokens)."""
@@ -62,7 +62,7 @@ class Form:
         ids[:, self.wish] = self._say(words.wish)
         ids[:, self.shows] = self._say(words.shown)  # (lists, n, 3)
         ids[:, self.grades] = self.digits[words.grades]
-        ids[:, self.reason[:3]] = self._say(words.shown[lists, words.best])
+        ids[:, self.reason - 3 : self.reason] = self._say(words.shown[lists, words.best])
         ids[:, self.best] = self.labels[words.best]
         return ids
 

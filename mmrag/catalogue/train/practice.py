@@ -78,15 +78,15 @@ class Practice(nn.Module):
         )
         self._ids = lru_cache(maxsize=100_000)(self._prompt_ids)
 
-    def in_words(self, lists: Lists, rng: np.random.Generator) -> tuple[Tensor, dict[str, float]]:
+    def in_words(self, lists: Lists) -> tuple[Tensor, dict[str, float]]:
         """Practise without pictures: compare the words that are dictated."""
-        words = self._words(lists, rng)
+        words = self._words(lists)
         form = self._form(lists.rows.shape[1])
         return self._answer_loss(lists.wanted, form, form.filled(words), words, None)
 
-    def described(self, lists: Lists, rng: np.random.Generator) -> tuple[Tensor, dict[str, float]]:
+    def described(self, lists: Lists) -> tuple[Tensor, dict[str, float]]:
         """Practise on described pictures: find a candidate by its number, say what is there."""
-        words = self._words(lists, rng)
+        words = self._words(lists)
         form = self._form(lists.rows.shape[1])
         pictures = self._raster(*self._descriptions(lists), projected=True)
         return self._answer_loss(lists.wanted, form, form.filled(words), words, pictures)
@@ -95,7 +95,7 @@ class Practice(nn.Module):
         self, lists: Lists, rng: np.random.Generator
     ) -> tuple[Tensor, dict[str, float]]:
         """Practise on composites."""
-        words = self._words(lists, rng)
+        words = self._words(lists)
         form = self._form(lists.rows.shape[1])
         rows = [wish.row for wish in lists.wanted]
         device = self.network.device
@@ -138,14 +138,14 @@ class Practice(nn.Module):
         told = said.to(device) | (pictures is not None)  # what can be known at all
         wish = (wrong[:, form.wish] * told).sum() / told.sum()
         grade = wrong[:, form.grades].mean()
-        reason = wrong[:, form.reason].mean() + wrong[:, form.reason[-1] + 1].mean()
+        reason = wrong[:, form.reason : form.reason + 2].mean()  # and the quote that closes it
         closed = wrong[:, form.shows[:, -1] + 1].mean() + wrong[:, form.wish[-1] + 1].mean()
         grades = words.grades.to(device)
         at_grades = logits[:, form.grades][..., form.digits]  # (lists, n, 4)
         order = _rank_loss(
             at_grades.softmax(-1) @ torch.tensor(GRADES, device=device).float(), grades
         )
-        loss = wish + 2 * grade + order + 2 * reason + 0.2 * closed
+        loss = wish + 2 * grade + order + 0.2 * (closed + reason)
         figures = {"wish": wish.item(), "grade": grade.item(), "order": order.item()}
         if pictures is not None:
             shows = wrong[:, form.shows].mean()
@@ -155,14 +155,10 @@ class Practice(nn.Module):
         figures["reason"] = reason.item()
         return loss, figures
 
-    def _words(self, lists: Lists, rng: np.random.Generator) -> Words:
+    def _words(self, lists: Lists) -> Words:
         shown = attributes(self.specimens.shown.part(lists.rows))
         grades = torch.from_numpy(lists.grades)
-        best = grades.argmax(1)
-        other = torch.from_numpy(rng.integers(0, grades.shape[1], len(grades)))
-        # The reason is about whichever is named best: sometimes about one that is not.
-        swap = torch.from_numpy(rng.random(len(grades)) < 0.5)
-        return Words(_wishes(lists.wanted), shown, grades, torch.where(swap, other, best))
+        return Words(_wishes(lists.wanted), shown, grades, best=grades.argmax(1))
 
     def _own_words(self, lists: Lists, words: Words, patches: Tensor) -> Words:
         """Name each cell (lists, places, grid, grid, c) as the tower alone would."""

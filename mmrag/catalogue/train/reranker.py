@@ -97,19 +97,19 @@ def train_reranker(
 
     def in_words(step: int) -> tuple[Tensor, dict[str, float]]:
         rng = np.random.default_rng((seed, 1, step))
-        return practice.in_words(_draw(lists, rng, found=0), rng)
+        return practice.in_words(_draw(lists, rng, found=0))
 
     def described(step: int) -> tuple[Tensor, dict[str, float]]:
         rng = np.random.default_rng((seed, 2, step))
         torch.manual_seed(step)
         practise = practice.in_words if rng.random() < 0.2 else practice.described
-        return practise(_draw(lists, rng, found=0), rng)
+        return practise(_draw(lists, rng, found=0))
 
     def on_pictures(step: int) -> tuple[Tensor, dict[str, float]]:
         rng = np.random.default_rng((seed, 3, step))
         loss, figures = practice.on_pictures(_draw(lists, rng, found=_LISTS // 2), rng)
         # A few lists in words alone keep grading a comparison of words.
-        words, _ = practice.in_words(lists.draw(rng, found=0, made_up=_LISTS // 2, n=MOST), rng)
+        words, _ = practice.in_words(lists.draw(rng, found=0, made_up=_LISTS // 2, n=MOST))
         return loss + words, figures
 
     fit(_WORDS, practice, in_words, work, parameters=decoder)

@@ -74,7 +74,7 @@ def test_a_filled_form_is_the_answer_that_the_script_dictates(reranker):
         names = COLOURS[colour], compound(PATTERNS[pattern]), compound(PRODUCTS[product])
         fillings[f"shows {label}"] = " " + " ".join(names)
         fillings[f"grade {label}"] = str(GRADES[words.grades[0, label - 1]])
-    fillings["reason"] = fillings["shows 2"] + " matches"
+    fillings["reason"] = " matches"
     script = answer_script(
         n, "grades", describe=True, words=RECIPE.words, reason_tokens=RECIPE.reason_tokens
     )
