@@ -17,12 +17,13 @@ from llama_index.core.query_engine import CustomQueryEngine
 from llama_index.core.tools.tool_spec.base import BaseToolSpec
 from llama_index.indices.composed_image import metadata_filters
 from llama_index.postprocessor.llvm_rerank import LLVMRerank
-from llama_index.tools.image_search import ImageSearchToolSpec
+from llama_index.tools.image_search import Answer, FoundImages, ImageSearchToolSpec
 from picture_server import serving
 from PIL import Image
 
 from mmrag.errors import AnswerError, ImageError, SettingError
 from mmrag.images import ImagePolicy
+from mmrag.query import Query
 from mmrag.testing import MockVision, failing, reversing
 
 
@@ -74,7 +75,7 @@ def test_results_are_compact_json_and_one_picture_of_all(spec):
     assert first["similarity"] >= second["similarity"]
     assert "\n" not in words.text
     assert ": " not in words.text
-    assert sheet([words, picture]).size == (5 * 192, 192)
+    assert sheet([words, picture]).size == (4 * 192, 192)
 
 
 def test_the_sheet_shows_the_results_under_their_numbers(spec):
@@ -104,6 +105,12 @@ def test_the_filters_of_the_engine_still_hold(index):
     engine = index.as_query_engine(similarity_top_k=9, filters=metadata_filters("price > 4"))
     found = ImageSearchToolSpec(engine).search_images("red", filters="price < 6")
     assert set(titles(found)) == {"green", "black"}
+
+
+def test_the_largest_sheet_has_a_place_for_everything():
+    picture = Image.new("RGB", (8, 8))
+    answer = Answer(FoundImages(results=[]), (picture,) * 24, Query("red"))
+    assert answer.sheet.size == (5 * 192, 5 * 192)
 
 
 def test_nothing_found_is_told_without_a_sheet(spec):
@@ -235,6 +242,8 @@ def test_sizes_are_capped_for_everybody(index, pictures):
     ("asked", "why"),
     [
         ({}, "the query is empty"),
+        ({"text": "\ud800"}, "text: "),
+        ({"image": "\ud800"}, "image: "),
         ({"text": "red", "top_n": 99}, "top_n: .*less than or equal to 24"),
         ({"text": "red", "top_n": "many"}, "top_n: "),
         ({"text": "red", "colour": "red"}, "colour: "),

@@ -27,6 +27,7 @@ __all__ = [
 MOST = 24
 """The most results of one search: with the query, as many as one sheet shows."""
 
+LONGEST = 30_000_000  # letters of a data: URI; how large its picture may be, the policy says
 TOLD_ELSEWHERE = {"title", "file_name", "retrieval_rank", "retrieval_score"}
 
 
@@ -45,7 +46,7 @@ class SearchImages(BaseModel):
         description="What is wanted, in words. Beside an image: what shall be different, "
         "or what shall look like it, as in 'the same in red' or 'phone case with this pattern'.",
     )
-    image: str | None = Field(None, description="An example picture.")
+    image: str | None = Field(None, max_length=LONGEST, description="An example picture.")
     top_n: int | None = Field(None, ge=1, le=MOST, description="How many pictures.")
     filters: str | None = Field(None, max_length=2000, description="Conditions on metadata.")
 
@@ -133,7 +134,10 @@ def search_images(ways: str, fields: Mapping[str, type]) -> type[SearchImages]:
         "search_images",
         __base__=SearchImages,
         __doc__=SearchImages.__doc__,
-        image=(str | None, Field(None, description=f"An example picture: {ways}.")),
+        image=(
+            str | None,
+            Field(None, max_length=LONGEST, description=f"An example picture: {ways}."),
+        ),
         filters=(str | None, Field(None, max_length=2000, description=says)),
     )
 

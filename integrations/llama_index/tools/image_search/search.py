@@ -45,6 +45,8 @@ from mmrag.rerank.composite import compose
 
 __all__ = ["Answer", "ImageSearch"]
 
+CELL = 192  # pixels: with the most results, the sheet is as large as models look at
+
 T = TypeVar("T", bound=BaseModel)
 
 
@@ -84,7 +86,10 @@ class Answer:
         if not self.pictures:
             return None
         example = self.query.image if isinstance(self.query.image, Image.Image) else None
-        return compose(example, self.pictures, cell=192, columns=5, query_text=self.query.text)
+        columns = min(5, 1 + len(self.pictures))
+        return compose(
+            example, self.pictures, cell=CELL, columns=columns, query_text=self.query.text
+        )
 
 
 @dataclass(frozen=True)
