@@ -36,6 +36,14 @@ assert answer.response.items[0].title == "black zebra tote bag"
 facts = [node.metadata for node in answer.source_nodes]
 assert all(fact["price"] < 30 and fact["in_stock"] for fact in facts)
 """,
+    "05_evaluate": """
+assert (len(result.outcomes), result.missing, result.unread) == (60, [], {})
+halves = [result.score("hit@1", way).value for way in ("text only", "picture only")]
+assert result.score("hit@1", "both").low > max(halves)
+changes = {c.measure: c for c in compare(reversed_run, result).changes if c.way != "both"}
+assert changes["hit@1"].certain and changes["hit@1"].difference < 0
+assert changes["hit@9"].difference == 0
+""",
 }
 
 

@@ -133,24 +133,24 @@ class Evaluation(BaseModel):
     reranker: str | None
     depth: int
     top: int
-    outcomes: list[Outcome]
-    pictures: dict[str, Shown]
+    outcomes: list[Outcome] = Field(repr=False)
+    pictures: dict[str, Shown] = Field(repr=False)
     missing: list[str]
     unread: dict[str, str]
 
-    @computed_field
+    @computed_field(repr=False)
     @cached_property
     def scores(self) -> list[Score]:
         """Each measure by kind and way of asking, with a 95 % interval; `GAIN` is a way, too."""
         return scores([(outcome.kind, _with_gain(outcome.values)) for outcome in self.outcomes])
 
-    @computed_field
+    @computed_field(repr=False)
     @cached_property
     def latencies(self) -> dict[str, dict[str, float]]:
         """Milliseconds of each stage: p50, p90 and p99 over the queries."""
         return percentiles([outcome.milliseconds for outcome in self.outcomes])
 
-    @computed_field
+    @computed_field(repr=False)
     @cached_property
     def answers(self) -> Answers | None:
         """How well the vision LLM kept to the form; None when it was not asked."""

@@ -24,6 +24,7 @@ class Page(HTMLParser):
         super().__init__()
         self.tags: list[str] = []
         self.pictures: list[str] = []
+        self.frames: list[str] = []
         self.text = ""
         self.feed(html)
         self.words = " ".join(self.text.split())
@@ -32,6 +33,8 @@ class Page(HTMLParser):
         self.tags.append(tag)
         if tag == "img":
             self.pictures.append(dict(attrs)["src"] or "")
+        if tag == "iframe":
+            self.frames.append(dict(attrs)["srcdoc"] or "")
 
     def handle_data(self, data):
         self.text += data
@@ -91,10 +94,12 @@ def test_without_a_reranker_the_page_says_nothing_of_it(searcher, folder):
 
 
 def test_a_notebook_shows_the_page_in_a_frame(told):
-    frame = told._repr_html_()
-    page = Page(frame)
-    assert page.tags == ["iframe"]
-    assert "&lt;h1&gt;mmrag eval" in frame
+    frame = Page(told._repr_html_())
+    assert frame.tags == ["iframe"]
+    inside = Page(frame.frames[0])
+    assert inside.words.startswith("mmrag eval: queries")
+    assert inside.pictures
+    assert EVIL in inside.text
 
 
 @pytest.fixture
