@@ -125,7 +125,14 @@ def test_others_are_not_served_without_a_token(mmrag):
     assert ran.out == ""
 
 
-def test_a_missing_index_is_one_line_on_stderr(mmrag, tmp_path):
+def test_without_the_extra_it_says_what_to_install(mmrag, monkeypatch):
+    monkeypatch.setitem(sys.modules, "mcp", None)
+    ran = mmrag("mcp")
+    assert ran.code == 1
+    assert 'pip install "mmrag[mcp]"' in ran.err
+
+
+def test_a_place_that_can_hold_no_index_is_one_line_on_stderr(mmrag, tmp_path):
     ran = mmrag("mcp", "--db", tmp_path / "shop.txt", "--model", ENCODER, "--no-rerank")
     assert ran.code == 1
     assert "must end in '.db'" in ran.err

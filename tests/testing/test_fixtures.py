@@ -5,6 +5,7 @@ from __future__ import annotations
 import subprocess
 import sys
 from importlib.metadata import entry_points
+from textwrap import dedent
 
 from llama_index.core.schema import QueryBundle
 from llama_index.embeddings.visualized_bge import VisualizedBGEEmbedding
@@ -12,6 +13,7 @@ from llama_index.indices.composed_image import ComposedImageIndex
 from llama_index.postprocessor.llvm_rerank import LLVMRerank
 from PIL import Image
 
+import mmrag.testing
 from mmrag.catalogue import PATTERNS, PRODUCTS, queries
 from mmrag.testing import MockVision, looking, toy_encoder
 
@@ -45,6 +47,18 @@ def test_another_project_has_them_without_an_import(tmp_path):
     ran = subprocess.run(words, cwd=tmp_path, capture_output=True, text=True, check=False)
     assert ran.returncode == 0, ran.stdout
     assert "2 passed" in ran.stdout
+
+
+def test_the_example_of_the_documentation_runs(drawn_catalogue, milvus_lite):
+    example = mmrag.testing.__doc__.partition("\n\n    ")[2]
+    names = {
+        "ComposedImageIndex": ComposedImageIndex,
+        "LLVMRerank": LLVMRerank,
+        "VisualizedBGEEmbedding": VisualizedBGEEmbedding,
+        **vars(mmrag.testing),
+    }
+    exec(dedent(f"    {example}"), names)
+    names["test_my_app"](drawn_catalogue, milvus_lite)
 
 
 def test_a_pytest_run_that_does_not_use_them_does_not_pay_for_them():
