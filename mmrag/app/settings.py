@@ -59,6 +59,11 @@ class Settings(BaseSettings):
     top: int = Field(default=9, ge=1, le=1000)
     hosts: tuple[str, ...] = ()
 
+    def __getstate__(self) -> dict[Any, Any]:
+        state = super().__getstate__()
+        secrets = {name for name, value in self if isinstance(value, SecretStr)}
+        return state | {"__dict__": state["__dict__"] | dict.fromkeys(secrets, SecretStr(""))}
+
     @classmethod
     def settings_customise_sources(
         cls,

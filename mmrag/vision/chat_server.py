@@ -31,7 +31,7 @@ class ChatServer:
     model
         As the server names it.
     api_key
-        Never shown; empty where none is needed.
+        Never shown, and left out of pickles; empty where none is needed.
     timeout
         Seconds the server may be silent.
     options
@@ -47,6 +47,9 @@ class ChatServer:
     def __post_init__(self) -> None:
         if not self.base_url.startswith(("http://", "https://")):
             raise SettingError(f"{self.base_url!r} is no http(s) address: give …/v1 of the server")
+
+    def __getstate__(self) -> dict[str, Any]:
+        return vars(self) | {"api_key": ""}
 
     def __call__(
         self, *, messages: Sequence[Mapping[str, Any]], model: str | None = None, **settings: Any

@@ -81,6 +81,8 @@ class InstructorVision:
     ) -> InstructorVision:
         """Ask a model behind an OpenAI-compatible address, for instance vLLM's or Ollama's.
 
+        A pickled copy has no ``api_key``: make another in the process that needs one.
+
         Examples
         --------
         >>> llvm = InstructorVision.from_openai(

@@ -1,0 +1,136 @@
+"""Tokens and keys are used, and never told: not by logs, errors, reports, reprs or pickles."""
+
+from __future__ import annotations
+
+import io
+import logging
+import os
+import pickle
+import subprocess
+import sys
+import traceback
+from collections.abc import Callable, Iterator
+
+import pytest
+from fastapi.testclient import TestClient
+from little_shop import ENCODER, write_shop
+from llama_index.embeddings.visualized_bge import VisualizedBGEEmbedding
+from llama_index.indices.composed_image import ComposedImageIndex, milvus_store
+from PIL import Image
+
+from mmrag.app.searching import Searcher
+from mmrag.app.settings import Settings
+from mmrag.app.web.app import create_app
+from mmrag.errors import MMRagError
+from mmrag.images import ImagePolicy, load_image
+from mmrag.testing import toy_encoder
+from mmrag.vision import InstructorVision
+
+TOKEN, KEY, DOOR, PASSWORD = "SECRET-token", "SECRET-key", "SECRET-door", "SECRET-password"
+NOWHERE = "127.0.0.1:9"
+
+
+@pytest.fixture
+def logged() -> Iterator[Callable[[], str]]:
+    """All that anybody logs, at DEBUG."""
+    written = io.StringIO()
+    handler = logging.StreamHandler(written)
+    root = logging.getLogger()
+    level = root.level
+    root.addHandler(handler)
+    root.setLevel(logging.DEBUG)
+    yield written.getvalue
+    root.removeHandler(handler)
+    root.setLevel(level)
+
+
+def told(error: BaseException) -> str:
+    """An error with all that led to it, as a log would show it."""
+    return "".join(traceback.format_exception(error)) + repr(error)
+
+
+@pytest.fixture
+def settings(tmp_path) -> Settings:
+    return Settings(
+        db=str(tmp_path / "s.db"), token=TOKEN, llm_key=KEY, llm_url=f"http://{NOWHERE}/v1",
+        model=ENCODER, top=2,
+    )  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    "uri", [f"http://root:{PASSWORD}@{NOWHERE}", f"ftp://u:{PASSWORD}@{NOWHERE}"]
+)
+def test_a_server_that_cannot_be_reached_is_told_without_its_token(uri, logged):
+    with pytest.raises(MMRagError) as refused:
+        milvus_store(uri, "shop", 4, model="toy", token=TOKEN)
+    assert "SECRET" not in told(refused.value) + logged()
+
+
+def test_an_open_index_does_not_keep_its_token(tmp_path, logged):
+    embedding = VisualizedBGEEmbedding(encoder=toy_encoder())
+    with ComposedImageIndex.open(tmp_path / "s.db", embedding, token=TOKEN) as index:
+        Image.new("RGB", (9, 9), "red").save(tmp_path / "red.png")
+        report = index.add_folder(tmp_path)
+        index.as_query_engine().query("red")
+        shown = f"{index.vector_store!r} {index.vector_store.to_dict()} {report!r} {report}"
+        assert b"SECRET" not in pickle.dumps(index.vector_store)
+        assert b"SECRET" not in pickle.dumps(embedding)
+    assert "SECRET" not in shown + report._repr_html_() + logged()
+    for file in tmp_path.rglob("*"):
+        assert not file.is_file() or b"SECRET" not in file.read_bytes()
+
+
+def test_settings_show_and_pickle_no_secret(settings):
+    assert settings.token.get_secret_value() == TOKEN
+    shown = f"{settings!r} {settings} {settings.model_dump()} {settings.model_dump_json()}"
+    assert "SECRET" not in shown
+    assert b"SECRET" not in pickle.dumps(settings)
+    assert pickle.loads(pickle.dumps(settings)).db == settings.db
+
+
+def test_a_key_goes_to_its_server_and_nowhere_else(logged):
+    llm = InstructorVision.from_openai(base_url=f"http://{NOWHERE}/v1", model="m", api_key=KEY)
+    with pytest.raises(MMRagError) as refused:
+        llm.rank("Rank.", Image.new("RGB", (9, 9)), 2)
+    with pytest.raises(MMRagError) as refused_too:
+        llm.chat([{"role": "user", "content": "hi"}])
+    shown = told(refused.value) + told(refused_too.value) + repr(llm) + repr(vars(llm))
+    assert "SECRET" not in shown + logged()
+    assert b"SECRET" not in pickle.dumps(llm)
+
+
+def test_a_url_that_fails_is_told_without_password_and_query(logged):
+    url = f"http://me:{PASSWORD}@{NOWHERE}/a.png?token={TOKEN}"
+    with pytest.raises(MMRagError) as refused:
+        load_image(url, ImagePolicy(hosts=["127.0.0.1"]))
+    assert "SECRET" not in told(refused.value) + logged()
+
+
+def test_a_search_that_fails_on_its_way_shows_no_secret(settings, tmp_path, logged, capfd):
+    write_shop(tmp_path)
+    with Searcher(settings) as searcher:
+        searcher.index.add_folder(tmp_path)
+        client = TestClient(create_app(searcher, token=DOOR), base_url="http://127.0.0.1")
+        with client:
+            wrong = client.post(
+                "/search", json={"text": "red"}, headers={"Authorization": "Bearer x"}
+            )
+            client.headers["Authorization"] = f"Bearer {DOOR}"
+            answer = client.post("/search", json={"text": "red"})
+            rest = [client.get(f"/{page}").text for page in ("", "metrics", "health", "nowhere")]
+    assert (wrong.status_code, answer.status_code) == (401, 200)
+    shown = wrong.text + answer.text + "".join(rest) + logged() + "".join(capfd.readouterr())
+    assert "SECRET" not in shown
+
+
+@pytest.mark.parametrize("words", [["search", "red"], ["--debug", "search", "red"], ["doctor"]])
+def test_the_command_line_shows_no_secret_even_when_it_debugs(tmp_path, words):
+    (tmp_path / "mmrag.toml").write_text(f'db = "http://root:{PASSWORD}@{NOWHERE}"\n')
+    secrets = {"TOKEN": TOKEN, "LLM_KEY": KEY, "LLM_URL": f"http://{NOWHERE}/v1", "MODEL": ENCODER}
+    ran = subprocess.run(
+        [sys.executable, "-c", "from mmrag.app.cli import main; main()", *words],
+        env=os.environ | {f"MMRAG_{name}": secret for name, secret in secrets.items()},
+        cwd=tmp_path, capture_output=True, text=True,
+    )  # fmt: skip
+    assert NOWHERE in ran.stdout + ran.stderr
+    assert "SECRET" not in ran.stdout + ran.stderr
