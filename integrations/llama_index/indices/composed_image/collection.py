@@ -10,7 +10,16 @@ from pymilvus import DataType, MilvusClient
 
 from mmrag.errors import StoreMismatchError
 
-__all__ = ["IDENTITY", "INDEXES", "LONGEST_TEXT", "ScalarType", "check", "columns_of", "make"]
+__all__ = [
+    "IDENTITY",
+    "INDEXES",
+    "LONGEST_TEXT",
+    "ScalarType",
+    "check",
+    "columns_of",
+    "make",
+    "required_of",
+]
 
 ScalarType = type[str] | type[int] | type[float] | type[bool]
 
@@ -89,3 +98,9 @@ def columns_of(facts: Mapping[str, Any]) -> dict[str, ScalarType]:
     own = ("id", "doc_id", "text", "embedding")
     types = {datatype: scalar for scalar, datatype in COLUMNS.items()}
     return {f["name"]: types[f["type"]] for f in facts["fields"] if f["name"] not in own}
+
+
+def required_of(facts: Mapping[str, Any]) -> frozenset[str]:
+    """List the columns that no row may leave empty: all, before Milvus 2.5."""
+    nullable = {field["name"] for field in facts["fields"] if field.get("nullable")}
+    return frozenset(columns_of(facts).keys() - nullable)

@@ -30,11 +30,14 @@ class Rows:
         Length of its vectors.
     columns
         Its columns for metadata, with their types.
+    required
+        Those that no row may leave empty.
     """
 
     collection: str
     dim: int
     columns: Mapping[str, ScalarType]
+    required: frozenset[str]
 
     def ready(self, node: BaseNode) -> BaseNode:
         """Copy a node as it can be stored.
@@ -54,6 +57,11 @@ class Rows:
             for key, value in node.metadata.items()
             if value is not None
         }
+        for missing in sorted(self.required - metadata.keys()):
+            raise StoreError(
+                f"{name} has no {missing!r}, and this Milvus keeps no empty columns: "
+                f"give every row a {missing!r}, or use Milvus 2.5 or newer"
+            )
         changes: dict[str, Any] = {
             "metadata": metadata,
             "embedding": self.unit(node.embedding, name),

@@ -23,6 +23,7 @@ from llama_index.indices.composed_image.collection import (
     check,
     columns_of,
     make,
+    required_of,
 )
 from llama_index.indices.composed_image.filters import expression
 from llama_index.indices.composed_image.place import Place, answered, patiently, place_of
@@ -117,7 +118,7 @@ class PictureStore(MilvusVectorStore):
         )
         self.uri = str(place)
         self._place = place
-        self._rows = Rows(self.collection_name, dim, columns_of(facts))
+        self._rows = Rows(self.collection_name, dim, columns_of(facts), required_of(facts))
         self._identity = facts["properties"][IDENTITY]
 
     @property
