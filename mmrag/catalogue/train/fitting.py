@@ -86,15 +86,14 @@ def fit(
         Takes a step and gives its loss and figures for the log. It draws its batch from the step's
         number alone, so that a resumed run sees what an uninterrupted one sees.
     parameters
-        What may change; everything in the network that asks for a gradient when not given.
+        What may change, by name; everything in the network when not given.
     """
     folder.mkdir(parents=True, exist_ok=True)
     file = folder / f"{stage.name}.pt"
-    named = [
-        (name, parameter)
-        for name, parameter in parameters or network.named_parameters()
-        if parameter.requires_grad
-    ]
+    named = list(parameters or network.named_parameters())
+    learning = {id(parameter) for _, parameter in named}
+    for parameter in network.parameters():  # what does not learn costs no backward pass
+        parameter.requires_grad_(id(parameter) in learning)
     optimizers = _optimizers(named, stage)
     step = _resume(file, network, optimizers)
     network.train()

@@ -11,13 +11,23 @@ from numpy.typing import NDArray
 from transformers import PreTrainedTokenizerBase
 
 from mmrag.catalogue.train.augment import encoder_pixels
-from mmrag.catalogue.train.sampling import Sampler, Wanted, grades
+from mmrag.catalogue.train.sampling import Sampler, Shares, Wanted, grades
 from mmrag.catalogue.train.specimens import Specimens
+from mmrag.catalogue.wording import Kind
 from mmrag.embedding.joint import JointEncoder
 
 __all__ = ["ListSampler", "Lists"]
 
 _GALLERY = 900
+# Three things are harder to compare than two: wishes that name or show a colour come more often.
+_SHARES: Shares = {
+    Kind.SWATCH_PRODUCT: 2,
+    Kind.PRODUCT_PRODUCT: 2,
+    Kind.RECOLOUR: 4,
+    Kind.REPATTERN: 2,
+    Kind.TEXT: 3,
+    Kind.PICTURE: 3,
+}
 # How probable it is that a made-up candidate has the product, or the pattern, that is wished for.
 _CLOSENESS = (0.3, 0.5, 0.7, 0.85)
 
@@ -45,7 +55,7 @@ class ListSampler:
     ) -> None:
         self.specimens, self._sampler = sampler.specimens, sampler
         rng = Random(f"lists {seed}")
-        self._wanted = [sampler.wanted(rng) for _ in range(wishes)]
+        self._wanted = [sampler.wanted(rng, _SHARES) for _ in range(wishes)]
         self._products = np.array(sampler.products)
         self._gallery = _encode(
             encoder, tokenizer, [""] * len(self._products), self.specimens.eyes[self._products]

@@ -49,8 +49,8 @@ _SEE = Stage("reranker-see", steps=1800, rate=1.5e-3, matrix_rate=0.015, hold=0.
 _WORDS = Stage("reranker-words", steps=600, rate=2e-3, matrix_rate=0.02, hold=0.5)
 _DESCRIBED = Stage("reranker-described", steps=450, rate=2e-3, matrix_rate=0.02, hold=0.4)
 _ALIGN = Stage("reranker-align", steps=300, rate=2e-3, matrix_rate=0.02, hold=0.3)
-_RANK = Stage("reranker-rank", steps=700, rate=2e-3, matrix_rate=0.02, hold=0.3)
-_POLISH = Stage("reranker-polish", steps=100, rate=2e-4, matrix_rate=0.002, hold=0.2)
+_RANK = Stage("reranker-rank", steps=1000, rate=2e-3, matrix_rate=0.02, hold=0.3)
+_POLISH = Stage("reranker-polish", steps=200, rate=4e-4, matrix_rate=0.004, hold=0.2)
 
 _BATCH = 128  # cells to see at once
 _LISTS = 32  # lists to rank at once
@@ -108,8 +108,8 @@ def train_reranker(
     def on_pictures(step: int) -> tuple[Tensor, dict[str, float]]:
         rng = np.random.default_rng((seed, 3, step))
         loss, figures = practice.on_pictures(_draw(lists, rng, found=_LISTS // 2), rng)
-        # A few lists in words alone keep grading a comparison of words.
-        words, _ = practice.in_words(lists.draw(rng, found=0, made_up=_LISTS // 2, n=MOST))
+        # Lists in words alone keep grading a comparison of words.
+        words, _ = practice.in_words(lists.draw(rng, found=0, made_up=_LISTS, n=MOST))
         return loss + words, figures
 
     fit(_WORDS, practice, in_words, work, parameters=decoder)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections import defaultdict
+from collections.abc import Mapping
 from dataclasses import dataclass
 from random import Random
 
@@ -14,12 +15,15 @@ from mmrag.catalogue.relevance import Wish
 from mmrag.catalogue.train.specimens import SWATCH, Shown, Specimens
 from mmrag.catalogue.wording import Kind, sentence
 
-__all__ = ["ANY", "Sampler", "Wanted", "grades"]
+__all__ = ["ANY", "SHARES", "Sampler", "Shares", "Wanted", "grades"]
 
 ANY = -1
 """The colour number of a wish that leaves the colour free."""
 
-_SHARES = {
+Shares = Mapping[Kind, float]
+"""How often each kind of wish is drawn."""
+
+SHARES: Shares = {
     Kind.SWATCH_PRODUCT: 3,
     Kind.PRODUCT_PRODUCT: 3,
     Kind.RECOLOUR: 3,
@@ -72,9 +76,9 @@ class Sampler:
         """The rows that show a product, no swatch."""
         return self._rows["product", ANY, ANY, ANY]
 
-    def wanted(self, rng: Random) -> Wanted:
+    def wanted(self, rng: Random, shares: Shares = SHARES) -> Wanted:
         """Draw a wish of any kind that some other specimen fulfils."""
-        kind = rng.choices(list(_SHARES), list(_SHARES.values()))[0]
+        kind = rng.choices(list(shares), list(shares.values()))[0]
         while True:
             wanted = self._draw(kind, rng)
             if any(row != wanted.row for row in self._fulfilling(wanted)[:2]):
