@@ -110,7 +110,8 @@ class Manifest:
                 yield
                 self._database.execute("COMMIT")
             except BaseException:
-                self._database.execute("ROLLBACK")
+                if self._database.in_transaction:  # on a full disk, SQLite has rolled back itself
+                    self._database.execute("ROLLBACK")
                 raise
 
     def put(self, entry: Entry) -> None:
