@@ -14,7 +14,7 @@ from urllib.parse import unquote, urlsplit
 
 from pydantic import BaseModel, Field, field_validator
 
-from mmrag.app.evaluation.records import read_lines, read_records
+from mmrag.app.records import read_lines, read_records
 from mmrag.app.table import Listed
 from mmrag.filters import Scalar
 

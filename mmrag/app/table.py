@@ -6,13 +6,13 @@ Every other column becomes metadata of one type (text, int, float, bool) that fi
 from __future__ import annotations
 
 import csv
-import json
 import re
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, cast
 
+from mmrag.app.records import read_lines
 from mmrag.errors import SettingError, require
 from mmrag.filters import WORDS, Scalar
 
@@ -138,17 +138,10 @@ def _csv_rows(file: Path, delimiter: str) -> Iterator[dict[str, Any]]:
 
 
 def _jsonl_rows(file: Path) -> Iterator[dict[str, Any]]:
-    with file.open(encoding="utf-8") as lines:
-        for number, line in enumerate(lines, 1):
-            if not line.strip():
-                continue
-            try:
-                row = json.loads(line)
-            except ValueError as error:
-                raise SettingError(f"{file}, line {number}: no JSON ({error})") from error
-            if not isinstance(row, dict):
-                raise SettingError(f"{file}, line {number}: a JSON object was expected")
-            yield cast("dict[str, Any]", row)
+    for place, row in read_lines(file):
+        if not isinstance(row, dict):
+            raise SettingError(f"{place}: a JSON object was expected")
+        yield cast("dict[str, Any]", row)
 
 
 def _parquet_rows(file: Path) -> Iterator[dict[str, Any]]:

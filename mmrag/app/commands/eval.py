@@ -57,21 +57,19 @@ def eval(
 
     Example: mmrag eval shop.db queries/ --report report.html --no-rerank
     """
-    from mmrag.app.evaluation.comparing import compare as compared
-    from mmrag.app.evaluation.page import write_evaluation
-    from mmrag.app.evaluation.reading import read_judged
-    from mmrag.app.evaluation.result import Evaluation
     from mmrag.app.settings import read_settings
 
     settings = read_settings(
         db=db, collection=collection, model=model, reranker=reranker, device=device, top=top
     )
-    queries = read_judged(judged, images)
-    earlier = Evaluation.load(compare) if compare else None
     with messages().status("loading the models"):
-        from mmrag.app.evaluation import evaluate
+        from mmrag.app.evaluation import Evaluation, evaluate, read_judged
+        from mmrag.app.evaluation.comparing import compare as compared
+        from mmrag.app.evaluation.page import write_evaluation
         from mmrag.app.searching import Searcher
 
+        queries = read_judged(judged, images)
+        earlier = Evaluation.load(compare) if compare else None
         searcher = Searcher(settings)
     with searcher, stage("asking") as show:
         told = evaluate(searcher, queries, rerank=rerank, item=item, on_progress=show)

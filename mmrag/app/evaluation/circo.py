@@ -8,7 +8,7 @@ from pydantic import BaseModel
 
 from mmrag.app.evaluation.judged import Judged, JudgedQuery
 from mmrag.app.evaluation.pictures import find_pictures, picture_of
-from mmrag.app.evaluation.records import read_list, read_records
+from mmrag.app.records import read_list, read_records
 
 __all__ = ["read_circo"]
 

@@ -10,7 +10,7 @@ from pydantic import BaseModel
 
 from mmrag.app.evaluation.judged import Judged, JudgedQuery
 from mmrag.app.evaluation.pictures import find_pictures, picture_of
-from mmrag.app.evaluation.records import read_list, read_records, read_text
+from mmrag.app.records import read_list, read_records, read_text
 from mmrag.errors import SettingError
 
 __all__ = ["read_cirr"]

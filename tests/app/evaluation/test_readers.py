@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from PIL import Image
 
 from mmrag.app.evaluation import read_judged
-from mmrag.app.evaluation.records import read_list
+from mmrag.app.records import read_list
 from mmrag.catalogue import plan_catalogue, qrels, queries, write_queries
 from mmrag.errors import SettingError
 

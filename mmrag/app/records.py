@@ -117,4 +117,4 @@ def _after_space(text: str, at: int) -> int:
 
 
 def _unreadable(file: Path, error: Exception) -> SettingError:
-    return SettingError(f"{file} cannot be read: {error}. Check the path")
+    return SettingError(f"{file} cannot be read: {error}. Check the path, and save it as UTF-8")
