@@ -10,7 +10,7 @@ from pathlib import Path
 from types import SimpleNamespace
 
 import pytest
-from little_shop import COLOURS, ENCODER, OTHER_ENCODER
+from little_shop import COLOURS, ENCODER, OTHER_ENCODER, write_shop
 from PIL import Image
 
 from mmrag.app import listing
@@ -51,6 +51,25 @@ def test_a_folder_is_indexed_once_and_what_is_no_picture_is_told(mmrag, shop):
     assert set(skipped) == {"notes.txt", "shop.jsonl"}
     again = second.json["runs"][0]
     assert (again["new"], again["unchanged"], again["embedded"]) == (0, 6, 0)
+
+
+def test_a_second_run_tells_what_changed_moved_and_went_and_sync_removes_it(mmrag, tmp_path):
+    (tmp_path / "photos").mkdir()
+    folder = write_shop(tmp_path / "photos")
+    words = ("index", folder, "--into", "new.db", "--model", ENCODER)
+    mmrag(*words)
+    (folder / "red.png").rename(folder / "rouge.png")
+    Image.new("RGB", (8, 8), "pink").save(folder / "green.png")
+    (folder / "black.png").unlink()
+    kept = mmrag(*words, "--json").json
+    run = kept["runs"][0]
+    assert {key: run[key] for key in ("new", "changed", "moved", "deleted", "unchanged")} == {
+        "new": 0, "changed": 1, "moved": 1, "deleted": 0, "unchanged": 3,
+    }  # fmt: skip
+    assert (run["embedded"], kept["stored"]) == (1, 6)
+    synced = mmrag(*words, "--sync")
+    assert "1 deleted, 5 unchanged, 2 skipped" in synced.out
+    assert "new.db now holds 5 pictures" in synced.out
 
 
 def test_patterns_name_pictures_and_the_summary_tells_the_rate(mmrag, shop):
