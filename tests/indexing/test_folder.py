@@ -299,9 +299,3 @@ def test_progress_counts_up_to_all_files(index):
     seen: list[tuple[int, int]] = []
     index(on_progress=lambda done, total: seen.append((done, total)))
     assert seen == [(0, 3), (1, 3), (2, 3), (3, 3)]
-
-
-def test_a_report_reads_as_one_line_and_as_a_table():
-    report = IndexReport(Path("/a"), new=3, unchanged=1, seconds=1.25)
-    assert str(report) == "4 files in 1.2 s: 3 new, 1 unchanged"
-    assert "<td>3</td>" in report._repr_html_()
