@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import os
 from pathlib import Path
 
@@ -83,8 +84,6 @@ def counts(report: IndexReport) -> dict[str, int]:
 
 
 def test_every_picture_is_stored_under_the_hash_of_its_file(index, folder, shelf):
-    import hashlib
-
     assert counts(index()) == {"new": 3}
     red = hashlib.sha256((folder / "red.png").read_bytes()).hexdigest()
     assert shelf.pictures[red].paths == (str(folder / "red.png"),)
