@@ -50,7 +50,6 @@ _WORDS = Stage("reranker-words", steps=600, rate=2e-3, matrix_rate=0.02, hold=0.
 _DESCRIBED = Stage("reranker-described", steps=450, rate=2e-3, matrix_rate=0.02, hold=0.4)
 _ALIGN = Stage("reranker-align", steps=300, rate=2e-3, matrix_rate=0.02, hold=0.3)
 _RANK = Stage("reranker-rank", steps=1000, rate=2e-3, matrix_rate=0.02, hold=0.3)
-_POLISH = Stage("reranker-polish", steps=200, rate=4e-4, matrix_rate=0.004, hold=0.2)
 
 _BATCH = 128  # cells to see at once
 _LISTS = 32  # lists to rank at once
@@ -117,8 +116,6 @@ def train_reranker(
     saying = _Saying(practice, seen)
     fit(_ALIGN, practice, lambda step: saying.loss(step, seed), work, parameters=joints)
     fit(_RANK, practice, on_pictures, work, parameters=[*decoder, *joints])
-    everything = [*decoder, *joints, *_named(network.pictures.tower, "tower")]
-    fit(_POLISH, practice, on_pictures, work, parameters=everything)
     save_vision_model(
         network.cpu(),
         folder,
