@@ -93,7 +93,11 @@ def _open(listed: Listed, policy: ImagePolicy) -> _Opened:
         return _Opened(content_hash(image), image, listed)
     path = Path(listed.source)
     image = load_image(path, policy)
-    return _Opened(sha256(path.read_bytes()).hexdigest(), image, listed)
+    try:
+        content = path.read_bytes()
+    except OSError as error:
+        raise ImageError(f"{path} went away while it was read: check the path") from error
+    return _Opened(sha256(content).hexdigest(), image, listed)
 
 
 def _store(index: ComposedImageIndex, encoder: VisualizedBGE, opened: Sequence[_Opened]) -> int:

@@ -102,6 +102,24 @@ def test_a_picture_that_a_table_names_and_nobody_has_is_skipped_with_the_reason(
     assert "shop.example" in ran.err
 
 
+def test_a_picture_that_goes_away_while_it_is_read_is_skipped(mmrag, monkeypatch):
+    for name in ("a.png", "b.png"):
+        Image.new("RGB", (8, 8), "red" if name == "a.png" else "blue").save(name)
+    load = listing.load_image
+
+    def load_and_lose(path, policy):
+        image = load(path, policy)
+        if path.name == "a.png":
+            path.unlink()
+        return image
+
+    monkeypatch.setattr(listing, "load_image", load_and_lose)
+    ran = mmrag("index", "*.png", "--into", "new.db", "--model", ENCODER, "--sync")
+    assert "1 new, 1 skipped" in ran.out
+    assert "a.png went away while it was read" in ran.err
+    assert "--sync looks after folders" in ran.err
+
+
 def test_columns_become_typed_fields(mmrag, db):
     shelf = mmrag("collections", db, "--json").json[0]
     assert shelf["pictures"] == 6

@@ -68,6 +68,8 @@ def index(
         if table.left_out:
             left_out = ", ".join(table.left_out)
             messages().print(f"{table.file}: lists and empty columns are left out: {left_out}")
+    if sync and (sources.files or sources.tables):
+        messages().print("--sync looks after folders: what tables and patterns named before stays")
     with messages().status("loading the encoder"):
         from mmrag.app.searching import Searcher
 
