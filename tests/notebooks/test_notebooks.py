@@ -29,12 +29,27 @@ socket.socket.connect = _here
 
 # What the prose of a notebook says came out, asked of its own variables when all cells have run.
 TRUE_AT_THE_END = {
+    "01_quickstart": """
+assert judged["reranked"][:2] == [2, 2] != judged["retrieved"][:2]
+assert sorted(judged["reranked"]) == sorted(judged["retrieved"]), "none is lost"
+""",
+    "02_inside_the_reranker": """
+assert answer.text == result.answer, "the slots are those that rank fills"
+assert set(result.ranking.order[:2]) == {4, 8}
+assert "zebra" in result.ranking.reason
+""",
     "03_your_own_pictures": """
 assert (report.new, report.changed, report.moved, report.deleted) == (1, 2, 1, 1)
 assert (report.embedded, len(report.skipped)) == (2, 2)
 assert answer.response.items[0].title == "black zebra tote bag"
 facts = [node.metadata for node in answer.source_nodes]
 assert all(fact["price"] < 30 and fact["in_stock"] for fact in facts)
+""",
+    "04_agent_tool": """
+assert "zebra phone case" in str(first) and "zebra mug" in str(second)
+assert [tool.name for tool in offered.tools] == ["search_images", "describe_image"]
+assert "striped umbrella" in found.structured_content["results"][0]["title"]
+assert len(found.content) == 1 + 4, "JSON, and four thumbnails"
 """,
     "05_evaluate": """
 assert (len(result.outcomes), result.missing, result.unread) == (60, [], {})
