@@ -27,12 +27,12 @@ def run_python(code: str, **options) -> subprocess.CompletedProcess[str]:
     return subprocess.run(command, capture_output=True, text=True, timeout=120, **options)
 
 
-def test_a_second_process_finds_the_same_after_the_first_has_closed(index, tmp_path, pictures):
+def test_a_second_process_finds_the_same_after_the_first_has_closed(index, milvus_lite, pictures):
     query = QueryBundle("in red", image_path=str(pictures / "blue.png"))
     here = [found.node_id for found in index.as_retriever(similarity_top_k=4).retrieve(query)]
     index.close()
     there = run_python(f"""
-        index = ComposedImageIndex.open({str(tmp_path / "shop.db")!r}, embedding)
+        index = ComposedImageIndex.open({str(milvus_lite)!r}, embedding)
         query = QueryBundle("in red", image_path={str(pictures / "blue.png")!r})
         print(*[found.node_id for found in index.as_retriever(similarity_top_k=4).retrieve(query)])
         print(index.add_folder({str(pictures)!r}, metadata=lambda p: {{"price": len(p.stem)}}))
@@ -42,17 +42,17 @@ def test_a_second_process_finds_the_same_after_the_first_has_closed(index, tmp_p
     assert report.endswith("10 unchanged")
 
 
-def test_a_folder_open_elsewhere_is_an_error_that_says_what_to_do(index, tmp_path):
-    there = run_python(f"ComposedImageIndex.open({str(tmp_path / 'shop.db')!r}, embedding)")
+def test_a_folder_open_elsewhere_is_an_error_that_says_what_to_do(index, milvus_lite):
+    there = run_python(f"ComposedImageIndex.open({str(milvus_lite)!r}, embedding)")
     last = there.stderr.strip().splitlines()[-1]
     assert there.returncode == 1
     assert last.startswith("mmrag.errors.StoreLockedError:")
     assert "is open in another process" in last
-    assert f"milvus-lite server --data-dir {tmp_path / 'shop.db'}" in last
+    assert f"milvus-lite server --data-dir {milvus_lite}" in last
     assert "DataDirLockedError" not in there.stderr  # one sentence, not the traceback of Milvus
 
 
-def test_a_folder_that_may_not_be_written_is_told(index, tmp_path):
+def test_a_folder_that_may_not_be_written_is_told(index, milvus_lite, tmp_path):
     index.close()
     for path in [*tmp_path.rglob("*"), tmp_path, *tmp_path.parents[:2]]:
         path.chmod(0o555)
@@ -62,7 +62,7 @@ def test_a_folder_that_may_not_be_written_is_told(index, tmp_path):
             import os
             if os.geteuid() == 0:
                 os.setuid(65534)
-            ComposedImageIndex.open({str(tmp_path / "shop.db")!r}, embedding)
+            ComposedImageIndex.open({str(milvus_lite)!r}, embedding)
             """
         )
     finally:
@@ -71,7 +71,7 @@ def test_a_folder_that_may_not_be_written_is_told(index, tmp_path):
     assert "Check that you may write there" in there.stderr.strip().splitlines()[-1]
 
 
-def test_a_full_disk_is_told_and_nothing_is_lost(index, tmp_path, pictures):
+def test_a_full_disk_is_told_and_nothing_is_lost(index, milvus_lite, tmp_path):
     index.close()
     big = Path(tmp_path / "more")
     there = run_python(f"""
@@ -81,14 +81,14 @@ def test_a_full_disk_is_told_and_nothing_is_lost(index, tmp_path, pictures):
         folder = Path({str(big)!r}); folder.mkdir()
         for i in range(400):
             Image.new("RGB", (9, 9), (i % 256, i // 256, 7)).save(folder / f"{{i}}.png")
-        index = ComposedImageIndex.open({str(tmp_path / "shop.db")!r}, embedding)
+        index = ComposedImageIndex.open({str(milvus_lite)!r}, embedding)
         resource.setrlimit(resource.RLIMIT_FSIZE, (40_000, 40_000))
         index.add_folder(folder)
     """)
     last = there.stderr.strip().splitlines()[-1]
     assert last.startswith("mmrag.errors.Store"), there.stderr[-2000:]
     again = run_python(f"""
-        index = ComposedImageIndex.open({str(tmp_path / "shop.db")!r}, embedding)
+        index = ComposedImageIndex.open({str(milvus_lite)!r}, embedding)
         index.add_folder({str(big)!r})
         print(index.vector_store.count())
     """)
