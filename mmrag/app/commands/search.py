@@ -23,12 +23,16 @@ from mmrag.app.options import (
 )
 
 if TYPE_CHECKING:
+    from PIL import Image
+
     from mmrag.app.found import Found
     from mmrag.images import ImageSource
 
 __all__ = ["search"]
 
 STDIN = "-"
+_IN_A_ROW = 9
+_THUMBNAIL = 64  # pixels; a terminal shows fewer still
 
 
 def search(
@@ -106,6 +110,8 @@ def _show(found: Found) -> None:
     from rich.table import Table
     from rich.text import Text
 
+    from mmrag.app.blocks import picture_row, shows_pictures
+
     if found.unknown_words:
         messages().print(f"the encoder does not know: {', '.join(found.unknown_words)}")
     if not found.hits:
@@ -123,6 +129,9 @@ def _show(found: Found) -> None:
         score = f"{move.hit.score:.3f}"
         table.add_row(str(move.after), arrow, score, Text(move.hit.title), Text(move.hit.picture))
     results().print(table)
+    if shows_pictures(results()):
+        shown = [_thumbnail(move.hit.picture) for move in found.moves[:_IN_A_ROW]]
+        results().print(picture_row(shown, width=results().width))
     if found.reranked:
         if found.reranked.ranking.reason:
             results().print(Text(f"reason: {found.reranked.ranking.reason}"))
@@ -130,3 +139,15 @@ def _show(found: Found) -> None:
             results().print(Text(f"repaired: {repair}"))
     times = ", ".join(f"{stage} {ms:.0f} ms" for stage, ms in found.milliseconds.items())
     messages().print(times, style="dim")
+
+
+def _thumbnail(picture: str) -> Image.Image:
+    from PIL import Image
+
+    from mmrag.errors import ImageError
+    from mmrag.images.thumbnails import thumbnail
+
+    try:
+        return thumbnail(picture, _THUMBNAIL)
+    except ImageError:  # gone since it was indexed: its place stays, empty
+        return Image.new("RGB", (_THUMBNAIL, _THUMBNAIL), "grey")
