@@ -137,9 +137,12 @@ def blueness(picture) -> float:
     return (blue - (red + green) / 2) / 100
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")
 def browser(tmp_path_factory):
-    """A fresh Chromium."""
+    """A fresh Chromium, closed with its module: as long as it is open, an event loop runs here.
+
+    Other tests of the same session could not start loops of their own beside it.
+    """
     from playwright.sync_api import sync_playwright
 
     with sync_playwright() as playwright:
