@@ -53,7 +53,7 @@ def _run(command: str, folder: Path) -> str:
     done = subprocess.run(
         [Path(sys.executable).with_name(program), *arguments],
         cwd=folder,
-        env=os.environ | {"COLUMNS": "80"},
+        env=os.environ | {"COLUMNS": "200"},  # the folder of a test has a long name
         capture_output=True,
         text=True,
         timeout=300,

@@ -118,11 +118,10 @@ def _show(found: Found) -> None:
         results().print("nothing found: loosen the filter, or index some pictures first")
         return
     table = Table(box=None, pad_edge=False, header_style="dim")
-    table.add_column("", justify="right")
-    table.add_column("", justify="right")
-    table.add_column("score", justify="right")
-    table.add_column("title", overflow="ellipsis", no_wrap=True, ratio=2)
-    table.add_column("picture", overflow="ellipsis", no_wrap=True, ratio=3, style="dim")
+    for heading in ("", "", "score"):
+        table.add_column(heading, justify="right", no_wrap=True)
+    table.add_column("title")
+    table.add_column("picture", overflow="fold", style="dim")  # a cut path opens nothing
     colours = {"up": "green", "down": "red", "same": "dim"}
     for move in found.moves:
         arrow = Text(move.arrow if found.reranked else "", style=colours[move.way])
