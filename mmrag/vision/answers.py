@@ -66,7 +66,7 @@ def read_ranking(answer: Answer, n: int, method: Method = "permutation") -> Rank
     """
     shown = [answer.texts.get(f"shows {label}") for label in range(1, n + 1)]
     reason = answer.texts.get("reason", "")
-    if reason and shown[0] is not None:
+    if method != "first" and shown[0] is not None:
         reason = _seen(answer, n, method) + reason
     reason = reason.strip()
     if method == "grades":
