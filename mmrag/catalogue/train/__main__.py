@@ -20,7 +20,7 @@ from mmrag.catalogue.train.report_encoder import (
     encoder_table,
     set_exam,
 )
-from mmrag.catalogue.train.report_reranker import change_table, rerank_exam
+from mmrag.catalogue.train.report_reranker import Reranking, change_table, rerank_exam
 from mmrag.catalogue.train.reranker import RECIPE, new_reranker, train_reranker
 from mmrag.catalogue.train.specimens import draw_specimens
 from mmrag.embedding.visualized_bge import VisualizedBGE
@@ -90,8 +90,8 @@ def measure_reranker(work: Path, folder: Path) -> None:
     _log_changes("random weights", few, rerank_exam(few, encoder, untrained))
 
 
-def _log_changes(name: str, exam: Exam, reranking: object) -> None:
-    for part, top1, ndcg in change_table(exam, reranking):  # pyright: ignore
+def _log_changes(name: str, exam: Exam, reranking: Reranking) -> None:
+    for part, top1, ndcg in change_table(exam, reranking):
         logger.info("%-20s %-16s top-1 %s   nDCG@9 %s", name, part, top1, ndcg)
 
 

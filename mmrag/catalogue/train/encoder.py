@@ -58,7 +58,6 @@ def train_encoder(specimens: Specimens, work: Path, folder: Path, *, seed: int =
     folder
         Takes the encoder, as fp16 safetensors.
     """
-    work.mkdir(parents=True, exist_ok=True)
     network, tokenizer = new_encoder(seed)
     device = training_device()
     network.to(device)

@@ -1,7 +1,7 @@
 """How good an encoder is on the drawn catalogue: an encoder in, a table of figures out.
 
-Gallery and queries are drawn from seeds that no training saw, written as JPEG, and go through
-`VisualizedBGE.encode` like a user's.
+Gallery and queries are drawn from seeds that no training saw, and go through
+`VisualizedBGE.encode` like a user's: the gallery as JPEG files, the queries' pictures as drawn.
 """
 
 from __future__ import annotations

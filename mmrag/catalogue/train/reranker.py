@@ -74,7 +74,6 @@ def train_reranker(
     folder
         Takes the reranker, as fp16 safetensors.
     """
-    work.mkdir(parents=True, exist_ok=True)
     network, processor = new_reranker(seed)
     device = training_device()
     naming = Naming(
