@@ -22,6 +22,7 @@ from mmrag.app.commands.mcp import mcp
 from mmrag.app.commands.search import search
 from mmrag.app.commands.serve import serve
 from mmrag.app.console import messages
+from mmrag.app.options import spelled_out
 from mmrag.errors import MMRagError
 
 __all__ = ["app", "main"]
@@ -37,7 +38,7 @@ app = typer.Typer(
     rich_markup_mode="rich",
 )
 for command in (demo, index, search, serve, mcp, eval, bench, doctor, collections):
-    app.command(no_args_is_help=command in (index, search, eval))(command)
+    app.command(no_args_is_help=command in (index, search, eval))(spelled_out(command))
 
 
 def main(arguments: Sequence[str] | None = None) -> None:

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Unpack
 
 import typer
 
 from mmrag.app.console import results, stage, write_json
-from mmrag.app.options import Collection, Database, Device, Json, Model, Rerank, Reranker, Top
+from mmrag.app.options import Database, Json, Rerank, Searching
 
 if TYPE_CHECKING:
     from mmrag.app.timing import Timings
@@ -17,14 +17,10 @@ __all__ = ["bench"]
 
 def bench(
     db: Database = None,
-    collection: Collection = None,
-    model: Model = None,
-    reranker: Reranker = None,
-    device: Device = None,
-    top: Top = None,
     rerank: Rerank = True,
     repeats: Annotated[int, typer.Option(min=1, help="Searches to time; a fifth reranks.")] = 25,
     as_json: Json = False,
+    **given: Unpack[Searching],
 ) -> None:
     """Time encoder, search and reranking with the pictures of an index.
 
@@ -36,9 +32,7 @@ def bench(
     from mmrag.app.settings import read_settings
     from mmrag.app.timing import measure
 
-    settings = read_settings(
-        db=db, collection=collection, model=model, reranker=reranker, device=device, top=top
-    )
+    settings = read_settings(db=db, **given)
     with Searcher(settings) as searcher, stage("timing") as show:
         timings = measure(searcher, repeats, rerank, show)
     if as_json:

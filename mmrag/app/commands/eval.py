@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Unpack
 
 import typer
 
 from mmrag.app.console import messages, results, stage, write_json
-from mmrag.app.options import Collection, Device, Json, Model, Rerank, Reranker, Top
+from mmrag.app.options import Json, Rerank, Searching
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -46,12 +46,8 @@ def eval(
         typer.Option("--item", help="Field that names pictures; else the file's name."),
     ] = None,
     rerank: Rerank = True,
-    collection: Collection = None,
-    model: Model = None,
-    reranker: Reranker = None,
-    device: Device = None,
-    top: Top = None,
     as_json: Json = False,
+    **given: Unpack[Searching],
 ) -> None:
     """Measure an index on judged queries: before and after reranking, and by modality.
 
@@ -59,9 +55,7 @@ def eval(
     """
     from mmrag.app.settings import read_settings
 
-    settings = read_settings(
-        db=db, collection=collection, model=model, reranker=reranker, device=device, top=top
-    )
+    settings = read_settings(db=db, **given)
     with messages().status("loading the models"):
         from mmrag.app.evaluation import Evaluation, evaluate, read_judged
         from mmrag.app.evaluation.comparing import compare as compared

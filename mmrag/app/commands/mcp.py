@@ -7,24 +7,12 @@ import signal
 import sys
 from contextlib import redirect_stdout
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Unpack
 
 import typer
 
 from mmrag.app.console import messages, write_json
-from mmrag.app.options import (
-    AccessToken,
-    Bind,
-    Collection,
-    Database,
-    Device,
-    Hosts,
-    Json,
-    Model,
-    Rerank,
-    Reranker,
-    Top,
-)
+from mmrag.app.options import AccessToken, Bind, Database, Json, Rerank, Searching
 from mmrag.errors import require
 
 if TYPE_CHECKING:
@@ -51,13 +39,8 @@ def mcp(
     ] = True,
     rerank: Rerank = True,
     db: Database = None,
-    collection: Collection = None,
-    model: Model = None,
-    reranker: Reranker = None,
-    device: Device = None,
-    top: Top = None,
-    host: Hosts = None,
     as_json: Json = False,
+    **given: Unpack[Searching],
 ) -> None:
     """Serve image search to an MCP client: it starts this command, or connects to --http.
 
@@ -67,15 +50,7 @@ def mcp(
     from mmrag.app.listening import listen
     from mmrag.app.settings import read_settings
 
-    settings = read_settings(
-        db=db,
-        collection=collection,
-        model=model,
-        reranker=reranker,
-        device=device,
-        top=top,
-        hosts=host or None,
-    )
+    settings = read_settings(db=db, **given)
     listening = listen(bind, port, access_token) if http else None
     with redirect_stdout(sys.stderr), messages().status("loading the models"):
         from llama_index.postprocessor.llvm_rerank import LLVMRerank

@@ -5,22 +5,12 @@ from __future__ import annotations
 import io
 import sys
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Unpack
 
 import typer
 
 from mmrag.app.console import messages, results, write_json
-from mmrag.app.options import (
-    Collection,
-    Database,
-    Device,
-    Hosts,
-    Json,
-    Model,
-    Rerank,
-    Reranker,
-    Top,
-)
+from mmrag.app.options import Database, Json, Rerank, Searching
 
 if TYPE_CHECKING:
     from PIL import Image
@@ -44,19 +34,14 @@ def search(
         str | None,
         typer.Option("--filter", "-f", help="""As in: price < 40 and product == "mug"."""),
     ] = None,
-    top: Top = None,
     rerank: Rerank = True,
     sheet: Annotated[
         Path | None, typer.Option("--sheet", help="Write a contact sheet to this picture file.")
     ] = None,
     html: Annotated[Path | None, typer.Option("--html", help="Write a page to this file.")] = None,
     db: Database = None,
-    collection: Collection = None,
-    model: Model = None,
-    reranker: Reranker = None,
-    device: Device = None,
-    host: Hosts = None,
     as_json: Json = False,
+    **given: Unpack[Searching],
 ) -> None:
     """Find the pictures that a sentence and a picture ask for.
 
@@ -68,15 +53,7 @@ def search(
     from mmrag.filters import parse_filter
     from mmrag.query import Query
 
-    settings = read_settings(
-        db=db,
-        collection=collection,
-        model=model,
-        reranker=reranker,
-        device=device,
-        top=top,
-        hosts=host or None,
-    )
+    settings = read_settings(db=db, **given)
     query = Query(text, _picture(image))
     filters = parse_filter(filter_by) if filter_by else None
 

@@ -3,25 +3,13 @@
 from __future__ import annotations
 
 import socket
-from typing import Annotated
+from typing import Annotated, Unpack
 from urllib.parse import urlencode
 
 import typer
 
 from mmrag.app.console import messages, write_json
-from mmrag.app.options import (
-    AccessToken,
-    Bind,
-    Collection,
-    Database,
-    Device,
-    Hosts,
-    Json,
-    Model,
-    Rerank,
-    Reranker,
-    Top,
-)
+from mmrag.app.options import AccessToken, Bind, Database, Json, Rerank, Searching
 from mmrag.errors import require
 
 __all__ = ["serve"]
@@ -41,13 +29,8 @@ def serve(
     ] = 120,
     rerank: Rerank = True,
     db: Database = None,
-    collection: Collection = None,
-    model: Model = None,
-    reranker: Reranker = None,
-    device: Device = None,
-    top: Top = None,
-    host: Hosts = None,
     as_json: Json = False,
+    **given: Unpack[Searching],
 ) -> None:
     """Serve the search page and its JSON API until Ctrl-C.
 
@@ -59,15 +42,7 @@ def serve(
     from mmrag.app.listening import listen
     from mmrag.app.settings import read_settings
 
-    settings = read_settings(
-        db=db,
-        collection=collection,
-        model=model,
-        reranker=reranker,
-        device=device,
-        top=top,
-        hosts=host or None,
-    )
+    settings = read_settings(db=db, **given)
     listening = listen(bind, port, access_token)
     with messages().status("loading the models"):
         from mmrag.app.searching import Searcher
