@@ -14,13 +14,15 @@ from mmrag.images.policy import ImageSource, named
 
 __all__ = ["Query"]
 
+# Possessive (`++`), as a data: URI has megabytes, and each way back would cost memory.
 _PICTURE_OR_LITERAL = re.compile(
     r"""(?<!\\) (?P<slashes> (?:\\\\)*)
-    (?: \\ (?P<literal> !\[ )                                   # escaped: text
-      | !\[ (?: [^\[\]\\] | \\. )* \]                           # ![what it shows]
-        \( (?P<inside> (?: < (?:[^<>\\] | \\.)* >               # (<any path>) or
-                         | \\. | \( (?: [^()\\\n] | \\. )* \)   # (a plain path (1).jpg)
-                         | [^()<\\\n] )+ ) \) )""",
+    (?: \\ (?P<literal> !\[ )                                     # escaped: text
+      | !\[ (?: [^\[\]\\]++ | \\.                                # ![what it shows
+            | \[ (?: [^\[\]\\]++ | \\. )* \] )* \]               #   [, or about it]]
+        \( (?P<inside> (?: < (?:[^<>\\]++ | \\.)* >               # (<any path>) or
+                         | \\. | \( (?: [^()\\\n]++ | \\. )* \)   # (a plain path (1).jpg)
+                         | [^()<\\\n]++ )+ ) \) )""",
     re.VERBOSE | re.DOTALL,
 )
 _NEEDS_BRACKETS = re.compile(r"""[\s()<>\\"']""")
@@ -67,7 +69,7 @@ class Query:
         Raises
         ------
         QueryError
-            When the string holds several pictures, or nothing at all.
+            When the string holds several different pictures, or nothing at all.
 
         Examples
         --------
@@ -88,6 +90,7 @@ class Query:
             else:
                 texts[-1] += match[0][len(match["slashes"]) :]
         texts[-1] += string[end:]
+        pictures = list(dict.fromkeys(pictures))  # chat engines repeat what was said before
         if len(pictures) > 1:
             shown = ", ".join(map(named, pictures))
             raise QueryError(f"the query holds {len(pictures)} pictures ({shown}): keep one")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import tracemalloc
 from pathlib import Path
 
 import pytest
@@ -49,6 +50,8 @@ def test_any_string_is_read_or_refused_as_a_query(string):
         ('![](cup.jpg "a blue cup")', "", "cup.jpg"),
         ("![](<cup one.jpg> 'a blue cup')", "", "cup one.jpg"),
         (r"![a \] bracket](cup.jpg)", "", "cup.jpg"),
+        ("![a cup [blue], new](cup.jpg)", "", "cup.jpg"),
+        ("![](cup.jpg) or ![the same](cup.jpg)", "or", "cup.jpg"),
         ("![](https://shop.example/cup.jpg?size=2)", "", "https://shop.example/cup.jpg?size=2"),
         ("![](data:image/gif;base64,R0lGOD==)", "", "data:image/gif;base64,R0lGOD=="),
         ("чашка ![](фото/чашка 1.jpg)", "чашка", "фото/чашка 1.jpg"),
@@ -72,6 +75,17 @@ def test_what_only_looks_like_a_picture_stays_text(string):
 def test_a_backslash_keeps_a_picture_as_text():
     assert Query.parse(r"write \![](a.jpg)") == Query("write ![](a.jpg)")
     assert Query.parse(r"C:\new\\![](a.jpg)") == Query(r"C:\new" + "\\", "a.jpg")
+
+
+def test_a_picture_of_megabytes_in_a_string_takes_little_memory():
+    uri = "data:image/png;base64," + "A" * 2_000_000
+    tracemalloc.start()
+    try:
+        assert Query.parse(f"a mug ![]({uri})").image == uri
+        _, most = tracemalloc.get_traced_memory()
+    finally:
+        tracemalloc.stop()
+    assert most < 10 * len(uri)
 
 
 def test_two_pictures_are_refused_by_name():
