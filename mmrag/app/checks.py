@@ -1,74 +1,78 @@
-"""What a machine has of what mmrag needs. In: settings. Out: checks, each ✗ with its remedy."""
+"""What a machine has of what mmrag needs. In: settings. Out: checks, each with its next step."""
 
 from __future__ import annotations
 
 import json
-import os
 import platform
 import tempfile
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, cast
+from typing import Any, Literal, cast
 
 from mmrag.app.settings import Settings
-from mmrag.errors import MMRagError
+from mmrag.errors import MMRagError, StoreError
+from mmrag.images.policy import named
 
-__all__ = ["Check", "checks"]
+__all__ = ["Check", "State", "checks"]
 
 ENOUGH_GIB = 2.0
+
+State = Literal["well", "not yet", "broken"]
+"""What is not yet there has its next step, and is no fault: all else works without it."""
 
 
 @dataclass(frozen=True)
 class Check:
-    """One thing that was looked at: what was found, and when it is not well, what to do."""
+    """One thing that was looked at: how it is, what was found, and the next step."""
 
     name: str
-    well: bool
+    state: State
     found: str
     remedy: str = ""
 
 
 def checks(settings: Settings) -> Iterator[Check]:
     """Look at one thing after the other; a look that fails is itself the finding."""
-    looks: list[tuple[str, Callable[[Settings], Check]]] = [
-        ("device", _device),
-        ("memory", _memory),
-        ("encoder", _encoder),
-        ("reranker", _reranker),
-        ("milvus lite", _milvus_lite),
-        ("database", _database),
-    ]
-    if settings.llm_url:
-        looks[3] = ("LLM server", _llm_server)
-    for name, look in looks:
+    looks: dict[str, Callable[[Settings], tuple[State, str, str]]] = {
+        "device": _device,
+        "memory": _memory,
+        "demo": _demo,
+        "encoder": _encoder,
+        "LLM server" if settings.llm_url else "reranker": (
+            _llm_server if settings.llm_url else _reranker
+        ),
+        "milvus lite": _milvus_lite,
+        "database": _database,
+    }
+    for name, look in looks.items():
         try:
-            yield look(settings)
+            yield Check(name, *look(settings))
         except MMRagError as error:
-            yield Check(name, False, "no", str(error))
+            yield Check(name, "broken", "does not work", str(error))
+        except Exception as error:  # whatever breaks, of whichever package: that is the finding
+            again = "install again: pip install --force-reinstall mmrag"
+            yield Check(name, "broken", f"{type(error).__name__}: {error}", again)
 
 
-def _device(settings: Settings) -> Check:
+def _device(settings: Settings) -> tuple[State, str, str]:
     import torch
 
-    if torch.cuda.is_available():
-        return Check("device", True, f"cuda, {torch.cuda.get_device_name()}")
-    if torch.backends.mps.is_available():
-        return Check("device", True, "mps, Apple GPU")
-    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
-    found = f"cpu, {cores} cores, {platform.machine()}, torch {torch.__version__}"
-    if settings.device not in (None, "cpu"):
-        remedy = f"{settings.device!r} is set, but torch sees no such device: --device cpu"
-        return Check("device", False, found, remedy)
-    return Check("device", True, found)
+    from mmrag.placement import device_of
+
+    device = device_of(settings.device)
+    name = torch.cuda.get_device_name(device) if device.type == "cuda" else platform.machine()
+    return "well", f"{device}, {name}, torch {torch.__version__}", ""
 
 
-def _memory(_: Settings) -> Check:
+def _memory(_: Settings) -> tuple[State, str, str]:
     free = _free_gib()
     if free is None:
-        return Check("memory", True, "not told by this system")
-    remedy = "" if free >= ENOUGH_GIB else f"close something: {ENOUGH_GIB} GiB should be free"
-    return Check("memory", free >= ENOUGH_GIB, f"{free:.1f} GiB free", remedy)
+        return "well", "not told by this system", ""
+    if free < ENOUGH_GIB:
+        remedy = f"enough for the demo; for published models, free {ENOUGH_GIB} GiB or more"
+        return "not yet", f"{free:.1f} GiB free", remedy
+    return "well", f"{free:.1f} GiB free", ""
 
 
 def _free_gib() -> float | None:
@@ -83,49 +87,53 @@ def _free_gib() -> float | None:
     return int(facts["MemAvailable"].split()[0]) / 2**20
 
 
-def _encoder(settings: Settings) -> Check:
+def _demo(_: Settings) -> tuple[State, str, str]:
+    from mmrag.embedding import VisualizedBGE
+    from mmrag.vision import Phi3Vision
+
+    VisualizedBGE.from_pretrained("demo", device="cpu")
+    Phi3Vision.from_pretrained("demo", device="cpu")
+    return "well", "the bundled encoder and reranker load", ""
+
+
+def _encoder(settings: Settings) -> tuple[State, str, str]:
     from mmrag.embedding.published import PUBLISHED, WEIGHTS_REPO
 
     name = settings.model
-    if name not in PUBLISHED:
-        return _local("encoder", name, "mmrag.embedding")
-    variant = PUBLISHED[name]
-    return _on_hub("encoder", name, WEIGHTS_REPO, variant.weights_file)
+    if name in PUBLISHED:
+        return _on_hub(name, WEIGHTS_REPO, PUBLISHED[name].weights_file)
+    return _here(name, "mmrag.embedding")
 
 
-def _reranker(settings: Settings) -> Check:
-    from mmrag.vision.hub import PUBLISHED
-
+def _reranker(settings: Settings) -> tuple[State, str, str]:
     name = settings.reranker
-    if name not in PUBLISHED:
-        return _local("reranker", name, "mmrag.vision")
-    return _on_hub("reranker", name, name, "model.safetensors.index.json")
+    if name.count("/") == 1 and not Path(name).is_dir():
+        return _on_hub(name, name)
+    return _here(name, "mmrag.vision")
 
 
-def _local(name: str, model: str, package: str) -> Check:
+def _here(model: str, package: str) -> tuple[State, str, str]:
     from importlib.resources import files
 
     folder = Path(str(files(package))) / "demo" if model == "demo" else Path(model).expanduser()
     weights = [*folder.glob("*.safetensors"), *folder.glob("*.pth")]
     if weights:
         size = sum(file.stat().st_size for file in weights) / 1e6
-        return Check(name, True, f"{model}, {size:.0f} MB in {folder}")
+        return "well", f"{model}, {size:.1f} MB in {folder}", ""
     remedy = f"{folder} holds no weights: give another folder, or a published name"
-    return Check(name, False, f"{model}, not here", remedy)
+    return "broken", f"{model}, not here", remedy
 
 
-def _on_hub(name: str, model: str, repo: str, file: str) -> Check:
+def _on_hub(model: str, repo: str, weights: str = "") -> tuple[State, str, str]:
     from huggingface_hub import try_to_load_from_cache
 
-    if isinstance(try_to_load_from_cache(repo, file), str):
-        return Check(name, True, f"{model}, downloaded")
-    remedy = (
-        f"fetched on first use; or now: hf download {repo}{'' if repo == model else ' ' + file}"
-    )
-    return Check(name, False, f"{model}, not downloaded yet", remedy)
+    if isinstance(try_to_load_from_cache(repo, weights or "config.json"), str):
+        return "well", f"{model}, downloaded", ""
+    remedy = f"fetched on first use; or now: hf download {repo} {weights}".rstrip()
+    return "not yet", f"{model}, not downloaded yet", remedy
 
 
-def _milvus_lite(_: Settings) -> Check:
+def _milvus_lite(_: Settings) -> tuple[State, str, str]:
     from importlib.metadata import version
 
     from llama_index.indices.composed_image import milvus_store
@@ -133,21 +141,43 @@ def _milvus_lite(_: Settings) -> Check:
     with tempfile.TemporaryDirectory() as folder:
         store = milvus_store(Path(folder) / "check.db", "check", 4, model="check")
         store.close()
-    return Check("milvus lite", True, f"{version('milvus-lite')}, pymilvus {version('pymilvus')}")
+    return "well", f"{version('milvus-lite')}, pymilvus {version('pymilvus')}", ""
 
 
-def _database(settings: Settings) -> Check:
+def _database(settings: Settings) -> tuple[State, str, str]:
+    from llama_index.indices.composed_image.place import place_of
+
     from mmrag.app.shelves import shelves
 
-    found = shelves(settings.db, settings.token.get_secret_value())
-    shelf = next((shelf for shelf in found if shelf.name == settings.collection), None)
-    if shelf is None:
-        remedy = f"mmrag index FOLDER --into {settings.db}"
-        return Check("database", False, f"{settings.db}, no {settings.collection!r} in it", remedy)
-    return Check("database", True, f"{settings.db}, {shelf.pictures} pictures by {shelf.model}")
+    db, name = settings.where, settings.collection
+    place = place_of(settings.db)
+    if place.folder and not place.folder.exists():
+        _see_that_one_may_write(place.folder)
+        return "not yet", f"{db}, nothing indexed yet", f"mmrag index FOLDER --into {db}"
+    found = {shelf.name: shelf for shelf in shelves(settings.db, settings.token.get_secret_value())}
+    if name not in found:
+        remedy = f"mmrag index FOLDER --into {db} --collection {name}"
+        return "not yet", f"{db}, no {name!r} in it yet", remedy
+    shelf = found[name]
+    told = f"{db}, {shelf.pictures} pictures by {shelf.model or 'another program'}"
+    if shelf.model != Path(settings.model).expanduser().resolve().name:
+        remedy = f"{settings.model} cannot search it: give its --model, or another --collection"
+        return "broken", told, remedy
+    return "well", told, ""
 
 
-def _llm_server(settings: Settings) -> Check:
+def _see_that_one_may_write(folder: Path) -> None:
+    nearest = next(parent for parent in folder.parents if parent.exists())
+    try:
+        with tempfile.TemporaryFile(dir=nearest):
+            pass
+    except OSError as error:
+        raise StoreError(
+            f"{nearest} cannot be written to ({error.strerror}): --db elsewhere"
+        ) from error
+
+
+def _llm_server(settings: Settings) -> tuple[State, str, str]:
     from mmrag.vision.chat_server import ChatServer
 
     key = settings.llm_key.get_secret_value()
@@ -160,11 +190,11 @@ def _llm_server(settings: Settings) -> Check:
             "json_schema": {"name": "grades", "strict": True, "schema": SCHEMA},
         },
     )
-    found = f"{settings.llm_url}, {settings.reranker}"
+    found = f"{named(settings.llm_url)}, {settings.reranker}"
     if _obeys(completion.choices[0].message.content or ""):
-        return Check("LLM server", True, f"{found}, enforces schemas")
+        return "well", f"{found}, enforces schemas", ""
     remedy = "it ignores response_format, so more answers need repair; vLLM enforces it"
-    return Check("LLM server", False, f"{found}, does not enforce schemas", remedy)
+    return "not yet", f"{found}, does not enforce schemas", remedy
 
 
 def _obeys(answer: str) -> bool:

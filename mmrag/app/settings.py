@@ -14,6 +14,7 @@ from pydantic_settings import (
 )
 
 from mmrag.errors import SettingError
+from mmrag.images.policy import named, scheme_of
 
 __all__ = ["SETTINGS_FILE", "Settings", "read_settings"]
 
@@ -58,6 +59,17 @@ class Settings(BaseSettings):
     device: str | None = None
     top: int = Field(default=9, ge=1, le=1000)
     hosts: tuple[str, ...] = ()
+
+    @property
+    def where(self) -> str:
+        """The database as people may be told of it: a server without its password.
+
+        Examples
+        --------
+        >>> read_settings(db="http://root:secret@shop.example:19530").where
+        'http://shop.example:19530'
+        """
+        return named(self.db) if scheme_of(self.db) else self.db
 
     def __getstate__(self) -> dict[Any, Any]:
         state = super().__getstate__()

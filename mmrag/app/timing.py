@@ -43,7 +43,7 @@ def measure(
     top = searcher.settings.top
     some = searcher.retrieve(Query("anything"), top=PICTURES)  # also warms up
     if not some.hits:
-        raise StoreError(f"{searcher.settings.db} is empty: mmrag index FOLDER --into it first")
+        raise StoreError(f"{searcher.settings.where} is empty: mmrag index FOLDER --into it first")
     pictures = [load_image(hit.picture, searcher.policy) for hit in some.hits]
     batch = [pictures[number % len(pictures)] for number in range(PICTURES)]
     start = time.perf_counter()

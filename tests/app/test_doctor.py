@@ -1,11 +1,14 @@
-"""The doctor says what is there, what is not, and what to type."""
+"""The doctor says what is there, what is not yet, what is broken, and what to type."""
 
 from __future__ import annotations
 
 import json
+import subprocess
+import sys
+from pathlib import Path
 
 import pytest
-from little_shop import ENCODER, RERANKER
+from little_shop import ENCODER, RERANKER, write_shop
 
 
 @pytest.fixture
@@ -13,51 +16,138 @@ def doctor(mmrag):
     return lambda *words: mmrag("doctor", "--model", ENCODER, "--reranker", RERANKER, *words)
 
 
+@pytest.fixture
+def indexed(mmrag, tmp_path):
+    """A database that holds a shop."""
+    mmrag("index", write_shop(tmp_path), "--into", "shop.db", "--model", ENCODER)
+
+
 def by_name(ran):
     return {check["name"]: check for check in ran.json}
 
 
-def test_what_is_here_is_ticked(doctor):
-    checks = by_name(doctor("--json"))
-    for name in ("device", "encoder", "reranker", "milvus lite"):
-        assert checks[name]["well"], checks[name]
+def test_a_new_machine_is_healthy_and_told_the_next_steps(mmrag):
+    ran = mmrag("doctor")
+    assert ran.code == 0
+    assert "✗" not in ran.out
+    for name in ("device", "demo", "milvus lite"):
+        assert f"✓ {name}" in ran.out
+    for name in ("encoder", "reranker", "database"):
+        assert f"○ {name}" in ran.out
+    assert "hf download BAAI/bge-visualized Visualized_base_en_v1.5.pth" in ran.out
+    assert "mmrag index FOLDER --into catalogue.db" in ran.out
+
+
+def test_what_is_here_is_ticked(doctor, indexed):
+    ran = doctor("--db", "shop.db", "--json")
+    checks = by_name(ran)
+    assert ran.code == 0
+    for name in ("device", "demo", "encoder", "reranker", "milvus lite", "database"):
+        assert checks[name]["state"] == "well", checks[name]
     assert "base-tiny" in checks["encoder"]["found"]
+    assert "6 pictures by base-tiny" in checks["database"]["found"]
 
 
-def test_a_missing_index_is_crossed_with_what_to_type(doctor):
-    ran = doctor("--db", "new.db")
+def test_a_collection_that_is_not_there_is_told_with_what_to_type(doctor, indexed):
+    ran = doctor("--db", "shop.db", "--collection", "mugs")
+    assert ran.code == 0
+    assert "○ database" in ran.out
+    assert "mmrag index FOLDER --into shop.db --collection mugs" in ran.out
+
+
+def test_an_index_of_another_encoder_is_crossed_with_what_to_type(mmrag, indexed):
+    ran = mmrag("doctor", "--db", "shop.db", "--model", "demo", "--reranker", "demo")
     assert ran.code == 1
     assert "✗ database" in ran.out
-    assert "mmrag index FOLDER --into new.db" in ran.out
+    assert "base-tiny" in ran.out
 
 
-def test_weights_that_are_not_here_are_crossed_with_what_to_type(mmrag):
-    ran = mmrag("doctor", "--model", "m3", "--reranker", "microsoft/Phi-3.5-vision-instruct")
+@pytest.mark.parametrize("option", ["--model", "--reranker"])
+def test_a_folder_without_weights_is_crossed(doctor, tmp_path, option):
+    ran = doctor(option, tmp_path)
     assert ran.code == 1
+    assert f"{tmp_path} holds no weights" in ran.out
+
+
+def test_weights_of_the_hub_are_told_with_what_to_type(mmrag):
+    ran = mmrag("doctor", "--model", "m3", "--reranker", "someone/phi-3-vision-of-mugs")
+    assert ran.code == 0
     assert "hf download BAAI/bge-visualized Visualized_m3.pth" in ran.out
-    assert "hf download microsoft/Phi-3.5-vision-instruct" in ran.out
+    assert "hf download someone/phi-3-vision-of-mugs" in ran.out
+
+
+def test_a_device_that_is_not_here_is_crossed(doctor):
+    ran = doctor("--device", "abacus")
+    assert ran.code == 1
+    assert "✗ device" in ran.out
+
+
+def test_a_broken_installation_is_crossed_by_what_breaks(doctor, monkeypatch):
+    monkeypatch.setitem(sys.modules, "milvus_lite", None)
+    monkeypatch.setitem(sys.modules, "mmrag.vision", None)
+    ran = doctor("--json")
+    demo = by_name(ran)["demo"]
+    assert ran.code == 1
+    assert demo["state"] == "broken"
+    assert "mmrag.vision" in demo["found"]
+    assert "pip install" in demo["remedy"]
+
+
+def test_a_database_that_another_process_holds_is_crossed(doctor, indexed):
+    code = "import sys, pymilvus; c = pymilvus.MilvusClient('shop.db'); print(flush=True); input()"
+    with subprocess.Popen(
+        [sys.executable, "-c", code], stdin=subprocess.PIPE, stdout=subprocess.PIPE
+    ) as other:
+        other.stdout.readline()
+        ran = doctor("--db", "shop.db")
+        other.communicate(b"\n")
+    assert ran.code == 1
+    assert "✗ database" in ran.out
+    assert "open in another process" in ran.out
+
+
+@pytest.mark.skipif(not Path("/proc").is_dir(), reason="no folder that nobody can write to")
+def test_a_folder_that_may_not_be_written_is_crossed(doctor):
+    ran = doctor("--db", "/proc/new/shop.db")
+    assert ran.code == 1
+    assert "✗ database" in ran.out
+    assert "/proc cannot be written to" in ran.out
+
+
+def test_a_name_that_no_database_has_is_crossed(doctor):
+    ran = doctor("--db", "shop.sqlite")
+    assert ran.code == 1
+    assert "must end in '.db'" in ran.out
 
 
 @pytest.mark.parametrize(
-    ("answer", "well"),
-    [(json.dumps({"1": 5}), True), ("Hello!", False), (json.dumps({"1": "five"}), False)],
+    ("answer", "state"),
+    [
+        (json.dumps({"1": 5}), "well"),
+        ("Hello!", "not yet"),
+        (json.dumps({"1": "five"}), "not yet"),
+    ],
 )
-def test_a_server_shows_whether_it_enforces_schemas(doctor, llm_server, monkeypatch, answer, well):
+def test_a_server_shows_whether_it_enforces_schemas(doctor, llm_server, monkeypatch, answer, state):
     llm_server.answer = lambda asked: answer
     monkeypatch.setenv("MMRAG_LLM_URL", llm_server.url)
     check = by_name(doctor("--json"))["LLM server"]
-    assert check["well"] is well
+    assert check["state"] == state
     assert llm_server.url in check["found"]
 
 
 def test_a_server_that_is_not_there_is_crossed(doctor, monkeypatch):
     monkeypatch.setenv("MMRAG_LLM_URL", "http://127.0.0.1:9/v1")
-    check = by_name(doctor("--json"))["LLM server"]
-    assert not check["well"]
+    ran = doctor("--json")
+    check = by_name(ran)["LLM server"]
+    assert ran.code == 1
+    assert check["state"] == "broken"
     assert "cannot be reached" in check["remedy"]
 
 
 def test_a_milvus_server_that_is_not_there_is_crossed(doctor):
-    check = by_name(doctor("--db", "http://127.0.0.1:9", "--json"))["database"]
-    assert not check["well"]
+    ran = doctor("--db", "http://127.0.0.1:9", "--json")
+    check = by_name(ran)["database"]
+    assert ran.code == 1
+    assert check["state"] == "broken"
     assert "127.0.0.1:9" in check["remedy"]

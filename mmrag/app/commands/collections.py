@@ -38,7 +38,7 @@ def collections(
         _show(found)
     else:
         results().print(
-            f"{settings.db} holds no collection yet: mmrag index FOLDER --into {settings.db}"
+            f"{settings.where} holds no collection yet: mmrag index FOLDER --into {settings.where}"
         )
 
 

@@ -3,13 +3,19 @@
 from __future__ import annotations
 
 from dataclasses import asdict
+from typing import TYPE_CHECKING
 
 import typer
 
 from mmrag.app.console import messages, results, write_json
 from mmrag.app.options import Collection, Database, Device, Json, Model, Reranker
 
+if TYPE_CHECKING:
+    from mmrag.app.checks import Check
+
 __all__ = ["doctor"]
+
+MARKS = {"well": ("✓", "green"), "not yet": ("○", "yellow"), "broken": ("✗", "red")}
 
 
 def doctor(
@@ -20,11 +26,13 @@ def doctor(
     device: Device = None,
     as_json: Json = False,
 ) -> None:
-    """Check device, memory, weights, Milvus and the LLM server; leave with 1 when one is ✗.
+    """Check device, memory, models, Milvus and the LLM server; leave with 1 when one is ✗.
+
+    ○ marks what is not set up yet, with what to type for it.
 
     Example: mmrag doctor --db shop.db --model m3
     """
-    from mmrag.app.checks import Check, checks
+    from mmrag.app.checks import checks
     from mmrag.app.settings import read_settings
 
     settings = read_settings(
@@ -35,17 +43,18 @@ def doctor(
         for check in checks(settings):
             found.append(check)
             if not as_json:
-                _show(check.name, check.well, check.found, check.remedy)
+                _show(check)
     if as_json:
         write_json([asdict(check) for check in found])
-    if not all(check.well for check in found):
+    if any(check.state == "broken" for check in found):
         raise typer.Exit(1)
 
 
-def _show(name: str, well: bool, found: str, remedy: str) -> None:
+def _show(check: Check) -> None:
     from rich.text import Text
 
-    mark = Text("✓ " if well else "✗ ", style="green" if well else "red")
-    results().print(mark + Text(f"{name:<12}", style="bold") + Text(found))
-    if remedy:
-        results().print(Text(f"  {remedy}", style="yellow"), soft_wrap=True)  # to be copied whole
+    mark, colour = MARKS[check.state]
+    name = Text(f" {check.name:<12}", style="bold")
+    results().print(Text(mark, style=colour) + name + Text(check.found), soft_wrap=True)
+    if check.remedy:
+        results().print(Text(f"  {check.remedy}", style="yellow"), soft_wrap=True)
