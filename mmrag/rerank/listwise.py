@@ -89,8 +89,12 @@ class ListwiseReranker:
         asks = caption and self.prompt.wants("caption")
         self.captions = Captions(llvm, self.caption_prompt) if asks else None
 
-    def reworded(self, *, prompt: str, caption_prompt: str) -> ListwiseReranker:
-        """Make the same reranker with other wordings."""
+    def reworded(
+        self, prompt: str | None = None, caption_prompt: str | None = None
+    ) -> ListwiseReranker:
+        """Make the same reranker with other wordings; without any, it is this one."""
+        if prompt is None and caption_prompt is None:
+            return self
         return ListwiseReranker(
             self.llvm,
             window=self.window,
@@ -98,8 +102,8 @@ class ListwiseReranker:
             caption=self.caption,
             passes=self.passes,
             on_failure=self.on_failure,
-            prompt=prompt,
-            caption_prompt=caption_prompt,
+            prompt=prompt or self.prompt.template,
+            caption_prompt=caption_prompt or self.caption_prompt.template,
             policy=self.policy,
         )
 
@@ -124,24 +128,33 @@ class ListwiseReranker:
         AnswerError
             When the vision LLM fails and ``on_failure="raise"``.
         """
-        if top_n is not None and top_n < 1:
-            raise SettingError(f"top_n={top_n} leaves no candidate: use 1 or more")
-        return _Run(self, query, candidates).result(top_n)
+        return _Run(self, query, candidates, top_n).result()
 
     async def arerank(
         self, query: Query, candidates: Sequence[ImageSource | None], top_n: int | None = None
     ) -> Reranked:
-        """Do as `rerank`, in a thread: the event loop goes on."""
-        return await asyncio.to_thread(self.rerank, query, candidates, top_n)
+        """Do as `rerank`, in a thread: the event loop goes on. Once cancelled, it asks no more."""
+        run = await asyncio.to_thread(_Run, self, query, candidates, top_n)
+        try:
+            return await asyncio.to_thread(run.result)
+        finally:
+            run.wanted = False
 
 
 class _Run:
     """One reranking under way."""
 
     def __init__(
-        self, reranker: ListwiseReranker, query: Query, candidates: Sequence[ImageSource | None]
+        self,
+        reranker: ListwiseReranker,
+        query: Query,
+        candidates: Sequence[ImageSource | None],
+        top_n: int | None,
     ) -> None:
-        self.reranker, self.query = reranker, query
+        if top_n is not None and top_n < 1:
+            raise SettingError(f"top_n={top_n} leaves no candidate: use 1 or more")
+        self.reranker, self.query, self.top_n = reranker, query, top_n
+        self.wanted = True
         self.watch = Stopwatch()
         self.looks: list[Look] = []
         self.caption = ""
@@ -152,12 +165,12 @@ class _Run:
             self.picture = None if picture is None else load_image(picture, reranker.policy)
             self.pictures = [self._load(*pair) for pair in enumerate(candidates, 1)]
 
-    def result(self, top_n: int | None) -> Reranked:
+    def result(self) -> Reranked:
         with self.watch.stage("total"):
             ranking = self._ranking()
         return Reranked(
             ranking=ranking,
-            top=tuple(ranking.order[:top_n]),
+            top=tuple(ranking.order[: self.top_n]),
             looks=tuple(self.looks),
             caption=self.caption,
             missing=self.missing,
@@ -193,6 +206,8 @@ class _Run:
         return looks
 
     def _look(self, labels: list[int]) -> Look | None:
+        if not self.wanted:
+            raise AnswerError("nobody waits for this ranking any more")
         recipe = self.reranker.llvm.recipe
         with self.watch.stage("compose"):
             composite = compose(

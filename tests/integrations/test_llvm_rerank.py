@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import base64
+import copy
 import pickle
 import threading
 
@@ -152,6 +153,15 @@ def test_what_is_told_to_programs_is_not_told_to_the_next_llm(nodes, bundle):
         assert "rerank" not in first.node.get_metadata_str(mode)
 
 
+def test_after_two_rerankers_a_node_still_knows_what_the_retriever_gave(nodes, bundle):
+    rerank = LLVMRerank(llm=MockVision(oracle(float)))
+    first, *_ = rerank.postprocess_nodes(rerank.postprocess_nodes(nodes, bundle), bundle)
+    told = first.node.metadata
+    assert (first.node.node_id, told["retrieval_rank"], told["retrieval_score"]) == ("1", 1, 1.0)
+    excluded = first.node.excluded_llm_metadata_keys
+    assert len(excluded) == len(set(excluded))
+
+
 def test_nodes_keep_their_class(nodes, bundle):
     reranked = LLVMRerank(llm=MockVision(reversing())).postprocess_nodes(nodes, bundle)
     assert {type(found.node) for found in reranked} == {ImageNode}
@@ -247,6 +257,15 @@ def test_a_url_is_not_opened_unless_its_host_is_named(bundle):
     assert "127.0.0.1" in kept.node.metadata["llvm_rerank"]["missing"]
 
 
+def test_a_resource_of_bytes_that_are_no_base64_is_kept_and_marked(nodes, bundle):
+    document = Document(image_resource=MediaResource(data=b"R0lGOD=="))
+    document.image_resource.data = bytes([255, 216, 255])  # an assignment is not validated
+    broken = NodeWithScore(node=document)
+    rerank = LLVMRerank(llm=MockVision(reversing()))
+    first, *_ = rerank.postprocess_nodes([*nodes[:2], broken], bundle)
+    assert "base64" in first.node.metadata["llvm_rerank"]["missing"]
+
+
 # --- failures ---
 
 
@@ -270,6 +289,18 @@ def test_impossible_settings_are_refused_at_once():
         LLVMRerank(llm=MockVision(reversing()), window=99)
     with pytest.raises(ValueError, match="greater than 0"):
         LLVMRerank(llm=MockVision(reversing()), top_n=0)
+
+
+@pytest.mark.parametrize("change", ["set", "copied"])
+def test_a_setting_changed_later_counts(change, nodes, bundle):
+    llm = MockVision(reversing())
+    rerank = LLVMRerank(llm=llm)
+    if change == "set":
+        rerank.window = 4
+    else:
+        rerank = rerank.model_copy(update={"window": 4})
+    rerank.postprocess_nodes(nodes, bundle)
+    assert {asked.n for asked in llm.asked} == {3, 4}
 
 
 # --- events ---
@@ -400,6 +431,27 @@ def test_prompts_can_be_read_and_replaced(nodes, bundle):
     assert rerank._get_prompts()["caption_prompt"] == prompts["caption_prompt"]
 
 
+def test_a_core_reranker_takes_other_wordings_too(nodes, bundle):
+    llm = MockVision(reversing())
+    rerank = LLVMRerank(llm=ListwiseReranker(llm, window=4), rank_prompt="{wish}!")
+    rerank.postprocess_nodes(nodes, bundle)
+    assert {(asked.prompt, asked.n) for asked in llm.asked} >= {("a bag with this!", 4)}
+
+
+@pytest.mark.parametrize("copied", [copy.deepcopy, lambda it: pickle.loads(pickle.dumps(it))])
+def test_a_replaced_prompt_goes_along_with_a_copy(copied):
+    rerank = LLVMRerank(llm=MockVision(reversing()))
+    rerank._update_prompts({"rank_prompt": PromptTemplate("only {wish}")})
+    assert copied(rerank)._get_prompts()["rank_prompt"].get_template() == "only {wish}"
+
+
+def test_a_deep_copy_shares_the_model():
+    llm = MockVision(reversing())
+    llm.lock = threading.Lock()  # as real ones have, and clients of servers
+    rerank = copy.deepcopy(LLVMRerank(llm=llm, window=4))
+    assert (rerank.window, rerank.reranker.llvm) == (4, llm)
+
+
 def test_prompts_can_be_given(nodes, bundle):
     llm = MockVision(reversing(), caption="spots")
     LLVMRerank(llm=llm, rank_prompt="{caption}!", caption_prompt="What?").postprocess_nodes(
@@ -421,6 +473,6 @@ def test_its_settings_serialise_and_its_llm_stays_out():
 
 def test_it_travels_to_another_process_where_its_llm_does(nodes, bundle):
     rerank = LLVMRerank(llm=MockVision(reversing()), top_n=2)
-    copy = pickle.loads(pickle.dumps(rerank))
-    assert ids(copy.postprocess_nodes(nodes, bundle)) == ["9", "8"]
+    arrived = pickle.loads(pickle.dumps(rerank))
+    assert ids(arrived.postprocess_nodes(nodes, bundle)) == ["9", "8"]
     assert isinstance(rerank._llm, VisionLLM)  # the original keeps all it had

@@ -294,6 +294,28 @@ def test_the_event_loop_goes_on_while_it_looks():
     assert [r.ranking.order for r in asyncio.run(four_at_once())] == [[3, 2, 1]] * 4
 
 
+def test_a_cancelled_reranking_asks_no_more():
+    asked, go_on = threading.Event(), threading.Event()
+
+    def answer(question):
+        asked.set()
+        go_on.wait(20)
+        return reversing()(question)
+
+    llm = MockVision(answer)
+
+    async def cancelled():
+        task = asyncio.create_task(ListwiseReranker(llm, window=2).arerank(BAG, [shade(0)] * 9))
+        await asyncio.to_thread(asked.wait, 20)
+        task.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await task
+        go_on.set()
+
+    asyncio.run(cancelled())  # waits for its threads
+    assert len(llm.asked) == 1
+
+
 def test_threads_do_not_mix_their_results():
     reranker = ListwiseReranker(MockVision(looking(brightness)))
     lists = [[(31 * k * j) % 251 for k in range(1, 8)] for j in range(1, 13)]

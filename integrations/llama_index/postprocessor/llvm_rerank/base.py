@@ -44,7 +44,7 @@ class LLVMRerank(BaseNodePostprocessor):
     ----------
     llm
         A `Phi3VisionLLM`, any other LlamaIndex `LLM` that reads pictures, an `mmrag` vision LLM, or
-        a ready `mmrag.ListwiseReranker`, whose own settings then count.
+        a ready `mmrag.ListwiseReranker`, of which only the wordings can be changed here.
     top_n
         Most nodes to return; all when not given.
     window, stride, passes, caption, on_failure
@@ -77,13 +77,13 @@ class LLVMRerank(BaseNodePostprocessor):
     )
     # Private, because a component drops fields that it cannot serialise or pickle.
     _llm: LLM | VisionLLM | ListwiseReranker = PrivateAttr()
-    _reranker: ListwiseReranker | None = PrivateAttr(default=None)
+    _made: tuple[dict[str, Any], ListwiseReranker] | None = PrivateAttr(default=None)
 
     def __init__(self, llm: LLM | VisionLLM | ListwiseReranker, **fields: Any) -> None:
         super().__init__(**fields)
         self._llm = llm
         if not isinstance(llm, Phi3VisionLLM):  # that one loads weights: not before they are needed
-            self._reranker = self._made()
+            _ = self.reranker  # impossible settings are told now
 
     @classmethod
     def class_name(cls) -> str:
@@ -96,27 +96,25 @@ class LLVMRerank(BaseNodePostprocessor):
     def __setstate__(self, state: dict[str, Any]) -> None:
         LLVMRerank.__init__(self, state["llm"], **state["fields"])
 
+    def __deepcopy__(self, memo: dict[int, Any] | None = None) -> LLVMRerank:
+        return self.model_copy()  # of its settings: models and clients are shared
+
     @property
     def reranker(self) -> ListwiseReranker:
-        """The algorithm, over the LLM; made on first use."""
-        if self._reranker is None:
-            self._reranker = self._made()
-        return self._reranker
-
-    def _made(self) -> ListwiseReranker:
-        if isinstance(self._llm, ListwiseReranker):
-            return self._llm
-        return ListwiseReranker(
-            _vision_llm(self._llm),
-            window=self.window,
-            stride=self.stride,
-            passes=self.passes,
-            caption=self.caption,
-            on_failure=self.on_failure,
-            prompt=self.rank_prompt,
-            caption_prompt=self.caption_prompt,
-            policy=self.image_policy,
-        )
+        """The algorithm, over the LLM; made on first use, and again when a setting has changed."""
+        settings: dict[str, Any] = {
+            "window": self.window,
+            "stride": self.stride,
+            "passes": self.passes,
+            "caption": self.caption,
+            "on_failure": self.on_failure,
+            "prompt": self.rank_prompt,
+            "caption_prompt": self.caption_prompt,
+            "policy": self.image_policy,
+        }
+        if self._made is None or self._made[0] != settings:
+            self._made = settings, _reranker_of(self._llm, settings)
+        return self._made[1]
 
     def _get_prompts(self) -> PromptDictType:
         return {
@@ -125,11 +123,10 @@ class LLVMRerank(BaseNodePostprocessor):
         }
 
     def _update_prompts(self, prompts: PromptDictType) -> None:
-        texts = {name: prompt.get_template() for name, prompt in prompts.items()}
-        self._reranker = self.reranker.reworded(
-            prompt=texts.get("rank_prompt", self.reranker.prompt.template),
-            caption_prompt=texts.get("caption_prompt", self.reranker.caption_prompt.template),
-        )
+        if "rank_prompt" in prompts:
+            self.rank_prompt = prompts["rank_prompt"].get_template()
+        if "caption_prompt" in prompts:
+            self.caption_prompt = prompts["caption_prompt"].get_template()
 
     def _postprocess_nodes(
         self, nodes: list[NodeWithScore], query_bundle: QueryBundle | None = None
@@ -178,6 +175,14 @@ class LLVMRerank(BaseNodePostprocessor):
                 dispatcher.event(ReRankEndEvent(nodes=returned))
 
 
+def _reranker_of(
+    llm: LLM | VisionLLM | ListwiseReranker, settings: dict[str, Any]
+) -> ListwiseReranker:
+    if isinstance(llm, ListwiseReranker):
+        return llm.reworded(settings["prompt"], settings["caption_prompt"])
+    return ListwiseReranker(_vision_llm(llm), **settings)
+
+
 def _vision_llm(llm: LLM | VisionLLM) -> VisionLLM:
     if isinstance(llm, Phi3VisionLLM):
         return llm.vision
@@ -199,10 +204,12 @@ def _reordered(nodes: Sequence[NodeWithScore], result: Reranked) -> list[NodeWit
     reordered: list[NodeWithScore] = []
     for rank, label in enumerate(result.top, start=1):
         found = nodes[label - 1]
+        before = found.node.metadata
         score = ranking.scores[label - 1] if ranking.scores else None
         told = {
-            "retrieval_rank": label,
-            "retrieval_score": found.score,
+            # of an earlier reranker, where there was one: it knew what the retriever gave
+            "retrieval_rank": before.get("retrieval_rank", label),
+            "retrieval_score": before.get("retrieval_score", found.score),
             "llvm_rerank": {
                 "rank": rank,
                 "score": score,
@@ -215,11 +222,15 @@ def _reordered(nodes: Sequence[NodeWithScore], result: Reranked) -> list[NodeWit
         }
         node = found.node.model_copy(
             update={
-                "metadata": {**found.node.metadata, **told},
-                # facts for programs: no text for the next LLM, nor for an embedding
-                "excluded_llm_metadata_keys": [*found.node.excluded_llm_metadata_keys, *_TOLD],
-                "excluded_embed_metadata_keys": [*found.node.excluded_embed_metadata_keys, *_TOLD],
+                "metadata": before | told,
+                "excluded_llm_metadata_keys": _and_told(found.node.excluded_llm_metadata_keys),
+                "excluded_embed_metadata_keys": _and_told(found.node.excluded_embed_metadata_keys),
             }
         )
         reordered.append(NodeWithScore(node=node, score=found.score if score is None else score))
     return reordered
+
+
+def _and_told(excluded: list[str]) -> list[str]:
+    # facts for programs: no text for the next LLM, nor for an embedding
+    return list(dict.fromkeys([*excluded, *_TOLD]))

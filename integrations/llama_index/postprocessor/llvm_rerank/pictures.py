@@ -43,7 +43,7 @@ def query_of(bundle: QueryBundle | None) -> Query:
 def _of_resource(resource: MediaResource) -> ImageSource | None:
     url = str(resource.url) if resource.url else None
     path = str(resource.path) if resource.path else None
-    return _source(resource.data.decode() if resource.data else None, path, url)
+    return _source(resource.data.decode(errors="replace") if resource.data else None, path, url)
 
 
 def _source(data: str | None, path: str | None, url: str | None) -> ImageSource | None:
