@@ -15,7 +15,7 @@ from pydantic import BaseModel, ValidationError
 
 from mmrag.errors import SettingError
 
-__all__ = ["read_lines", "read_list", "read_records", "read_text"]
+__all__ = ["Placed", "Record", "read_lines", "read_list", "read_records", "read_text"]
 
 Record = TypeVar("Record", bound=BaseModel)
 Placed = tuple[str, Any]

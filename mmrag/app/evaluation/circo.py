@@ -1,14 +1,11 @@
-"""CIRCO. In: `annotations/val.json` and a folder of COCO pictures. Out: `Judged`."""
+"""CIRCO. In: `annotations/val.json` and its pictures, of COCO. Out: `Judged`."""
 
 from __future__ import annotations
 
-from pathlib import Path
-
 from pydantic import BaseModel
 
+from mmrag.app.evaluation.annotations import Annotations
 from mmrag.app.evaluation.judged import Judged, JudgedQuery
-from mmrag.app.evaluation.pictures import find_pictures, picture_of
-from mmrag.app.records import read_list, read_records
 
 __all__ = ["read_circo"]
 
@@ -23,7 +20,7 @@ class _Record(BaseModel):
     gt_img_ids: list[int]
 
 
-def read_circo(file: Path, images: Path) -> Judged:
+def read_circo(annotations: Annotations) -> Judged:
     """Read CIRCO annotations; only the split ``val`` has targets.
 
     Each of ``gt_img_ids`` is a right answer, for mAP and recall; ``hit@k`` and MRR look for
@@ -37,19 +34,18 @@ def read_circo(file: Path, images: Path) -> Judged:
     SettingError
         Names file, line, record and field of what cannot be read.
     """
-    pictures = find_pictures(images)
     queries = tuple(
         JudgedQuery(
             id=f"circo-{record.id}",
             kind="CIRCO",
             text=record.relative_caption,
-            picture=picture_of(_name(record.reference_img_id), pictures, images),
+            picture=annotations.picture(_name(record.reference_img_id)),
             grades=dict.fromkeys(map(_name, record.gt_img_ids), OTHER)
             | {_name(record.target_img_id): TARGET},
         )
-        for record in read_records(read_list(file), _Record)
+        for record in annotations.records(_Record)
     )
-    return Judged(f"CIRCO {file.stem}", queries, cutoffs=(5, 10, 25, 50), exact=TARGET)
+    return Judged(f"CIRCO {annotations.file.stem}", queries, cutoffs=(5, 10, 25, 50), exact=TARGET)
 
 
 def _name(number: int) -> str:

@@ -1,4 +1,4 @@
-"""CIRR. In: `cap.rc2.{train,val}.json` and a folder of pictures. Out: `Judged`."""
+"""CIRR. In: `cap.rc2.{train,val}.json`, and its pictures. Out: `Judged`."""
 
 from __future__ import annotations
 
@@ -8,9 +8,9 @@ from typing import Any
 
 from pydantic import BaseModel
 
+from mmrag.app.evaluation.annotations import Annotations
 from mmrag.app.evaluation.judged import Judged, JudgedQuery
-from mmrag.app.evaluation.pictures import find_pictures, picture_of
-from mmrag.app.records import read_list, read_records, read_text
+from mmrag.app.records import read_text
 from mmrag.errors import SettingError
 
 __all__ = ["read_cirr"]
@@ -28,7 +28,7 @@ class _Record(BaseModel):
     img_set: _Few
 
 
-def read_cirr(file: Path, images: Path) -> Judged:
+def read_cirr(annotations: Annotations) -> Judged:
     """Read CIRR annotations; only the splits ``train`` and ``val`` have targets.
 
     A query's own picture is left out of its ranking: a picture is its own nearest neighbour. The
@@ -44,30 +44,29 @@ def read_cirr(file: Path, images: Path) -> Judged:
     SettingError
         Names file, line, record and field of what cannot be read.
     """
-    pictures = find_pictures(images)
     queries = tuple(
         JudgedQuery(
             id=f"cirr-{record.pairid}",
             kind="CIRR",
             text=record.caption,
-            picture=picture_of(record.reference, pictures, images),
+            picture=annotations.picture(record.reference),
             grades={record.target_hard: 1},
             excluded=frozenset([record.reference]),
             subset=tuple(record.img_set.members),
         )
-        for record in read_records(read_list(file), _Record)
+        for record in annotations.records(_Record)
     )
-    split = file.parent.parent / "image_splits" / file.name.replace("cap.", "split.", 1)
+    gallery = annotations.gallery
     return Judged(
-        name=file.stem,
+        name=annotations.file.stem,
         queries=queries,
         cutoffs=(1, 5, 10, 50),
         subset_cutoffs=(1, 2, 3),
-        galleries={"CIRR": _gallery(split)} if split.is_file() else {},
+        galleries={"CIRR": _names(gallery)} if gallery else {},
     )
 
 
-def _gallery(split: Path) -> frozenset[str]:
+def _names(split: Path) -> frozenset[str]:
     try:
         names: Any = json.loads(read_text(split))
     except ValueError as error:

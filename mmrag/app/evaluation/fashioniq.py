@@ -1,14 +1,12 @@
-"""FashionIQ. In: `cap.{category}.{train,val}.json`, a folder of pictures. Out: `Judged`."""
+"""FashionIQ. In: `cap.{category}.{train,val}.json`, its pictures. Out: `Judged`."""
 
 from __future__ import annotations
 
-from pathlib import Path
-
 from pydantic import BaseModel
 
+from mmrag.app.evaluation.annotations import Annotations
 from mmrag.app.evaluation.judged import Judged, JudgedQuery
-from mmrag.app.evaluation.pictures import find_pictures, picture_of
-from mmrag.app.records import read_list, read_records
+from mmrag.app.records import read_list
 from mmrag.errors import SettingError
 
 __all__ = ["read_fashioniq"]
@@ -20,7 +18,7 @@ class _Record(BaseModel):
     captions: list[str]
 
 
-def read_fashioniq(file: Path, images: Path) -> Judged:
+def read_fashioniq(annotations: Annotations) -> Judged:
     """Read the FashionIQ annotations of one category; the split ``test`` has no targets.
 
     The two captions are one query, joined by " and ". The category is the queries' kind, so that
@@ -36,27 +34,22 @@ def read_fashioniq(file: Path, images: Path) -> Judged:
     SettingError
         Names file, line, record and field of what cannot be read.
     """
+    file = annotations.file
     match file.name.split("."):
         case ["cap", category, _, "json"]:
             pass
         case _:
             raise SettingError(f"{file}: FashionIQ calls its files cap.CATEGORY.SPLIT.json")
-    pictures = find_pictures(images)
     queries = tuple(
         JudgedQuery(
             id=f"{file.stem}-{number}",
             kind=category,
             text=" and ".join(caption.strip() for caption in record.captions),
-            picture=picture_of(record.candidate, pictures, images),
+            picture=annotations.picture(record.candidate),
             grades={record.target: 1},
         )
-        for number, record in enumerate(read_records(read_list(file), _Record), 1)
+        for number, record in enumerate(annotations.records(_Record), 1)
     )
-    split = file.parent.parent / "image_splits" / file.name.replace("cap.", "split.", 1)
-    gallery = frozenset(str(name) for _, name in read_list(split)) if split.is_file() else None
-    return Judged(
-        name=file.stem,
-        queries=queries,
-        cutoffs=(10, 50),
-        galleries={} if gallery is None else {category: gallery},
-    )
+    split = annotations.gallery
+    galleries = {category: frozenset(str(name) for _, name in read_list(split))} if split else {}
+    return Judged(file.stem, queries, cutoffs=(10, 50), galleries=galleries)

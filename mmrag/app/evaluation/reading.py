@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, cast
 
+from mmrag.app.evaluation.annotations import Annotations
 from mmrag.app.evaluation.circo import read_circo
 from mmrag.app.evaluation.cirr import read_cirr
 from mmrag.app.evaluation.fashioniq import read_fashioniq
@@ -69,4 +70,4 @@ def _read(path: Path, images: str | Path | None) -> Judged:
     folder = Path(images)
     if not folder.is_dir():
         raise SettingError(f"--images {images} is no folder: check the path")
-    return reader(path, folder)
+    return reader(Annotations(path, records, folder))
