@@ -5,10 +5,13 @@ from __future__ import annotations
 import ipaddress
 import os
 import socket
+from pathlib import Path
 
 import pytest
 from hostile_pictures import write_hostile_pictures
 from hypothesis import HealthCheck, settings
+
+WEIGHTS = os.environ.get("MMRAG_WEIGHTS", "")
 
 
 def pytest_configure(config: pytest.Config) -> None:
@@ -40,6 +43,21 @@ def own_folders(tmp_path_factory: pytest.TempPathFactory):
 def hostile_pictures():
     """Writes a folder full of bad and odd pictures: call it with the folder, see its docstring."""
     return write_hostile_pictures
+
+
+@pytest.fixture(scope="session")
+def official():
+    """Finds a folder among the official files by its name; where it is missing, the test skips."""
+
+    def find(name: str) -> Path:
+        if not WEIGHTS:
+            pytest.skip("MMRAG_WEIGHTS names no folder of official weights")
+        folder = Path(WEIGHTS, name)
+        if not folder.is_dir():
+            pytest.skip(f"there is no {folder}")
+        return folder
+
+    return find
 
 
 @pytest.fixture(scope="session", autouse=True)
