@@ -6,7 +6,7 @@ visualized-bge-base/         Visualized_base_en_v1.5.pth, text/ (of BAAI/bge-bas
 visualized-bge-m3/           Visualized_m3.pth, text/ (of BAAI/bge-m3)
 Phi-3-vision-128k-instruct/  as on the hub
 Phi-3.5-vision-instruct/     as on the hub
-imgs/                        of FlagEmbedding's research/visual_bge: pictures of the README's figures
+imgs/                        of FlagEmbedding's research/visual_bge: what its README shows
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from mmrag.query import Query
 
 pytestmark = pytest.mark.weights
 
-# The file rounds to four places; with which device and precision they were made, nobody says.
+# Printed with four places; on which device and in which precision they were made, nobody says.
 TOLERANCE = 1e-3
 
 AT_NIGHT = "Make the background dark, as if the camera has taken the photo at night"
