@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import copy
 import io
 import pickle
 import threading
@@ -194,6 +195,13 @@ def test_it_is_a_llama_index_llm_that_serialises_and_travels(llm, messages):
     said = llm.chat(messages).message.content
     assert pickle.loads(pickle.dumps(llm)).chat(messages).message.content == said
     assert llm.chat(messages).message.content == said  # the original keeps its model
+
+
+def test_a_deep_copy_shares_the_weights(llm):
+    copied = copy.deepcopy(llm)
+    assert copied.vision is llm.vision
+    copied.max_new_tokens = 3
+    assert llm.max_new_tokens != 3
 
 
 def test_it_reranks_complete_by_construction(llm, picture, tmp_path):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import base64
+import copy
 import pickle
 import threading
 import time
@@ -17,7 +18,14 @@ from llama_index.core.embeddings import MultiModalEmbedding
 from llama_index.core.ingestion import IngestionPipeline
 from llama_index.core.instrumentation import get_dispatcher
 from llama_index.core.instrumentation.event_handlers import BaseEventHandler
-from llama_index.core.schema import ImageNode, TextNode
+from llama_index.core.schema import (
+    Document,
+    ImageDocument,
+    ImageNode,
+    MediaResource,
+    Node,
+    TextNode,
+)
 from llama_index.core.storage.kvstore import SimpleKVStore
 from llama_index.embeddings.visualized_bge import VisualizedBGEEmbedding
 from PIL import Image
@@ -209,6 +217,32 @@ def test_an_ingestion_pipeline_embeds_pictures(embedding, pictures):
     assert nodes[0].embedding == expected(RED)
 
 
+def test_a_pipeline_never_takes_one_picture_for_another(embedding, tmp_path):
+    pipeline = IngestionPipeline(transformations=[embedding])
+    path = tmp_path / "photo.png"
+    for colour in ("red", "blue", "green"):  # no text tells these nodes apart, nor any path
+        Image.new("RGB", (16, 16), colour).save(path)
+        (node,) = pipeline.run(nodes=[ImageNode(id_=colour, image_path=str(path))])
+        assert (node.node_id, node.embedding) == (colour, expected(Image.open(path)))
+
+
+@pytest.mark.parametrize("node_class", [ImageDocument, Document, Node])
+def test_documents_and_nodes_with_a_picture_are_embedded_by_it(node_class, embedding, pictures):
+    path = str(pictures / "red.png")
+    kept = {"image_path": path} if node_class is ImageDocument else {}
+    node = node_class(**(kept or {"image_resource": MediaResource(path=path)}))
+    assert embedding([node])[0].embedding == expected(RED)
+
+
+def test_a_deep_copy_shares_the_weights():
+    model = VisualizedBGEEmbedding("demo", embed_batch_size=5)
+    model.get_text_embedding("a mug")
+    copied = copy.deepcopy(model)
+    assert copied.embed_batch_size == 5
+    assert copied.get_text_embedding("a mug") == model.get_text_embedding("a mug")
+    assert copied._model is model._model
+
+
 def test_a_node_whose_picture_is_no_base64_is_named(embedding):
     with pytest.raises(EncodeError, match="node n1: its `image` is no base64"):
         embedding([ImageNode(id_="n1", image="%%%")])
@@ -226,9 +260,9 @@ def test_the_policy_decides_what_may_be_opened(tmp_path, pictures):
 
 def test_a_pickled_embedding_works_on():
     model = VisualizedBGEEmbedding(encoder=toy_encoder(), embed_batch_size=5)
-    copy = pickle.loads(pickle.dumps(model))
-    assert copy.embed_batch_size == 5
-    assert copy.get_image_embedding(RED) == expected(RED)
+    arrived = pickle.loads(pickle.dumps(model))
+    assert arrived.embed_batch_size == 5
+    assert arrived.get_image_embedding(RED) == expected(RED)
 
 
 def test_a_named_model_is_loaded_once_and_left_out_of_pickles(monkeypatch):
@@ -254,8 +288,8 @@ def test_a_named_model_is_loaded_once_and_left_out_of_pickles(monkeypatch):
     for thread in threads:
         thread.join()
     assert loads == [("tiny", {"device": "cpu", "dtype": "bfloat16"})]
-    copy = pickle.loads(pickle.dumps(model))
-    assert copy.get_image_embedding(RED) == expected(RED)
+    arrived = pickle.loads(pickle.dumps(model))
+    assert arrived.get_image_embedding(RED) == expected(RED)
     assert len(loads) == 2
 
 

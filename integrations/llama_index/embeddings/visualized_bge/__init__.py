@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
-from llama_index.embeddings.visualized_bge.base import Encoder, VisualizedBGEEmbedding
+from llama_index.embeddings.visualized_bge.base import VisualizedBGEEmbedding
+from llama_index.embeddings.visualized_bge.encoder import Encoder
 
 __all__ = ["Encoder", "VisualizedBGEEmbedding"]

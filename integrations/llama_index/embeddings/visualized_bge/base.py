@@ -3,15 +3,13 @@
 from __future__ import annotations
 
 import asyncio
-import base64
 import threading
 import uuid
 from collections.abc import Callable, Generator, Sequence
 from contextlib import contextmanager
-from typing import Any, Literal, Protocol
+from typing import Any
 
 import llama_index.core.instrumentation as instrument
-import numpy as np
 from llama_index.core.base.embeddings.base import Embedding
 from llama_index.core.bridge.pydantic import BaseModel, Field, PrivateAttr
 from llama_index.core.callbacks import CallbackManager
@@ -21,34 +19,21 @@ from llama_index.core.instrumentation.events.embedding import (
     EmbeddingEndEvent,
     EmbeddingStartEvent,
 )
-from llama_index.core.schema import BaseNode, ImageNode
+from llama_index.core.schema import BaseNode
 from llama_index.core.utils import get_tqdm_iterable
+from llama_index.embeddings.visualized_bge.encoder import Encoder
+from llama_index.embeddings.visualized_bge.pictures import embeddable
 from PIL import Image
 
-from mmrag.errors import EncodeError
 from mmrag.images import ImagePolicy, ImageSource, content_hash, load_image
 from mmrag.images.policy import named
 from mmrag.query import Query
 
-__all__ = ["Encoder", "VisualizedBGEEmbedding"]
+__all__ = ["VisualizedBGEEmbedding"]
 
 dispatcher = instrument.get_dispatcher(__name__)  # pyright: ignore[reportPrivateImportUsage]
 
 DEFAULT_MODEL = "base-en-v1.5"
-
-
-class Encoder(Protocol):
-    """What turns items into vectors: `mmrag.VisualizedBGE`, or anything with the same facts."""
-
-    @property
-    def name(self) -> str: ...  # noqa: D102
-
-    @property
-    def dim(self) -> int: ...  # noqa: D102
-
-    def supports(self, kind: Literal["text", "image", "composed"]) -> bool: ...  # noqa: D102
-
-    def encode(self, items: Sequence[Any], *, batch_size: int = 32) -> np.ndarray: ...  # noqa: D102
 
 
 class VisualizedBGEEmbedding(MultiModalEmbedding):
@@ -113,6 +98,10 @@ class VisualizedBGEEmbedding(MultiModalEmbedding):
         """Name the class for serialisation."""
         return "VisualizedBGEEmbedding"
 
+    def to_dict(self, **kwargs: Any) -> dict[str, Any]:
+        """Tell the settings; an `IngestionPipeline` never mistakes two runs for one by them."""
+        return _Distinct(super().to_dict(**kwargs))
+
     @property
     def dim(self) -> int:
         """The length of every vector."""
@@ -169,8 +158,8 @@ class VisualizedBGEEmbedding(MultiModalEmbedding):
     # -- nodes (an IngestionPipeline calls these) ------------------------------------------------
 
     def __call__(self, nodes: Sequence[BaseNode], **kwargs: Any) -> Sequence[BaseNode]:
-        """Embed image nodes by their picture and all others by their text."""
-        pictures = {i: source for i, node in enumerate(nodes) if (source := _picture_of(node))}
+        """Embed nodes that have a picture by their picture, and all others by their text."""
+        pictures = {i: source for i, node in enumerate(nodes) if (source := embeddable(node))}
         texts = [node for i, node in enumerate(nodes) if i not in pictures]
         if texts:
             super().__call__(texts, **kwargs)
@@ -270,22 +259,23 @@ class VisualizedBGEEmbedding(MultiModalEmbedding):
                 )
             return self._loaded
 
+    def __deepcopy__(self, memo: dict[int, Any] | None = None) -> VisualizedBGEEmbedding:
+        return self.model_copy()  # of its settings: the weights are shared
+
     def __getstate__(self) -> dict[Any, Any]:
         # not the loaded weights: a spawned process loads its own; nor LlamaIndex's trial pickling
         return {**BaseModel.__getstate__(self), "__pydantic_private__": None}
 
 
-def _picture_of(node: BaseNode) -> ImageSource | None:
-    if not isinstance(node, ImageNode):
-        return None
-    if node.image and not node.image_path:
-        try:
-            return base64.b64decode(node.image, validate=True)
-        except ValueError as error:
-            raise EncodeError(
-                f"node {node.node_id}: its `image` is no base64. Set image_path instead"
-            ) from error
-    return node.image_path or node.image_url
+class _Distinct(dict[str, Any]):
+    """Settings that look different each time.
+
+    A pipeline looks up earlier runs by the nodes' texts and `str` of these settings. Pictures often
+    have no text, or keep their path when they change: it would hand out another run's nodes.
+    """
+
+    def __str__(self) -> str:
+        return f"{super().__str__()} {uuid.uuid4()}"
 
 
 def _in_words(query: Query) -> str:

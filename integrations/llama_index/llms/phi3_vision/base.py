@@ -72,6 +72,9 @@ class Phi3VisionLLM(LLM):
         """Name the class in serialised form."""
         return "Phi3VisionLLM"
 
+    def __deepcopy__(self, memo: dict[int, Any] | None = None) -> Phi3VisionLLM:
+        return self.model_copy()  # of its settings: the weights are shared
+
     def __getstate__(self) -> dict[str, Any]:
         # The base class would try to pickle the model itself; it is loaded again instead.
         state = super(BaseComponent, self).__getstate__()

@@ -18,7 +18,7 @@ from llama_index.core.prompts.mixin import PromptDictType
 from llama_index.core.schema import NodeWithScore, QueryBundle
 from llama_index.llms.phi3_vision import Phi3VisionLLM
 from llama_index.postprocessor.llvm_rerank.create import LlamaIndexCreate, event_loop
-from llama_index.postprocessor.llvm_rerank.pictures import picture_of, query_of
+from llama_index.postprocessor.llvm_rerank.pictures import query_of, shown
 
 from mmrag.images import ImagePolicy
 from mmrag.rerank import ListwiseReranker, OnFailure, Reranked
@@ -133,7 +133,7 @@ class LLVMRerank(BaseNodePostprocessor):
     ) -> list[NodeWithScore]:
         with self._told(nodes, query_bundle) as returned:
             if nodes:
-                pictures = [picture_of(found.node) for found in nodes]
+                pictures = [shown(found.node) for found in nodes]
                 result = self.reranker.rerank(query_of(query_bundle), pictures, self.top_n)
                 returned += _reordered(nodes, result)
         return returned
@@ -144,7 +144,7 @@ class LLVMRerank(BaseNodePostprocessor):
         with self._told(nodes, query_bundle) as returned:
             if nodes:
                 reranker = await asyncio.to_thread(lambda: self.reranker)
-                pictures = await asyncio.to_thread(lambda: [picture_of(n.node) for n in nodes])
+                pictures = await asyncio.to_thread(lambda: [shown(n.node) for n in nodes])
                 token = event_loop.set(asyncio.get_running_loop())
                 try:
                     result = await reranker.arerank(query_of(query_bundle), pictures, self.top_n)

@@ -1,26 +1,22 @@
-"""What a node looks like. In: a node. Out: a picture's source, or a picture of its text."""
+"""What the reranker looks at. In: a node, a bundle. Out: a picture or words as one, a query."""
 
 from __future__ import annotations
 
-from llama_index.core.schema import BaseNode, ImageNode, MediaResource, QueryBundle
+from llama_index.core.schema import BaseNode, QueryBundle
+from llama_index.embeddings.visualized_bge.pictures import picture_of
 
 from mmrag.errors import QueryError
 from mmrag.images import ImageSource
 from mmrag.query import Query
 from mmrag.rerank.composite import text_picture
 
-__all__ = ["picture_of", "query_of"]
+__all__ = ["query_of", "shown"]
 
 
-def picture_of(node: BaseNode) -> ImageSource | None:
-    """Find a node's picture; a node of words alone is drawn as its words, an empty one is None."""
-    if isinstance(node, ImageNode):
-        found = _source(node.image, node.image_path, node.image_url)
-    else:
-        resource = getattr(node, "image_resource", None)
-        found = _of_resource(resource) if isinstance(resource, MediaResource) else None
-    if found is not None:
-        return found
+def shown(node: BaseNode) -> ImageSource | None:
+    """Take a node's picture; a node of words alone is drawn as its words, an empty one is None."""
+    if (picture := picture_of(node)) is not None:
+        return picture
     text = node.get_content().strip()
     return text_picture(text) if text else None
 
@@ -38,13 +34,3 @@ def query_of(bundle: QueryBundle | None) -> Query:
     if bundle.image_path:
         return Query(bundle.query_str, bundle.image_path)
     return Query.parse(bundle.query_str)
-
-
-def _of_resource(resource: MediaResource) -> ImageSource | None:
-    url = str(resource.url) if resource.url else None
-    path = str(resource.path) if resource.path else None
-    return _source(resource.data.decode(errors="replace") if resource.data else None, path, url)
-
-
-def _source(data: str | None, path: str | None, url: str | None) -> ImageSource | None:
-    return f"data:image;base64,{data}" if data else path or url

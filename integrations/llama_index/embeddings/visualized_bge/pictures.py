@@ -1,0 +1,57 @@
+"""Where a node keeps its picture. In: a node of any class. Out: the picture, or its address."""
+
+from __future__ import annotations
+
+import base64
+
+from llama_index.core.schema import BaseNode, ImageNode, MediaResource
+
+from mmrag.errors import EncodeError
+from mmrag.images import ImageSource
+
+__all__ = ["address_of", "embeddable", "picture_of"]
+
+
+def picture_of(node: BaseNode) -> ImageSource | None:
+    """Find a node's picture where LlamaIndex looks for it: in the node, at a path, at a URL."""
+    data = _data_of(node)
+    return f"data:image;base64,{data}" if data else address_of(node) or None
+
+
+def embeddable(node: BaseNode) -> ImageSource | None:
+    """Find a node's picture, and name the node when it keeps something else there.
+
+    Raises
+    ------
+    EncodeError
+        When the node's own data is no base64.
+    """
+    data = _data_of(node)
+    if not data:
+        return picture_of(node)
+    try:
+        return base64.b64decode(data, validate=True)
+    except ValueError as error:
+        raise EncodeError(
+            f"node {node.node_id}: its `image` is no base64. Set image_path instead"
+        ) from error
+
+
+def address_of(node: BaseNode) -> str:
+    """Tell the path of a node's picture, or its URL; empty when it has none."""
+    if isinstance(node, ImageNode):
+        return node.image_path or node.image_url or ""
+    resource = _resource_of(node)
+    return str(resource.path or resource.url or "") if resource else ""
+
+
+def _data_of(node: BaseNode) -> str | None:
+    if isinstance(node, ImageNode):
+        return node.image
+    resource = _resource_of(node)
+    return resource.data.decode(errors="replace") if resource and resource.data else None
+
+
+def _resource_of(node: BaseNode) -> MediaResource | None:
+    resource = getattr(node, "image_resource", None)
+    return resource if isinstance(resource, MediaResource) else None
