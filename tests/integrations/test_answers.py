@@ -3,16 +3,31 @@
 from __future__ import annotations
 
 import asyncio
+import copy
+import pickle
 import threading
 from pathlib import Path
 
 import pytest
+from llama_index.core import SummaryIndex
 from llama_index.core.base.llms.types import TextBlock
+from llama_index.core.callbacks import (
+    CallbackManager,
+    CBEventType,
+    EventPayload,
+    LlamaDebugHandler,
+)
+from llama_index.core.instrumentation import get_dispatcher
+from llama_index.core.instrumentation.event_handlers import BaseEventHandler
+from llama_index.core.instrumentation.events.synthesis import (
+    SynthesizeEndEvent,
+    SynthesizeStartEvent,
+)
 from llama_index.core.llms import MockFunctionCallingLLM, MockLLM
 from llama_index.core.prompts import PromptTemplate
 from llama_index.core.query_engine import RetrieverQueryEngine
 from llama_index.core.response_synthesizers import BaseSynthesizer
-from llama_index.core.schema import NodeWithScore, QueryBundle, TextNode
+from llama_index.core.schema import ImageNode, NodeWithScore, QueryBundle, TextNode
 from llama_index.indices.composed_image import (
     RankedImages,
     RankedImagesResponse,
@@ -210,6 +225,50 @@ def test_it_works_in_a_stock_engine_and_over_words(index):
     assert (item.id, item.title, item.path) == ("mug", "a red mug", "")
     engine = RetrieverQueryEngine(index.as_retriever(), RankedImagesSynthesizer())
     assert ranked(engine.query("red"))[0] == "red"
+
+
+def test_a_retriever_that_gives_no_scores_loses_nothing(pictures):
+    nodes = [TextNode(text="a red mug"), ImageNode(image_path=str(pictures / "red.png"))]
+    engine = RetrieverQueryEngine(
+        SummaryIndex(nodes).as_retriever(),
+        RankedImagesSynthesizer(),
+        node_postprocessors=[LLVMRerank(llm=MockVision(reversing()))],
+    )
+    answer = engine.query("a mug").response
+    assert [item.title for item in answer.items] == ["red", "a red mug"]
+    assert [item.retrieval_score for item in answer.items] == [0, 0]
+
+
+@pytest.mark.parametrize("copied", [copy.deepcopy, lambda it: pickle.loads(pickle.dumps(it))])
+def test_an_answer_can_be_copied_and_sent_to_another_process(engine, wish, copied):
+    response = engine.query(wish)
+    arrived = copied(response)
+    assert (str(arrived), arrived.response) == (str(response), response.response)
+    assert arrived.items == response.response.items  # names are looked up in the answer, as before
+
+
+@pytest.mark.parametrize("asynchronous", [False, True])
+def test_both_event_systems_hear_of_the_synthesis(index, asynchronous):
+    heard: list = []
+
+    class Ear(BaseEventHandler):
+        def handle(self, event, **_):
+            heard.append(event)
+
+    callbacks = LlamaDebugHandler(print_trace_on_end=False)
+    synthesizer = RankedImagesSynthesizer(CallbackManager([callbacks]))
+    engine = index.as_query_engine(response_synthesizer=synthesizer)
+    ear = Ear()
+    get_dispatcher().add_event_handler(ear)
+    try:
+        response = asyncio.run(engine.aquery("red")) if asynchronous else engine.query("red")
+    finally:
+        get_dispatcher().event_handlers.remove(ear)
+    start, end = [e for e in heard if isinstance(e, SynthesizeStartEvent | SynthesizeEndEvent)]
+    assert start.query.query_str == "red"
+    assert end.response is response
+    (pair,) = callbacks.get_event_pairs(CBEventType.SYNTHESIZE)
+    assert pair[1].payload[EventPayload.RESPONSE] is response
 
 
 def message_of(text: str):

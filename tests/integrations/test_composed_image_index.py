@@ -123,9 +123,25 @@ def test_text_that_only_looks_like_a_picture_is_taken_as_text(index):
     engine = index.as_query_engine(node_postprocessors=[watching])
     engine.query(r"how to write \![](a.jpg)")
     assert (watching.seen[0].query_str, watching.seen[0].image_path) == (
-        "how to write ![](a.jpg)",
+        r"how to write \![](a.jpg)",
         None,
     )
+
+
+def test_what_only_looks_like_a_picture_is_not_opened_by_the_reranker_either(index):
+    llm = MockVision(reversing())
+    engine = index.as_query_engine(node_postprocessors=[LLVMRerank(llm=llm)])
+    assert len(engine.query(r"how to write \![](gone.jpg)").source_nodes) == 2
+    assert "how to write ![](gone.jpg)" in llm.asked[0].prompt
+
+
+def test_an_engine_over_another_retriever_is_still_one_of_ours(index, pictures):
+    watching = Watching(seen=[])
+    engine = index.as_query_engine(node_postprocessors=[watching])
+    wider = engine.with_retriever(index.as_retriever(similarity_top_k=5))
+    swatch = str(pictures / "blue.png")
+    assert len(wider.query(f"in red ![]({swatch})").source_nodes) == 5
+    assert watching.seen[0].image_path == swatch
 
 
 @pytest.mark.parametrize("query", ["", "  ", QueryBundle(""), "![](a.png) ![](b.png)"])

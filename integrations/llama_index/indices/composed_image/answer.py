@@ -8,18 +8,25 @@ from html import escape
 from pathlib import PurePath
 from typing import Any
 
+import llama_index.core.instrumentation as instrument
 from llama_index.core.base.response.schema import PydanticResponse
 from llama_index.core.bridge.pydantic import BaseModel, ConfigDict, Field
-from llama_index.core.callbacks import CallbackManager
+from llama_index.core.callbacks import CallbackManager, CBEventType, EventPayload
+from llama_index.core.instrumentation.events.synthesis import (
+    SynthesizeEndEvent,
+    SynthesizeStartEvent,
+)
 from llama_index.core.llms import MockLLM
 from llama_index.core.prompts.mixin import PromptDictType
 from llama_index.core.response_synthesizers import BaseSynthesizer
-from llama_index.core.schema import ImageNode, NodeWithScore, QueryBundle
+from llama_index.core.schema import NodeWithScore, QueryBundle
+from llama_index.embeddings.visualized_bge.pictures import address_of
 
 from mmrag.images.thumbnails import img_tag, thumbnail
 
 __all__ = ["RankedImage", "RankedImages", "RankedImagesResponse", "RankedImagesSynthesizer"]
 
+dispatcher = instrument.get_dispatcher(__name__)  # pyright: ignore[reportPrivateImportUsage]
 
 RERANKED = "llvm_rerank"  # where `LLVMRerank` keeps what it found out about a node
 TILE = 136  # pixels: nine in two rows of a notebook
@@ -35,7 +42,7 @@ class RankedImage(BaseModel):
     rank
         Its place in the answer, from 1.
     retrieval_rank, retrieval_score
-        Its place and cosine similarity before any reranking.
+        Its place and cosine similarity before any reranking; 0 where the retriever gave none.
     rerank_score, reason
         What the reranker gave it, and said about it; None and empty without a reranker.
     """
@@ -96,6 +103,11 @@ class RankedImagesResponse(PydanticResponse):
     def __str__(self) -> str:
         return str(self.response)
 
+    def __getattr__(self, name: str) -> Any:
+        if name.startswith("__"):  # asked of a copy under way, which has no response yet
+            raise AttributeError(name)
+        return super().__getattr__(name)
+
     def _repr_html_(self) -> str:
         answer = self.response
         return answer._repr_html_() if isinstance(answer, RankedImages) else escape(str(self))
@@ -117,7 +129,15 @@ class RankedImagesSynthesizer(BaseSynthesizer):
     ) -> RankedImagesResponse:
         """List the nodes in their order."""
         sources = [*nodes, *(additional_source_nodes or [])]
-        return RankedImagesResponse(RankedImages.of(nodes), source_nodes=sources)
+        asked = query if isinstance(query, str) else query.query_str
+        dispatcher.event(SynthesizeStartEvent(query=query))
+        with self._callback_manager.event(
+            CBEventType.SYNTHESIZE, payload={EventPayload.QUERY_STR: asked}
+        ) as event:
+            response = RankedImagesResponse(RankedImages.of(nodes), source_nodes=sources)
+            event.on_end(payload={EventPayload.RESPONSE: response})
+        dispatcher.event(SynthesizeEndEvent(query=query, response=response))
+        return response
 
     async def asynthesize(
         self,
@@ -147,14 +167,14 @@ class RankedImagesSynthesizer(BaseSynthesizer):
 def _item(rank: int, found: NodeWithScore) -> RankedImage:
     node, facts = found.node, found.node.metadata
     reranked = facts.get(RERANKED, {})
-    path = (node.image_path or node.image_url or "") if isinstance(node, ImageNode) else ""
+    path = address_of(node)
     return RankedImage(
         id=node.node_id,
         path=path,
         title=str(facts.get("title") or PurePath(path).stem or node.get_content()[:80]),
         rank=rank,
         retrieval_rank=facts.get("retrieval_rank", rank),
-        retrieval_score=facts.get("retrieval_score", found.score or 0.0),
+        retrieval_score=facts.get("retrieval_score", found.score) or 0.0,
         rerank_score=reranked.get("score"),
         reason=reranked.get("reason", ""),
     )

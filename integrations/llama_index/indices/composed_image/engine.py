@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from llama_index.core.base.base_retriever import BaseRetriever
 from llama_index.core.base.response.schema import RESPONSE_TYPE
 from llama_index.core.postprocessor.types import BaseNodePostprocessor
 from llama_index.core.prompts.mixin import PromptDictType, PromptMixin, PromptMixinType
@@ -16,6 +17,14 @@ class ComposedImageQueryEngine(RetrieverQueryEngine):
     """A `RetrieverQueryEngine` whose postprocessors see the picture, wherever the query held it."""
 
     _retriever: ComposedImageRetriever
+
+    def with_retriever(self, retriever: BaseRetriever) -> RetrieverQueryEngine:
+        """Make the same engine over another retriever."""
+        if not isinstance(retriever, ComposedImageRetriever):
+            return super().with_retriever(retriever)
+        return ComposedImageQueryEngine(
+            retriever, self._response_synthesizer, self._node_postprocessors, self.callback_manager
+        )
 
     def retrieve(self, query_bundle: QueryBundle) -> list[NodeWithScore]:
         """Retrieve and postprocess."""

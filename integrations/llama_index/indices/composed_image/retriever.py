@@ -30,7 +30,8 @@ class ComposedImageRetriever(VectorIndexRetriever):
     def composed(self, query_bundle: QueryBundle) -> QueryBundle:
         """Complete a bundle: take the picture out of Markdown, add the joint vector, in a copy.
 
-        A bundle that brings its own embedding is left as it is.
+        A bundle that brings its own embedding is left as it is. What only looks like a picture
+        stays behind its backslash, so that nobody who reads the bundle again opens it.
 
         Raises
         ------
@@ -45,7 +46,7 @@ class ComposedImageRetriever(VectorIndexRetriever):
             query = Query.parse(query_bundle.query_str)
         return replace(
             query_bundle,
-            query_str=query.text,
+            query_str=str(query) if query.image is None else query.text,
             image_path=query.image,
             embedding=self._vector(query, query_bundle.custom_embedding_strs),
         )
