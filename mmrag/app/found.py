@@ -24,7 +24,7 @@ class Hit:
     @property
     def title(self) -> str:
         """What a person calls it: its title, or the name of its file."""
-        return str(self.metadata.get("title") or self.picture.rsplit("/", 1)[-1])
+        return str(self.metadata.get("title") or "").strip() or self.picture.rsplit("/", 1)[-1]
 
 
 @dataclass(frozen=True)

@@ -19,6 +19,7 @@ from PIL import Image
 
 from mmrag.errors import ImageError
 from mmrag.images import ImagePolicy, ImageSource, content_hash, load_image
+from mmrag.images.policy import named
 from mmrag.images.thumbnails import thumbnail
 
 __all__ = ["Indexed", "Uploads", "jpeg"]
@@ -99,7 +100,12 @@ class Uploads:
         ImageError
             When it is too large, or no picture.
         """
-        picture = load_image(source, self._policy)
+        try:
+            picture = load_image(source, self._policy)
+        except ImageError as error:
+            # Its sender knows no "bytes (5000)".
+            told = str(error).replace(named(source), "the query's picture", 1)
+            raise ImageError(told) from error
         picture = picture.convert("RGBA" if picture.has_transparency_data else "RGB")
         picture.thumbnail((LARGEST, LARGEST), Image.Resampling.LANCZOS)
         id = content_hash(picture)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from typing import Any, Literal
 from urllib.parse import quote
 
@@ -87,6 +88,8 @@ class Answer(BaseModel):
     def of(cls, found: Found, asked: Asked, looks: Sequence[str] = (), error: str = "") -> Answer:
         """Tell what was found; ``looks`` are the URLs of what the vision LLM saw."""
         reranked = found.reranked
+        if reranked and not reranked.looks and reranked.failures:
+            return cls.of(replace(found, reranked=None), asked, error=reranked.failures[0])
         ranking = reranked.ranking if reranked else None
         return cls(
             stage="failed" if error else "reranked" if reranked else "retrieved",

@@ -42,7 +42,7 @@ def test_a_request_that_grows_too_large_is_cut_off(serve):
 def test_a_picture_over_the_limit_of_bytes_is_refused(serve):
     response = serve(upload_bytes=1000).post("/search", files={"image": b"x" * 2000})
     assert response.status_code == 422
-    assert "bytes (2000) has more than 1,000 bytes" in response.json()["error"]
+    assert "the query's picture has more than 1,000 bytes" in response.json()["error"]
 
 
 def test_a_picture_of_too_many_pixels_is_refused_before_it_is_decoded(serve):

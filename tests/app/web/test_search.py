@@ -157,7 +157,8 @@ def test_a_vision_llm_that_fails_keeps_the_order_and_says_so(serve):
         "/search", json={"text": "red"}
     )
     assert [r["retrieved"] for r in answer.json()["results"]] == [1, 2, 3, 4, 5, 6, 7, 8, 9]
-    assert answer.json()["repairs"] == ["order kept: it is tired"]
+    assert (answer.json()["stage"], answer.json()["error"]) == ("failed", "it is tired")
+    assert answer.json()["repairs"] == []
 
 
 @pytest.mark.parametrize(

@@ -5,6 +5,8 @@ import { redraw, showAnswer, told } from "./results.js";
 const $ = (id) => document.getElementById(id);
 const most = Number(document.body.dataset.uploadBytes);
 const usual = document.body.dataset.top;
+const name = document.title;
+const hint = $("text").placeholder;
 let picture = null; // {id, url, title} of one that the server knows, or {file, url, title}
 let running = null;
 
@@ -14,6 +16,7 @@ async function search({ remember = true } = {}) {
   const mine = (running = new AbortController());
   const rerank = $("rerank").checked;
   const asked = picture;
+  let latest = null;
   say("Searching …", true);
   $("results").classList.add("stale");
   try {
@@ -21,6 +24,8 @@ async function search({ remember = true } = {}) {
       if (asked && picture === asked) named(answer.query);
       if (remember && link() !== location.pathname + location.search) history.pushState(null, "", link());
       remember = false;
+      entitle();
+      latest = answer;
       const more = rerank && answer.stage === "retrieved" && answer.results.length > 0;
       showAnswer(answer, more, { choose, narrow });
       say(told(answer) + (more ? " The vision LLM is looking …" : ""), more);
@@ -28,6 +33,7 @@ async function search({ remember = true } = {}) {
     }
   } catch (error) {
     if (mine.signal.aborted) return;
+    if (latest) showAnswer(latest, false, { choose, narrow }); // what is shown no longer waits
     fail(error.message);
     say("");
   }
@@ -47,14 +53,14 @@ async function* answers(rerank, signal) {
   if (picture?.file) form.set("image", picture.file);
   else if (picture) form.set("picture", picture.id);
   const headers = { Accept: "application/x-ndjson" };
-  const response = await fetch("/search", { method: "POST", body: form, headers, signal }).catch((error) => {
-    if (signal.aborted) throw error;
+  const lost = () => {
     throw new Error("The server does not answer: look whether mmrag serve still runs.");
-  });
+  };
+  const response = await fetch("/search", { method: "POST", body: form, headers, signal }).catch(lost);
   if (!response.ok) throw new Error(await faultOf(response));
   const reader = response.body.pipeThrough(new TextDecoderStream()).getReader();
   for (let rest = ""; ; ) {
-    const { value, done } = await reader.read();
+    const { value, done } = await reader.read().catch(lost);
     const lines = (rest + (value ?? "")).split("\n");
     rest = lines.pop();
     for (const line of lines) yield JSON.parse(line);
@@ -71,7 +77,6 @@ async function faultOf(response) {
 /** Take an indexed picture as the next query: "more like this, but …". */
 function choose({ id, url, title }) {
   hold({ id, url, title });
-  $("text").placeholder = "like this, but …";
   $("text").focus();
   $("text").select();
   $("ask").scrollIntoView({ block: "nearest" });
@@ -94,8 +99,11 @@ function hold(held) {
   const image = $("query-picture");
   $("drop").classList.toggle("filled", held !== null);
   $("remove").hidden = held === null;
+  $("text").placeholder = held ? "like this, but …" : hint;
   image.hidden = !held?.url;
-  $("pick-hint").hidden = !image.hidden;
+  $("pick-hint").hidden = held !== null;
+  $("pick-name").hidden = !held || !image.hidden;
+  $("pick-name").textContent = held?.title ?? "";
   if (held?.url && image.getAttribute("src") !== held.url) image.src = held.url;
   image.alt = held ? `The query's picture: ${held.title}` : "";
 }
@@ -133,6 +141,12 @@ function link() {
   return `/?${query}`;
 }
 
+/** Tell tabs and the entries of the history apart. */
+function entitle() {
+  const words = $("text").value.trim().slice(0, 60) || (picture ? "by picture" : "");
+  document.title = words ? `${words} · ${name.replace(/^Search /, "")}` : name;
+}
+
 /** Read the query out of the address, and search when there is one. */
 function open() {
   const query = new URLSearchParams(location.search);
@@ -142,6 +156,7 @@ function open() {
   $("top").value = query.get("top") ?? usual;
   $("rerank").checked = $("rerank").defaultChecked && query.get("rerank") !== "no";
   hold(id ? { id, url: "", title: "as in the link" } : null);
+  entitle();
   if (id || $("text").value) return search({ remember: false });
   running?.abort();
   fail("");
@@ -171,13 +186,22 @@ addEventListener("paste", (event) => {
   const file = [...event.clipboardData.files].find((one) => one.type.startsWith("image/"));
   if (file) event.preventDefault(), bring(file);
 });
-for (const name of ["dragenter", "dragover", "dragleave", "drop"]) {
-  addEventListener(name, (event) => {
+for (const kind of ["dragenter", "dragover", "dragleave", "drop"]) {
+  addEventListener(kind, (event) => {
+    const { files, types } = event.dataTransfer;
+    if (!types.includes("Files") && event.target.matches?.("input[type=text]")) return; // words, into a field
     event.preventDefault();
-    $("drop").classList.toggle("over", name === "dragenter" || name === "dragover");
-    if (name === "drop") bring(event.dataTransfer.files[0]);
+    $("drop").classList.toggle("over", kind === "dragenter" || kind === "dragover");
+    if (kind !== "drop") return;
+    if (files.length) bring(files[0]);
+    else fail("That is no file: save the picture first, or copy it and paste it here.");
   });
 }
+$("query-picture").addEventListener("error", () => {
+  if (!picture) return;
+  picture.url = ""; // no browser shows a TIFF; once it was searched with, the server shows it
+  hold(picture);
+});
 addEventListener("popstate", open);
 new ResizeObserver(redraw).observe($("rows"));
 open();

@@ -14,6 +14,7 @@ export function showAnswer(answer, more, { choose, narrow }) {
   $("start").hidden = true;
   $("results").hidden = false;
   $("results").classList.remove("stale");
+  $("scroller").hidden = answer.results.length === 0;
   $("rows").style.setProperty("--n", Math.max(answer.results.length, 1));
   $("rows").classList.toggle("single", !both);
   $("reranked-row").hidden = !both;
@@ -53,6 +54,7 @@ function cardOf(result, place, { choose, narrow }) {
   card.dataset.id = result.id;
   part("img").src = result.url;
   part("img").alt = `${result[place]}: ${result.title}${was}`;
+  part("img").addEventListener("error", () => part(".tile").classList.add("gone"));
   part(".tile").title = "More like this, but …";
   part(".tile").addEventListener("click", () => choose(result));
   part(".rank").textContent = result[place];
