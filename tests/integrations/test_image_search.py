@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 from llama_index.core.base.llms.types import ImageBlock, TextBlock
 from llama_index.core.query_engine import CustomQueryEngine
 from llama_index.core.tools.tool_spec.base import BaseToolSpec
-from llama_index.indices.composed_image import metadata_filters
+from llama_index.indices.composed_image import ComposedImageIndex, metadata_filters
 from llama_index.postprocessor.llvm_rerank import LLVMRerank
 from llama_index.tools.image_search import Answer, FoundImages, ImageSearchToolSpec
 from picture_server import serving
@@ -119,6 +119,12 @@ def test_nothing_found_is_told_without_a_sheet(spec):
         "results": [],
         "note": "nothing found: loosen the filters",
     }
+
+
+def test_an_empty_collection_is_told_as_one(milvus_lite, embedding):
+    with ComposedImageIndex.open(milvus_lite, embedding) as index:
+        (words,) = ImageSearchToolSpec(index.as_query_engine()).search_images("red")
+    assert json.loads(words.text)["note"] == "nothing found: no picture is indexed yet"
 
 
 def test_nulls_are_left_out_as_models_mean_them(spec):
@@ -244,6 +250,7 @@ def test_sizes_are_capped_for_everybody(index, pictures):
         ({}, "the query is empty"),
         ({"text": "\ud800"}, "text: "),
         ({"image": "\ud800"}, "image: "),
+        ({"image": "  "}, "the query is empty"),
         ({"text": "red", "top_n": 99}, "top_n: .*less than or equal to 24"),
         ({"text": "red", "top_n": "many"}, "top_n: "),
         ({"text": "red", "colour": "red"}, "colour: "),
@@ -271,7 +278,6 @@ def test_whatever_a_model_writes_gets_an_answer(shared_spec, text, image, top_n,
 @pytest.fixture(scope="module")
 def shared_spec(tmp_path_factory, pictures):
     from llama_index.embeddings.visualized_bge import VisualizedBGEEmbedding
-    from llama_index.indices.composed_image import ComposedImageIndex
 
     from mmrag.testing import toy_encoder
 
@@ -308,9 +314,18 @@ def test_a_picture_whose_file_is_gone_is_still_described(index, tmp_path):
     assert json.loads(words.text)["results"][0]["id"] == id
 
 
-def test_an_unknown_id_is_told(spec):
-    (words,) = spec.describe_image("nothing")
-    assert "no picture has the id 'nothing'" in json.loads(words.text)["error"]
+@pytest.mark.parametrize(
+    ("asked", "why"),
+    [
+        ({"id": "nothing"}, "no picture has the id 'nothing'"),
+        ({}, "id: Field required"),
+        ({"number": 1}, "id: Field required; number: Extra inputs"),
+    ],
+)
+def test_an_unknown_id_is_told(spec, asked, why):
+    tool = spec.to_tool_list()[1]
+    assert why in told(tool.call(**asked).blocks)["error"]
+    assert why in told(asyncio.run(tool.acall(**asked)).blocks)["error"]
 
 
 def test_a_reranker_sees_the_example_and_its_order_and_reason_are_told(index, pictures):

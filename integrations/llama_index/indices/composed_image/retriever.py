@@ -27,6 +27,11 @@ class ComposedImageRetriever(VectorIndexRetriever):
 
     _embed_model: VisualizedBGEEmbedding
 
+    @property
+    def filters(self) -> MetadataFilters | None:
+        """What must hold of every node."""
+        return self._filters
+
     def composed(self, query_bundle: QueryBundle) -> QueryBundle:
         """Complete a bundle: take the picture out of Markdown, add the joint vector, in a copy.
 

@@ -92,11 +92,11 @@ class ImageSearchToolSpec(BaseToolSpec):
         answer = await self._search.asearch(asked, last)
         return await asyncio.to_thread(_blocks, answer)
 
-    def describe_image(self, id: str, **unknown: Any) -> list[ContentBlock]:
+    def describe_image(self, id: str | None = None, **unknown: Any) -> list[ContentBlock]:
         """Tell all that is known about one picture, and show it."""
         return _blocks(self._search.describe({"id": id, **unknown}))
 
-    async def adescribe_image(self, id: str, **unknown: Any) -> list[ContentBlock]:
+    async def adescribe_image(self, id: str | None = None, **unknown: Any) -> list[ContentBlock]:
         """Tell all that is known about one picture, without blocking the event loop."""
         answer = await self._search.adescribe({"id": id, **unknown})
         return await asyncio.to_thread(_blocks, answer)

@@ -38,7 +38,7 @@ class SearchImages(BaseModel):
     with a contact sheet that shows them under the same numbers.
     """
 
-    model_config = ConfigDict(extra="forbid", title="search_images")
+    model_config = ConfigDict(extra="forbid", str_strip_whitespace=True, title="search_images")
 
     text: str = Field(
         "",

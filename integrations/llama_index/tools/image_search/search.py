@@ -105,6 +105,13 @@ class _Question:
             return QueryBundle(self.query.text, image_path=_data_uri(self.query.image))
         return QueryBundle(str(self.query))
 
+    @property
+    def nothing_found(self) -> str:
+        """What a model can do about an empty answer."""
+        if self.retriever.filters is not None:
+            return "nothing found: loosen the filters"
+        return "nothing found: no picture is indexed yet"
+
 
 class ImageSearch:
     """The search behind an engine, open to what a model writes.
@@ -187,9 +194,9 @@ class ImageSearch:
             FoundImage.of(item, found.node.metadata)
             for item, found in zip(ranked.items, nodes, strict=True)
         ]
-        note = "" if results else "nothing found: loosen the filters"
         pictures = tuple(self._picture(found.node) for found in nodes)
-        return Answer(FoundImages(results=results, note=note), pictures, question.query)
+        facts = FoundImages(results=results, note="" if results else question.nothing_found)
+        return Answer(facts, pictures, question.query)
 
     def _described(self, id: str) -> Answer:
         node = self.references.node(id)
