@@ -1,4 +1,4 @@
-"""What an index holds, file by file. In: files and the pictures in them. Out: what is still to do.
+"""What an index holds, file by file. In: files, and what is said of them. Out: what is still to do.
 
 A redo log in SQLite: what should be so is recorded first, the vector store follows, then the
 picture is marked settled. What a killed process left unsettled, the next one brings about.
@@ -6,40 +6,46 @@ picture is marked settled. What a killed process left unsettled, the next one br
 
 from __future__ import annotations
 
+import json
 import sqlite3
 import threading
-from collections.abc import Generator, Iterable, Iterator
+from collections.abc import Generator, Iterable, Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 from mmrag.errors import StoreError, StoreLockedError
 
-__all__ = ["Entry", "Manifest"]
+__all__ = ["FOLDERS", "MANIFEST_SUFFIX", "Entry", "Manifest"]
+
+MANIFEST_SUFFIX = ".manifest.sqlite"
+FORM = 2
+FOLDERS = ""
+"""The source of what folders hold; tables and patterns are sources by their own path."""
 
 
 @dataclass(frozen=True)
 class Entry:
-    """One file, as it was when it was last read.
+    """One file, as it was when it was last read, and what is said about it.
 
     Attributes
     ----------
     path
-        Absolute path.
+        Absolute path, or URL.
     picture
         Id of the picture in it: the SHA-256 of the file's content.
     size, mtime_ns
         What tells an edit without reading the file.
-    metadata
-        What is known about it, as canonical JSON.
+    notes
+        The metadata that each source gives it, as canonical JSON; what was said last stands last.
     """
 
     path: str
     picture: str
     size: int
     mtime_ns: int
-    metadata: str = "{}"
+    notes: Mapping[str, str] = field(default_factory=lambda: {FOLDERS: "{}"})
 
 
 class Manifest:
@@ -68,6 +74,9 @@ class Manifest:
             self._database = sqlite3.connect(
                 file, isolation_level=None, check_same_thread=False, timeout=10
             )
+            self._database.execute("PRAGMA foreign_keys = ON")
+            if self._rows("PRAGMA user_version") != [(FORM,)]:
+                self._database.executescript(FORGET_OLD_FORM)
             self._database.executescript(TABLES)
             self._belong_to((collection, model, str(dim)))
 
@@ -85,6 +94,18 @@ class Manifest:
         last, end = f"{folder.rstrip('/')}/", f"{folder.rstrip('/')}0"  # "0" is what follows "/"
         while page := self._entries(
             "WHERE path > ? AND path < ? ORDER BY path LIMIT 500", last, end
+        ):
+            yield from page
+            last = page[-1].path
+
+    def listed(self, source: str) -> Iterator[Entry]:
+        """Walk the files that a source names, by path; the record may change meanwhile."""
+        last = ""
+        while page := self._entries(
+            "WHERE path IN (SELECT path FROM notes WHERE source = ? AND path > ? "
+            "ORDER BY path LIMIT 500) ORDER BY path",
+            source,
+            last,
         ):
             yield from page
             last = page[-1].path
@@ -115,16 +136,22 @@ class Manifest:
                 raise
 
     def put(self, entry: Entry) -> None:
-        """Record a file; its picture, and the one it held before, are no longer settled."""
-        self.drop(entry.path)
+        """Record a file and what is said about it; what other sources said of it stays.
+
+        Its picture, and the one it held before, are no longer settled.
+        """
+        if (old := self.entry(entry.path)) and old.picture != entry.picture:
+            self.unsettle([old.picture])
         self._rows(
-            "INSERT INTO files (path, picture, size, mtime_ns, metadata) VALUES (?, ?, ?, ?, ?)",
+            "INSERT INTO files VALUES (?, ?, ?, ?) ON CONFLICT (path) DO UPDATE SET "
+            "picture = excluded.picture, size = excluded.size, mtime_ns = excluded.mtime_ns",
             entry.path,
             entry.picture,
             entry.size,
             entry.mtime_ns,
-            entry.metadata,
         )
+        for source, note in entry.notes.items():
+            self._rows("INSERT OR REPLACE INTO notes VALUES (?, ?, ?)", source, entry.path, note)
         self.unsettle([entry.picture])
 
     def touch(self, entry: Entry) -> None:
@@ -141,6 +168,16 @@ class Manifest:
         if old := self.entry(path):
             self._rows("DELETE FROM files WHERE path = ?", path)
             self.unsettle([old.picture])
+
+    def retract(self, path: str, source: str) -> None:
+        """Forget what a source says of a file, and the file when no source names it any more."""
+        if not (old := self.entry(path)):
+            return
+        if not old.notes.keys() - {source}:
+            self.drop(path)
+            return
+        self._rows("DELETE FROM notes WHERE path = ? AND source = ?", path, source)
+        self.unsettle([old.picture])
 
     def unsettle(self, pictures: Iterable[str]) -> None:
         """Mark pictures that the store must be told about."""
@@ -183,8 +220,9 @@ class Manifest:
             self._rows("INSERT INTO owner (collection, model, dim) VALUES (?, ?, ?)", *owner)
 
     def _entries(self, where: str, *values: str) -> list[Entry]:
-        columns = "path, picture, size, mtime_ns, metadata"
-        return [Entry(*row) for row in self._rows(f"SELECT {columns} FROM files {where}", *values)]
+        columns = f"path, picture, size, mtime_ns, {NOTES}"
+        rows = self._rows(f"SELECT {columns} FROM files {where}", *values)
+        return [Entry(*row[:4], notes=json.loads(row[4])) for row in rows]
 
     def _rows(self, statement: str, *values: str | int) -> list[tuple[Any, ...]]:
         with self._told():
@@ -211,15 +249,31 @@ class Manifest:
             ) from error
 
 
+NOTES = """(
+    SELECT json_group_object(source, note) FROM (
+        SELECT source, note FROM notes WHERE notes.path = files.path ORDER BY rowid
+    )
+)"""
+FORGET_OLD_FORM = f"""
+DROP TABLE IF EXISTS files;
+DROP TABLE IF EXISTS pictures;
+PRAGMA user_version = {FORM};
+"""
 TABLES = """
 CREATE TABLE IF NOT EXISTS files (
     path TEXT PRIMARY KEY,
     picture TEXT NOT NULL,
     size INTEGER NOT NULL,
-    mtime_ns INTEGER NOT NULL,
-    metadata TEXT NOT NULL
+    mtime_ns INTEGER NOT NULL
 ) WITHOUT ROWID;
 CREATE INDEX IF NOT EXISTS names ON files (picture, path);
+CREATE TABLE IF NOT EXISTS notes (
+    source TEXT NOT NULL,
+    path TEXT NOT NULL REFERENCES files ON DELETE CASCADE,
+    note TEXT NOT NULL,
+    PRIMARY KEY (source, path)
+);
+CREATE INDEX IF NOT EXISTS said_of ON notes (path);
 CREATE TABLE IF NOT EXISTS pictures (id TEXT PRIMARY KEY, settled INTEGER NOT NULL) WITHOUT ROWID;
 CREATE INDEX IF NOT EXISTS unsettled ON pictures (id) WHERE NOT settled;
 CREATE TABLE IF NOT EXISTS owner (collection TEXT, model TEXT, dim TEXT);

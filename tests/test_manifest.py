@@ -65,6 +65,48 @@ def test_a_touched_file_stays_settled(manifest):
     assert manifest.settled("p")
 
 
+def test_each_source_has_its_say_and_the_last_word_stands_last(manifest):
+    for source, note in (("/t.csv", "1"), ("/u.csv", "2"), ("/t.csv", "3")):
+        manifest.put(entry("/a", notes={source: note}))
+    assert list(manifest.entry("/a").notes.items()) == [("/u.csv", "2"), ("/t.csv", "3")]
+
+
+def test_a_file_lives_as_long_as_a_source_names_it(manifest):
+    manifest.put(entry("/a", notes={"/t.csv": "1", "/u.csv": "2"}))
+    manifest.settle(["p"])
+    manifest.retract("/a", "/t.csv")
+    assert manifest.entry("/a") == entry("/a", notes={"/u.csv": "2"})
+    assert manifest.unsettled() == ["p"]
+    manifest.retract("/a", "/u.csv")
+    assert manifest.entry("/a") is None
+
+
+@pytest.mark.parametrize("leave", ["drop", "forget"])
+def test_a_file_that_comes_back_brings_nothing_that_was_said_before(manifest, leave):
+    manifest.put(entry("/a", notes={"/t.csv": "1"}))
+    manifest.drop("/a") if leave == "drop" else manifest.forget(["p"])
+    manifest.put(entry("/a"))
+    assert manifest.entry("/a") == entry("/a")
+
+
+@given(mine=st.sets(names), others=st.sets(names))
+def test_the_files_of_a_source_are_walked_and_no_others(mine, others):
+    with Manifest(Path(":memory:"), "collection", "toy", 4) as manifest:
+        for source, paths in (("mine", mine), ("others", others)):
+            for path in paths:
+                manifest.put(entry(path, notes={source: "{}"}))
+        assert sorted(found.path for found in manifest.listed("mine")) == sorted(mine)
+
+
+def test_files_may_be_retracted_while_they_are_walked(manifest):
+    with manifest.transaction():
+        for i in range(1200):
+            manifest.put(entry(f"/f/{i}", notes={"/t.csv": "{}"}))
+        for found in manifest.listed("/t.csv"):
+            manifest.retract(found.path, "/t.csv")
+    assert manifest.count() == (0, 0)
+
+
 @given(folder=names, below=st.lists(names, unique=True), beside=names)
 def test_the_files_below_a_folder_are_walked_and_no_others(folder, below, beside):
     with Manifest(Path(":memory:"), "collection", "toy", 4) as manifest:
@@ -104,6 +146,15 @@ def test_the_record_of_another_collection_is_not_believed(tmp_path, owner):
         manifest.put(entry("/a"))
     with Manifest(tmp_path / "m.sqlite", *owner) as manifest:
         assert manifest.count() == (0, 0)
+
+
+def test_a_record_of_an_older_form_is_begun_anew(tmp_path):
+    with sqlite3.connect(tmp_path / "m.sqlite") as older:
+        older.execute("CREATE TABLE files (path TEXT PRIMARY KEY, picture TEXT, metadata TEXT)")
+        older.execute("INSERT INTO files VALUES ('/a', 'p', '{}')")
+    with Manifest(tmp_path / "m.sqlite", "collection", "toy", 4) as manifest:
+        manifest.put(entry("/b"))
+        assert manifest.count() == (1, 1)
 
 
 def test_a_damaged_file_is_named_with_the_remedy(tmp_path):

@@ -15,8 +15,8 @@ from urllib.parse import unquote, urlsplit
 from pydantic import BaseModel, Field, field_validator
 
 from mmrag.app.records import read_lines, read_records
-from mmrag.app.table import Listed
 from mmrag.filters import Scalar
+from mmrag.indexing import Listed
 
 __all__ = ["AmazonItems", "holds_amazon_items"]
 
@@ -81,7 +81,13 @@ class AmazonItems:
         "average_rating": float,
         "rating_number": int,
     }
+    fields: ClassVar[Mapping[str, str]] = {name: name for name in columns}
     left_out: ClassVar[tuple[str, ...]] = ("features", "description", "categories", "details")
+
+    @property
+    def name(self) -> str:
+        """The absolute path of the file."""
+        return str(self.file.resolve())
 
     def __iter__(self) -> Iterator[Listed]:
         for item in read_records(read_lines(self.file), _Item):

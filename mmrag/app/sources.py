@@ -1,38 +1,68 @@
-"""What a person wants indexed. In: words on the command line. Out: folders, and listed pictures."""
+"""What a person wants indexed. In: words on the command line. Out: folders and lists."""
 
 from __future__ import annotations
 
 import glob
+import os
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 from mmrag.app.amazon import AmazonItems, holds_amazon_items
-from mmrag.app.table import SUFFIXES, Listed, Table, open_table
+from mmrag.app.table import SUFFIXES, Table, open_table
 from mmrag.errors import SettingError
 from mmrag.filters import Scalar
+from mmrag.indexing import Listed
+from mmrag.manifest import FOLDERS
 
-__all__ = ["Sources", "read_sources"]
+__all__ = ["Files", "Pattern", "Sources", "read_sources"]
+
+
+@dataclass(frozen=True)
+class Files:
+    """Picture files named one by one: remembered like those of a folder."""
+
+    paths: tuple[Path, ...]
+
+    @property
+    def name(self) -> str:
+        """The source that stands for folders."""
+        return FOLDERS
+
+    def __iter__(self) -> Iterator[Listed]:
+        for path in self.paths:
+            yield Listed(str(path), {})
+
+
+@dataclass(frozen=True)
+class Pattern:
+    """The files that an absolute pattern matches, looked up each time it is read."""
+
+    name: str
+
+    def __iter__(self) -> Iterator[Listed]:
+        for path in sorted(glob.iglob(self.name, recursive=True)):
+            if os.path.isfile(path):
+                yield Listed(path, {})
 
 
 @dataclass(frozen=True)
 class Sources:
-    """Where pictures come from; iterating gives those of files and tables, one by one."""
+    """Where pictures come from."""
 
-    folders: tuple[Path, ...]
-    files: tuple[Path, ...]
-    tables: tuple[Table | AmazonItems, ...]
+    folders: tuple[Path, ...] = ()
+    files: Files = Files(())
+    patterns: tuple[Pattern, ...] = ()
+    tables: tuple[Table | AmazonItems, ...] = ()
 
     @property
     def columns(self) -> Mapping[str, type[Scalar]]:
-        """The typed fields of all tables."""
-        return {name: kind for table in self.tables for name, kind in table.columns.items()}
-
-    def __iter__(self) -> Iterator[Listed]:
-        for file in self.files:
-            yield Listed(str(file), {})
-        for table in self.tables:
-            yield from table
+        """The typed fields of all tables: a price of 5 today may be 5.5 tomorrow."""
+        return {
+            name: float if kind is int else kind
+            for table in self.tables
+            for name, kind in table.columns.items()
+        }
 
 
 def read_sources(
@@ -56,6 +86,7 @@ def read_sources(
     """
     folders: list[Path] = []
     files: list[Path] = []
+    patterns: list[Pattern] = []
     tables: list[Table | AmazonItems] = []
     for word in words:
         path = Path(word).expanduser()
@@ -65,17 +96,17 @@ def read_sources(
             tables.append(AmazonItems(path, images))
         elif path.suffix.lower() in SUFFIXES:
             tables.append(open_table(path, picture_column))
+        elif path.is_file():
+            files.append(path)
         else:
-            files.extend(_matching(word))
-    return Sources(tuple(folders), tuple(files), tuple(tables))
+            patterns.append(_pattern(word))
+    return Sources(tuple(folders), Files(tuple(files)), tuple(patterns), tuple(tables))
 
 
-def _matching(word: str) -> list[Path]:
-    path = Path(word).expanduser()
-    found = [path] if path.is_file() else [Path(f) for f in glob.glob(str(path), recursive=True)]
-    files = sorted(file for file in found if file.is_file())
-    if not files:
+def _pattern(word: str) -> Pattern:
+    pattern = Pattern(os.path.abspath(os.path.expanduser(word)))
+    if next(iter(pattern), None) is None:
         raise SettingError(
             f"{word!r} is no folder, no file, and no pattern that matches one: check the path"
         )
-    return files
+    return pattern

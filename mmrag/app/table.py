@@ -9,27 +9,22 @@ import csv
 import re
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
+from itertools import count
 from pathlib import Path
 from typing import Any, cast
 
 from mmrag.app.records import read_lines
 from mmrag.errors import SettingError, require
 from mmrag.filters import WORDS, Scalar
+from mmrag.indexing import Listed
 
-__all__ = ["SUFFIXES", "Listed", "Table", "open_table"]
+__all__ = ["SUFFIXES", "Table", "open_table"]
 
 SUFFIXES = (".csv", ".tsv", ".jsonl", ".parquet")
 PICTURE_COLUMNS = ("image", "image_path", "picture", "file", "filename", "path", "image_url", "url")
+LARGEST_NUMBER = 2**53  # beyond it a float cannot tell neighbours apart: such digits are a name
 STORE_COLUMNS = ("id", "doc_id", "text", "embedding")
 """What the store calls its own; a table's column of that name becomes ``item_…``."""
-
-
-@dataclass(frozen=True)
-class Listed:
-    """One picture a table names: a path or URL, and what the table says about it."""
-
-    source: str
-    metadata: dict[str, Scalar]
 
 
 @dataclass(frozen=True)
@@ -44,6 +39,8 @@ class Table:
         The column that names the pictures.
     columns
         Type of each metadata field, by the name it can be filtered by.
+    fields
+        That name, by the column's own.
     left_out
         Columns that hold lists or objects, or nothing at all.
     """
@@ -51,7 +48,13 @@ class Table:
     file: Path
     picture_column: str
     columns: Mapping[str, type[Scalar]]
+    fields: Mapping[str, str]
     left_out: tuple[str, ...] = ()
+
+    @property
+    def name(self) -> str:
+        """The absolute path of the file."""
+        return str(self.file.resolve())
 
     def __iter__(self) -> Iterator[Listed]:
         for row in _rows(self.file):
@@ -64,9 +67,8 @@ class Table:
 
     def _typed(self, row: Mapping[str, Any]) -> Iterator[tuple[str, Scalar]]:
         for column, value in row.items():
-            kind = self.columns.get(field_name(column))
-            if column != self.picture_column and kind and value not in (None, ""):
-                yield field_name(column), _as(kind, value)
+            if (field := self.fields.get(column)) and value not in (None, ""):
+                yield field, _as(self.columns[field], value)
 
 
 def open_table(file: Path, picture_column: str | None = None) -> Table:
@@ -91,10 +93,12 @@ def open_table(file: Path, picture_column: str | None = None) -> Table:
     picture = _picture_column(file, list(kinds), picture_column)
     del kinds[picture]
     known = {column: kind for column, kind in kinds.items() if kind not in (None, object)}
+    fields = field_names(known)
     return Table(
         file=file,
         picture_column=picture,
-        columns={field_name(column): cast("type[Scalar]", kind) for column, kind in known.items()},
+        columns={fields[column]: cast("type[Scalar]", kind) for column, kind in known.items()},
+        fields=fields,
         left_out=tuple(kinds.keys() - known.keys()),
     )
 
@@ -110,6 +114,17 @@ def field_name(column: str) -> str:
     name = re.sub(r"\W+", "_", column, flags=re.ASCII).strip("_")
     taken = name in STORE_COLUMNS or name in WORDS
     return f"item_{name}" if not name or name[0].isdigit() or taken else name
+
+
+def field_names(columns: Iterable[str]) -> dict[str, str]:
+    """Name each column differently: "Price (€)" and "Price ($)" are Price and Price_2."""
+    fields: dict[str, str] = {}
+    for column in columns:
+        name = field_name(column)
+        others = (f"{name}_{number}" for number in count(2))
+        taken = fields.values()
+        fields[column] = name if name not in taken else next(n for n in others if n not in taken)
+    return fields
 
 
 def _rows(file: Path) -> Iterator[dict[str, Any]]:
@@ -169,6 +184,8 @@ def _kind(value: Any) -> type[object] | None:
     match value:
         case None | "":
             return None
+        case int() if abs(value) > LARGEST_NUMBER:
+            return str
         case bool() | int() | float():
             return type(value)
         case str():
@@ -180,8 +197,8 @@ def _kind(value: Any) -> type[object] | None:
 def _kind_of_text(text: str) -> type[Scalar]:
     if text.lower() in ("true", "false"):
         return bool
-    if re.fullmatch(r"0|-?[1-9]\d{0,17}", text):  # "007" is a name, not a number
-        return int
+    if re.fullmatch(r"0|-?[1-9]\d*", text):  # "007" is a name, not a number
+        return int if len(text) < 20 and abs(int(text)) <= LARGEST_NUMBER else str
     if re.fullmatch(r"-?(0|[1-9]\d*)?\.\d+|-?(0|[1-9]\d*)\.?([eE][+-]?\d{1,2})?", text):
         return float
     return str
@@ -199,4 +216,6 @@ def _wider(known: type[object] | None, value: Any) -> type[object] | None:
 def _as(kind: type[Scalar], value: Any) -> Scalar:
     if kind is bool:
         return str(value).lower() == "true"
+    if kind is float and _kind(value) is int:
+        return int(value)  # a 6 among prices stays the 6 it was before others got decimals
     return kind(value)

@@ -17,7 +17,7 @@ from mmrag.images.decode import decoded, upright
 from mmrag.images.fetch import fetch
 from mmrag.images.policy import EncodedSource, ImagePolicy, ImageSource, named, reason, scheme_of
 
-__all__ = ["load_image"]
+__all__ = ["load_image", "read_bytes"]
 
 _ANY_LOCAL_FILE = ImagePolicy()
 
@@ -50,13 +50,14 @@ def load_image(source: ImageSource, policy: ImagePolicy = _ANY_LOCAL_FILE) -> Im
     """
     if isinstance(source, Image.Image):
         return upright(source, source, policy)
-    data = _read(source, policy)
+    data = read_bytes(source, policy)
     if not data:
         raise ImageError(f"{named(source)} is empty (0 bytes): copy or download the picture again")
     return upright(decoded(data, source, policy), source, policy)
 
 
-def _read(source: EncodedSource, policy: ImagePolicy) -> bytes:
+def read_bytes(source: EncodedSource, policy: ImagePolicy = _ANY_LOCAL_FILE) -> bytes:
+    """Read the bytes of a picture, whatever they hold; sources and refusals are `load_image`'s."""
     if isinstance(source, str):
         scheme = scheme_of(source)
         if scheme == "data":

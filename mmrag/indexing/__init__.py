@@ -1,9 +1,21 @@
-"""A folder of pictures into a vector store. In: a folder, a manifest, a shelf. Out: a report."""
+"""Pictures into a vector store. In: a folder or a list, a manifest, a shelf. Out: a report."""
 
 from __future__ import annotations
 
-from mmrag.indexing.files import Metadata, Picture
+from mmrag.indexing.folder import Metadata, index_folder
+from mmrag.indexing.listing import Listed, Listing, index_listing
+from mmrag.indexing.pictures import Picture
 from mmrag.indexing.report import IndexReport, Skipped
-from mmrag.indexing.run import Shelf, index_folder
+from mmrag.indexing.run import Shelf
 
-__all__ = ["IndexReport", "Metadata", "Picture", "Shelf", "Skipped", "index_folder"]
+__all__ = [
+    "IndexReport",
+    "Listed",
+    "Listing",
+    "Metadata",
+    "Picture",
+    "Shelf",
+    "Skipped",
+    "index_folder",
+    "index_listing",
+]

@@ -1,4 +1,4 @@
-"""What a run over a folder did. In: counts. Out: one line, a table, or the reasons one by one."""
+"""What a run did. In: counts. Out: one line, a table, or the reasons one by one."""
 
 from __future__ import annotations
 
@@ -11,13 +11,18 @@ __all__ = ["IndexReport", "Skipped"]
 
 @dataclass(frozen=True)
 class Skipped:
-    """A file that is not in the index, and why."""
+    """A file, or a URL without its secrets, that is not in the index, and why."""
 
-    path: Path
+    name: str
     reason: str
 
+    @property
+    def path(self) -> Path:
+        """The file."""
+        return Path(self.name)
+
     def __str__(self) -> str:
-        return f"{self.path}: {self.reason}"
+        return f"{self.name}: {self.reason}"
 
 
 @dataclass(frozen=True)
@@ -26,6 +31,8 @@ class IndexReport:
 
     Attributes
     ----------
+    source
+        The folder, table or pattern that named the files.
     new
         Files not seen before, holding a picture not seen before.
     changed
@@ -33,9 +40,10 @@ class IndexReport:
     moved
         Known pictures under another path, their old file gone.
     duplicate
-        Known pictures under one more name: stored once, with all names.
+        Known pictures under one more name: stored once, with all names. Also a second line of a
+        table about the same file.
     deleted
-        Files that are gone, removed from the index (``sync=True``).
+        Files that are gone, or that a table no longer names (``sync=True``).
     unchanged
         Files left alone.
     skipped
@@ -46,7 +54,7 @@ class IndexReport:
         How long it took.
     """
 
-    folder: Path
+    source: str
     new: int = 0
     changed: int = 0
     moved: int = 0
@@ -74,7 +82,7 @@ class IndexReport:
         why = "<summary>what was skipped, and why</summary>"
         reasons = f"<details>{why}<ul>{items}</ul></details>" if items else ""
         return (
-            f"<p>{escape(str(self.folder))}: {self.files} files in {self.seconds:.1f} s</p>"
+            f"<p>{escape(self.source)}: {self.files} files in {self.seconds:.1f} s</p>"
             f"<table><tr>{heads}</tr><tr>{cells}</tr></table>{reasons}"
         )
 

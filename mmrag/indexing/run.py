@@ -1,4 +1,4 @@
-"""One run over a folder: find, read, record, embed, store, settle. Killed, it can go on."""
+"""One run over a source: read, record, embed, store, settle. Killed, it can go on."""
 
 from __future__ import annotations
 
@@ -10,22 +10,22 @@ from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import replace
 from functools import partial
 from itertools import islice
-from pathlib import Path
 from typing import Protocol, TypeVar
 
 from PIL import Image
 
-from mmrag.errors import ImageError
+from mmrag.errors import StoreError
 from mmrag.images import ImagePolicy
-from mmrag.indexing.files import Content, Found, Metadata, Picture, described, read, walk
+from mmrag.indexing.pictures import Content, Found, Picture, examine
 from mmrag.indexing.report import IndexReport, Skipped
 from mmrag.manifest import Entry, Manifest
 
-__all__ = ["Embed", "Shelf", "index_folder"]
+__all__ = ["Embed", "Progress", "Run", "Shelf", "counted"]
 
 T = TypeVar("T")
 Vector = Sequence[float]
 Embed = Callable[[Sequence[Image.Image]], Sequence[Vector]]
+Progress = Callable[[int, int], None]
 
 BATCH = 128
 BATCH_PIXELS = 100_000_000  # some 300 MB as RGB: large photographs make smaller batches
@@ -34,6 +34,10 @@ READERS = 4
 
 class Shelf(Protocol):
     """Where pictures and their vectors are kept, by id."""
+
+    def check(self, picture: Picture) -> None:
+        """Raise `StoreError` for a picture that cannot be kept, for what is said about it."""
+        ...
 
     def upsert(self, pictures: Sequence[Picture], vectors: Sequence[Vector]) -> None:
         """Write pictures, over those with the same id."""
@@ -48,69 +52,23 @@ class Shelf(Protocol):
         ...
 
 
-def index_folder(
-    folder: Path,
-    manifest: Manifest,
-    shelf: Shelf,
-    embed: Embed,
-    *,
-    metadata: Metadata | None = None,
-    sync: bool = False,
-    verify: bool = False,
-    policy: ImagePolicy | None = None,
-    on_progress: Callable[[int, int], None] | None = None,
-) -> IndexReport:
-    """Bring a shelf up to date with a folder: only what is new or changed is embedded.
+class Run:
+    """The state of one run: whose pictures, where to, and the counts so far.
 
     Parameters
     ----------
-    folder
-        Searched with its sub-folders; hidden files are left out.
-    manifest, shelf
-        What was done before, and where pictures go.
-    embed
-        Turns pictures into vectors.
-    metadata
-        What is known about a file: a function of its path, or a mapping by relative path.
-    sync
-        Also remove what is no longer in the folder.
-    verify
-        Trust neither size and time of files nor the shelf: hash every file, look up every picture.
+    source
+        What the manifest remembers the pictures by.
+    manifest, shelf, embed
+        What was done before, where pictures go, and what turns them into vectors.
     policy
-        How large a picture may be.
-    on_progress
-        Called with the number of files done, and of all files.
-
-    Returns
-    -------
-    IndexReport
-        What was done, and which files were skipped for which reason.
-
-    Raises
-    ------
-    ImageError
-        When the folder does not exist, or vanishes meanwhile.
+        What may be read.
     """
-    root = folder.expanduser().resolve()
-    if not root.is_dir():
-        raise ImageError(f"{folder} is no folder: check the path")
-    run = _Run(root, manifest, shelf, embed, policy or ImagePolicy())
-    run.settle()
-    run.add(_counted(walk(root), root, on_progress), metadata, verify)
-    if not root.is_dir():
-        raise ImageError(f"{folder} vanished while it was read: nothing in the index was removed")
-    if sync:
-        run.remove_missing()
-    return run.report()
-
-
-class _Run:
-    """The state of one run: where to, and the counts so far."""
 
     def __init__(
-        self, root: Path, manifest: Manifest, shelf: Shelf, embed: Embed, policy: ImagePolicy
+        self, source: str, manifest: Manifest, shelf: Shelf, embed: Embed, policy: ImagePolicy
     ) -> None:
-        self.root = root
+        self.source = source
         self.manifest = manifest
         self.shelf = shelf
         self.embed = embed
@@ -119,15 +77,14 @@ class _Run:
         self.counts = Counter[str]()
         self.skipped: list[Skipped] = []
 
-    def report(self) -> IndexReport:
+    def report(self, name: str) -> IndexReport:
+        """Sum up what was done with what ``name`` names."""
         seconds = time.perf_counter() - self.started
-        return IndexReport(self.root, skipped=tuple(self.skipped), seconds=seconds, **self.counts)
+        return IndexReport(name, skipped=tuple(self.skipped), seconds=seconds, **self.counts)
 
-    def add(
-        self, files: Iterable[Found | Skipped], metadata: Metadata | None, verify: bool
-    ) -> None:
-        """Index files, those that are unchanged left alone."""
-        tasks = self._tasks(files, metadata, verify)
+    def add(self, found: Iterable[Found | Skipped], verify: bool) -> None:
+        """Index pictures, those that are unchanged left alone."""
+        tasks = self._tasks(found, verify)
         with ThreadPoolExecutor(READERS, thread_name_prefix="mmrag-read") as pool:
             for batch in _batches(_ahead(pool, tasks, 2 * READERS)):
                 with self.manifest.transaction():
@@ -139,35 +96,13 @@ class _Run:
                 contents = [item for item in batch if isinstance(item, Content)]
                 self.settle({item.picture: item.image for item in contents if item.image})
 
-    def _tasks(
-        self, files: Iterable[Found | Skipped], metadata: Metadata | None, verify: bool
-    ) -> Iterator[Callable[[], Content | Skipped]]:
-        for file in files:
-            if isinstance(file, Skipped):
-                yield partial(_same, file)
-                continue
-            found = replace(file, note=described(file.path, self.root, metadata))
-            entry = self.manifest.entry(str(found.path))
-            untouched = entry and (entry.size, entry.mtime_ns) == (found.size, found.mtime_ns)
-            if entry is None or verify or not untouched:
-                yield partial(read, found, self.manifest.settled, self.policy, self.root)
-            elif entry.metadata != found.note:
-                yield partial(_same, Content(found, entry.picture, None))
-            else:
-                self.counts["unchanged"] += 1
-
-    def remove_missing(self) -> None:
-        """Remove the files that are gone, except below folders that could not be listed."""
-        unseen = tuple(f"{skip.path}/" for skip in self.skipped if skip.path.is_dir())
-        gone = (
-            entry.path
-            for entry in self.manifest.under(str(self.root))
-            if not os.path.lexists(entry.path) and not entry.path.startswith(unseen)
-        )
-        while batch := list(islice(gone, BATCH)):
+    def remove(self, gone: Iterable[Entry], forget: Callable[[str], None]) -> None:
+        """Forget files, batch by batch, and remove the pictures that no file holds any more."""
+        entries = iter(gone)
+        while batch := list(islice(entries, BATCH)):
             with self.manifest.transaction():
-                for path in batch:
-                    self.manifest.drop(path)
+                for entry in batch:
+                    forget(entry.path)
             self.counts["deleted"] += len(batch)
             self.settle()
 
@@ -203,57 +138,82 @@ class _Run:
 
     def _image(self, picture: str) -> Image.Image | None:
         """Read a picture again; files that no longer hold it are forgotten, to be found anew."""
+        anywhere = replace(self.policy, roots=None)  # where it was found was allowed
         for entry in self.manifest.names(picture):
-            path = Path(entry.path)
-            content = read(Found(path, 0, 0), lambda _: False, self.policy, path.parent.resolve())
+            content = examine(Found(entry.path), lambda _: False, anywhere)
             if isinstance(content, Content) and content.picture == picture:
                 return content.image
             self.manifest.drop(entry.path)
         return None
 
+    def _tasks(
+        self, found: Iterable[Found | Skipped], verify: bool
+    ) -> Iterator[Callable[[], Content | Skipped]]:
+        for item in found:
+            if isinstance(item, Skipped):
+                yield partial(_same, item)
+                continue
+            entry = self.manifest.entry(item.path)
+            if entry is None or verify or not item.untouched_since(entry):
+                yield partial(examine, item, self.manifest.settled, self.policy)
+            elif entry.notes.get(self.source) != item.note:
+                yield partial(_same, Content(item, entry.picture))
+            else:
+                self.counts["unchanged"] += 1
+
     def _skip(self, item: Skipped) -> None:
         self.skipped.append(item)
-        if item.path.is_file():  # it holds something else now; what cannot be reached may come back
-            self.manifest.drop(str(item.path))
+        if os.path.isfile(
+            item.name
+        ):  # it holds something else now; what cannot be reached may come back
+            self.manifest.drop(item.name)
 
     def _record(self, content: Content, verify: bool) -> None:
-        entry = content.found.holding(content.picture)
+        entry = content.found.holding(content.picture, self.source)
         old = self.manifest.entry(entry.path)
-        kind = self._kind(entry, old)
-        self.counts[kind] += 1
-        if kind != "unchanged":
+        gone = [] if old else self._gone(entry.picture)
+        kind = self._kind(entry, old, gone)
+        if old and kind == "unchanged" and self.source in old.notes:
+            self.manifest.touch(entry)
+            if verify:
+                self.manifest.unsettle([entry.picture])
+        else:
+            told = replace(entry, notes={**old.notes, **entry.notes}) if old else entry
+            try:
+                self.shelf.check(Picture.of([told]))
+            except StoreError as error:
+                self.skipped.append(Skipped(entry.path, str(error)))
+                return
+            for path in gone:
+                self.manifest.drop(path)
             self.manifest.put(entry)
-            return
-        self.manifest.touch(entry)
-        if verify:
-            self.manifest.unsettle([entry.picture])
+        self.counts[kind] += 1
 
-    def _kind(self, entry: Entry, old: Entry | None) -> str:
-        if old is not None:
-            same = (old.picture, old.metadata) == (entry.picture, entry.metadata)
-            return "unchanged" if same else "changed"
-        names = self.manifest.names(entry.picture)
-        gone = [name.path for name in names if not os.path.lexists(name.path)]
-        for path in gone:
-            self.manifest.drop(path)
-        return "moved" if gone else "duplicate" if names else "new"
+    def _kind(self, entry: Entry, old: Entry | None, gone: Sequence[str]) -> str:
+        if old:
+            known, said = old.notes.get(self.source, "{}"), entry.notes[self.source]
+            return "unchanged" if (old.picture, known) == (entry.picture, said) else "changed"
+        return "moved" if gone else "duplicate" if self.manifest.names(entry.picture) else "new"
+
+    def _gone(self, picture: str) -> list[str]:
+        names = (entry.path for entry in self.manifest.names(picture))
+        return [path for path in names if "://" not in path and not os.path.lexists(path)]
+
+
+def counted(find: Callable[[], Iterable[T]], on_progress: Progress | None) -> Iterator[T]:
+    """Find things, and tell how many of how many are done."""
+    if on_progress is None:
+        yield from find()
+        return
+    total = sum(1 for _ in find())
+    for done, item in enumerate(find()):
+        on_progress(done, total)
+        yield item
+    on_progress(total, total)
 
 
 def _same(item: Content | Skipped) -> Content | Skipped:
     return item
-
-
-def _counted(
-    files: Iterable[Found | Skipped], root: Path, on_progress: Callable[[int, int], None] | None
-) -> Iterator[Found | Skipped]:
-    if on_progress is None:
-        yield from files
-        return
-    total = sum(1 for _ in walk(root))
-    for done, file in enumerate(files):
-        on_progress(done, total)
-        yield file
-    on_progress(total, total)
 
 
 def _ahead(pool: ThreadPoolExecutor, tasks: Iterable[Callable[[], T]], depth: int) -> Iterator[T]:

@@ -49,7 +49,7 @@ def test_the_main_picture_is_listed_with_typed_facts(tmp_path, name):
     (tmp_path / "pictures" / "1a+.jpg").touch()
     sources = read_sources([str(file)], images=tmp_path / "pictures")
     assert isinstance(sources.tables[0], AmazonItems)
-    first, second = sources
+    first, second = sources.tables[0]
     assert first.source == str(tmp_path / "pictures" / "1a+.jpg")
     assert first.metadata == {
         "parent_asin": "B1",
@@ -66,7 +66,7 @@ def test_the_main_picture_is_listed_with_typed_facts(tmp_path, name):
 
 def test_without_a_folder_the_urls_are_listed(tmp_path):
     file = written(tmp_path / "meta.jsonl", item(1))
-    assert [one.source for one in read_sources([str(file)])] == [f"{HOST}/1a%2B.jpg"]
+    assert [one.source for one in read_sources([str(file)]).tables[0]] == [f"{HOST}/1a%2B.jpg"]
 
 
 def test_the_picture_that_was_downloaded_is_taken(tmp_path):

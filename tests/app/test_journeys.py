@@ -10,12 +10,10 @@ from pathlib import Path
 from types import SimpleNamespace
 
 import pytest
-from little_shop import COLOURS, ENCODER, OTHER_ENCODER, write_shop
+from little_shop import COLOURS, ENCODER, OTHER_ENCODER
 from PIL import Image
 
-from mmrag.app import listing
 from mmrag.app.cli import main
-from mmrag.embedding import VisualizedBGE
 
 
 @pytest.fixture(scope="module")
@@ -39,85 +37,6 @@ def search(mmrag, db):
         return mmrag("search", *words, "--db", db, "--model", ENCODER, *how)
 
     return run
-
-
-def test_a_folder_is_indexed_once_and_what_is_no_picture_is_told(mmrag, shop):
-    words = ("index", shop, "--into", "new.db", "--model", ENCODER, "--json")
-    first, second = mmrag(*words), mmrag(*words)
-    run = first.json["runs"][0]
-    assert (first.code, first.json["stored"]) == (0, 6)
-    assert (run["new"], run["embedded"]) == (6, 6)
-    skipped = {Path(skip["path"]).name: skip["reason"] for skip in run["skipped"]}
-    assert set(skipped) == {"notes.txt", "shop.jsonl"}
-    again = second.json["runs"][0]
-    assert (again["new"], again["unchanged"], again["embedded"]) == (0, 6, 0)
-
-
-def test_a_second_run_tells_what_changed_moved_and_went_and_sync_removes_it(mmrag, tmp_path):
-    (tmp_path / "photos").mkdir()
-    folder = write_shop(tmp_path / "photos")
-    words = ("index", folder, "--into", "new.db", "--model", ENCODER)
-    mmrag(*words)
-    (folder / "red.png").rename(folder / "rouge.png")
-    Image.new("RGB", (8, 8), "pink").save(folder / "green.png")
-    (folder / "black.png").unlink()
-    kept = mmrag(*words, "--json").json
-    run = kept["runs"][0]
-    assert {key: run[key] for key in ("new", "changed", "moved", "deleted", "unchanged")} == {
-        "new": 0, "changed": 1, "moved": 1, "deleted": 0, "unchanged": 3,
-    }  # fmt: skip
-    assert (run["embedded"], kept["stored"]) == (1, 6)
-    synced = mmrag(*words, "--sync")
-    assert "1 deleted, 5 unchanged, 2 skipped" in synced.out
-    assert "new.db now holds 5 pictures" in synced.out
-
-
-def test_patterns_name_pictures_and_the_summary_tells_the_rate(mmrag, shop):
-    ran = mmrag("index", f"{shop}/*e*.png", "--into", "new.db", "--model", ENCODER)
-    assert ran.code == 0
-    assert "5 files in" in ran.out
-    assert "5 new" in ran.out
-    assert "pictures/s" in ran.out
-    assert "new.db now holds 5 pictures" in ran.out
-
-
-def test_a_table_indexed_again_embeds_nothing_and_tells_new_prices(mmrag, shop, tmp_path):
-    table = tmp_path / "prices.csv"
-    for price, new in ((5, 1), (7, 0)):
-        table.write_text(f"image,price\n{shop}/red.png,{price}\n{shop}/red.png,9\n")
-        ran = mmrag("index", table, "--into", "new.db", "--model", ENCODER, "--json")
-        run = ran.json["runs"][0]
-        assert (run["new"], run["duplicate"], run["embedded"]) == (new, 1, new)
-    found = mmrag("search", "dot", "--db", "new.db", "--model", ENCODER, "--json", "--no-rerank")
-    assert [hit["metadata"]["price"] for hit in found.json["hits"]] == [7]
-
-
-def test_a_picture_that_a_table_names_and_nobody_has_is_skipped_with_the_reason(mmrag, tmp_path):
-    Image.new("RGB", (8, 8)).save("a.png")
-    (tmp_path / "t.csv").write_text("image\na.png\ngone.png\nhttps://shop.example/b.png\n")
-    ran = mmrag("index", "t.csv", "--into", "new.db", "--model", ENCODER)
-    assert ran.code == 0
-    assert "1 new, 2 skipped" in ran.out
-    assert "gone.png" in ran.err
-    assert "shop.example" in ran.err
-
-
-def test_a_picture_that_goes_away_while_it_is_read_is_skipped(mmrag, monkeypatch):
-    for name in ("a.png", "b.png"):
-        Image.new("RGB", (8, 8), "red" if name == "a.png" else "blue").save(name)
-    load = listing.load_image
-
-    def load_and_lose(path, policy):
-        image = load(path, policy)
-        if path.name == "a.png":
-            path.unlink()
-        return image
-
-    monkeypatch.setattr(listing, "load_image", load_and_lose)
-    ran = mmrag("index", "*.png", "--into", "new.db", "--model", ENCODER, "--sync")
-    assert "1 new, 1 skipped" in ran.out
-    assert "a.png went away while it was read" in ran.err
-    assert "--sync looks after folders" in ran.err
 
 
 def test_columns_become_typed_fields(mmrag, db):
@@ -226,27 +145,6 @@ def test_an_llm_that_is_not_there_loses_nothing(search, monkeypatch):
     assert ran.code == 0
     assert all(f"{colour} dot" in ran.out for colour in COLOURS)
     assert "order kept" in ran.out
-
-
-def test_control_c_keeps_what_was_stored_and_says_how_to_go_on(mmrag, shop, monkeypatch):
-    monkeypatch.setattr(listing, "BATCH", 2)
-    encode, calls = VisualizedBGE.encode, []
-
-    def interrupted(self, items, **how):
-        calls.append(len(items))
-        if len(calls) == 2:
-            raise KeyboardInterrupt
-        return encode(self, items, **how)
-
-    words = ("index", shop / "shop.jsonl", "--into", "new.db", "--model", ENCODER)
-    with monkeypatch.context() as patch:
-        patch.setattr(VisualizedBGE, "encode", interrupted)
-        stopped = mmrag(*words)
-    assert stopped.code == 130
-    assert "stopped after 2 pictures" in stopped.err
-    assert mmrag("collections", "new.db", "--json").json[0]["pictures"] == 2
-    rest = mmrag(*words, "--json").json
-    assert (rest["stored"], rest["runs"][0]["embedded"]) == (6, 4)
 
 
 def test_bench_times_every_stage(mmrag, db):

@@ -9,9 +9,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from mmrag.app.table import Listed, field_name, open_table
+from mmrag.app.table import field_name, field_names, open_table
 from mmrag.errors import SettingError
 from mmrag.filters import Comparison
+from mmrag.indexing import Listed
 
 ROWS = [
     {"file": "a.jpg", "title": "Mug", "price": 9.5, "stock": 3, "new": True},
@@ -61,7 +62,9 @@ def test_every_format_gives_the_same_typed_rows(tmp_path, write):
         (["true", "1"], str),
         (["", "4"], int),
         (["inf", "1"], str),
-        (["99999999999999999999", "1"], float),
+        (["99999999999999999999", "1"], str),
+        (["9007199254740993", "1"], str),
+        (["9007199254740992", "1"], int),
     ],
 )
 def test_a_column_of_text_gets_the_narrowest_type_that_holds_it(tmp_path, values, kind):
@@ -93,6 +96,14 @@ def test_columns_that_cannot_be_filtered_are_named(tmp_path):
     assert next(iter(table)).metadata == {"item_id": 7, "price": 1}
 
 
+def test_columns_of_one_name_are_kept_apart(tmp_path):
+    file = tmp_path / "shop.csv"
+    write_csv(file, [{"image": "a.jpg", "Price (€)": "5", "Price ($)": "6", "Price_2": "7"}])
+    table = open_table(file)
+    assert table.fields == {"Price (€)": "Price", "Price ($)": "Price_2", "Price_2": "Price_2_2"}
+    assert next(iter(table)).metadata == {"Price": 5, "Price_2": 6, "Price_2_2": 7}
+
+
 def test_the_picture_column_can_be_named_and_is_asked_for_when_unknown(tmp_path):
     file = tmp_path / "shop.csv"
     write_csv(file, [{"photo": "a.jpg", "title": "Mug"}])
@@ -121,3 +132,10 @@ def test_a_broken_table_is_one_clear_error(tmp_path, name, text, message):
 @given(column=st.text(min_size=1))
 def test_every_column_gets_a_name_that_a_filter_takes(column):
     assert Comparison(field_name(column), "==", 1)
+
+
+@given(columns=st.lists(st.text(), unique=True))
+def test_no_column_hides_another(columns):
+    fields = field_names(columns)
+    assert list(fields) == columns
+    assert len(set(fields.values())) == len(columns)

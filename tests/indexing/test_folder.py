@@ -8,42 +8,16 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from dict_shelf import DictShelf, counts
 from PIL import Image
 
 from mmrag.errors import ImageError, StoreError
 from mmrag.images import ImagePolicy
-from mmrag.indexing import IndexReport, Picture, index_folder
+from mmrag.indexing import IndexReport, index_folder
 from mmrag.manifest import Manifest
 from mmrag.testing import toy_encoder
 
 LONG_AGO = 1_600_000_000_000_000_000
-
-
-class DictShelf:
-    """Holds pictures and vectors in memory."""
-
-    def __init__(self):
-        self.pictures: dict[str, Picture] = {}
-        self.kept: dict[str, list[float]] = {}
-
-    def upsert(self, pictures, vectors):
-        self.pictures |= {picture.id: picture for picture in pictures}
-        self.kept |= {p.id: v for p, v in zip(pictures, vectors, strict=True)}
-
-    def delete(self, ids):
-        for picture in ids:
-            self.pictures.pop(picture, None)
-            self.kept.pop(picture, None)
-
-    def vectors(self, ids):
-        return {picture: self.kept[picture] for picture in ids if picture in self.kept}
-
-    def names(self) -> set[frozenset[str]]:
-        """Which file names belong to one picture."""
-        return {
-            frozenset(Path(path).name for path in picture.paths)
-            for picture in self.pictures.values()
-        }
 
 
 def save(path: Path, colour: str, mtime_ns: int = LONG_AGO) -> Path:
@@ -77,10 +51,6 @@ def index(tmp_path: Path, folder: Path, shelf: DictShelf):
             )
 
     return run
-
-
-def counts(report: IndexReport) -> dict[str, int]:
-    return {name: count for name, count in report._counts() if count}
 
 
 def test_every_picture_is_stored_under_the_hash_of_its_file(index, folder, shelf):
@@ -244,8 +214,8 @@ def test_metadata_that_cannot_be_stored_is_named(index):
     [
         ("empty.png", lambda p: p.write_bytes(b""), "empty"),
         ("text.jpg", lambda p: p.write_text("no picture"), "no picture that can be read"),
-        ("big.png", lambda p: p.write_bytes(b"x" * 2_000_000), "more than 1,000,000"),
-        ("out.png", lambda p: p.symlink_to("/etc/hostname"), "symbolic link out of the folder"),
+        ("big.png", lambda p: p.write_bytes(b"x" * 2_000_000), "the limit is 1,000,000"),
+        ("out.png", lambda p: p.symlink_to("/etc/hostname"), "outside of the allowed folders"),
         ("loop.png", lambda p: p.symlink_to("loop.png"), "symbolic links"),
         ("pipe.png", os.mkfifo, "no regular file"),
     ],
@@ -298,3 +268,14 @@ def test_progress_counts_up_to_all_files(index):
     seen: list[tuple[int, int]] = []
     index(on_progress=lambda done, total: seen.append((done, total)))
     assert seen == [(0, 3), (1, 3), (2, 3), (3, 3)]
+
+
+def test_a_folder_that_holds_an_index_is_no_pictures(index, folder):
+    save(folder / "shop.db" / "thumb.png", "pink")
+    (folder / "shop.db" / "pictures.manifest.sqlite").touch()
+    assert counts(index()) == {"new": 3}
+
+
+def test_links_may_lead_where_the_policy_says(index, folder, tmp_path):
+    (folder / "out.png").symlink_to(save(tmp_path / "originals" / "pink.png", "pink"))
+    assert counts(index(policy=ImagePolicy(roots=[folder, tmp_path / "originals"]))) == {"new": 4}

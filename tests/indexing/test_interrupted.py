@@ -1,10 +1,11 @@
-"""Whatever happens to a folder, wherever a run is cut off: the next ends with the right set."""
+"""Whatever happens to a folder and a table, wherever runs are cut off: the next ends right."""
 
 from __future__ import annotations
 
 import os
 import shutil
 import tempfile
+from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
@@ -13,7 +14,7 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, rule
 from PIL import Image
 
-from mmrag.indexing import Picture, index_folder, run
+from mmrag.indexing import Listed, Picture, index_folder, index_listing, run
 from mmrag.manifest import Manifest
 from mmrag.testing import toy_encoder
 
@@ -31,6 +32,9 @@ class FragileShelf:
     def __init__(self):
         self.rows: dict[str, tuple[Picture, list[float]]] = {}
         self.calls_left: int | None = None
+
+    def check(self, picture):
+        pass
 
     def upsert(self, pictures, vectors):
         rows = list(zip(pictures, vectors, strict=True))
@@ -52,16 +56,31 @@ class FragileShelf:
             step()
 
 
-class FolderUnderWay(RuleBasedStateMachine):
-    """Edits a folder at random, and indexes it now and then, sometimes not to the end."""
+@dataclass
+class Table:
+    """Rows of paths and prices, in the order they were written."""
+
+    rows: list[Listed]
+    name: str = "/shop.csv"
+
+    def __iter__(self):
+        return iter(self.rows)
+
+
+class ShopUnderWay(RuleBasedStateMachine):
+    """Edits a folder and a table at random; indexes now and then, sometimes not to the end."""
 
     @initialize()
     def start(self):
         self.home = Path(tempfile.mkdtemp())
         self.folder = self.home / "photos"
         (self.folder / "deep").mkdir(parents=True)
+        self.table = Table([])
         self.shelf = FragileShelf()
         self.clock = 1_600_000_000_000_000_000
+        for name, colour in zip(NAMES, (*COLOURS, "red"), strict=True):
+            self.save(name, colour)
+            self.write_row(name, 1)
 
     def teardown(self):
         shutil.rmtree(self.home)
@@ -85,11 +104,23 @@ class FolderUnderWay(RuleBasedStateMachine):
     def delete(self, name):
         (self.folder / name).unlink(missing_ok=True)
 
-    @rule(calls=st.integers(0, 6), sync=st.booleans())
-    def index_and_be_cut_off(self, calls, sync):
+    @rule(name=st.sampled_from(NAMES), price=st.integers(1, 3))
+    def write_row(self, name, price):
+        self.table.rows.insert(0, Listed(str(self.folder / name), {"price": price}))
+
+    @rule(name=st.sampled_from(NAMES))
+    def strike_rows(self, name):
+        self.table.rows = [row for row in self.table.rows if not row.source.endswith(name)]
+
+    @rule(
+        calls=st.integers(0, 6),
+        sync=st.booleans(),
+        sources=st.sampled_from([["folder"], ["table"], ["folder", "table"], ["table", "folder"]]),
+    )
+    def index_and_be_cut_off(self, calls, sync, sources=("folder",)):
         self.shelf.calls_left = calls
         try:
-            self.index(self.shelf, "m.sqlite", sync)
+            self.index(self.shelf, "m.sqlite", sync, sources)
         except CutOffError:
             pass
         finally:
@@ -102,26 +133,30 @@ class FolderUnderWay(RuleBasedStateMachine):
         self.index(fresh, ":memory:", sync=True)
         assert self.shelf.rows == fresh.rows
 
-    def index(self, shelf: FragileShelf, manifest: str, sync: bool) -> None:
+    def index(
+        self, shelf: FragileShelf, manifest: str, sync: bool, sources=("folder", "table")
+    ) -> None:
         encoder = toy_encoder()
         path = Path(manifest) if manifest == ":memory:" else self.home / manifest
         with Manifest(path, "c", "toy", encoder.dim) as record:
-            index_folder(
-                self.folder, record, shelf, lambda i: encoder.encode(i).tolist(), sync=sync
-            )
+            for source in sources:
+                run_over, what = (
+                    (index_folder, self.folder)
+                    if source == "folder"
+                    else (index_listing, self.table)
+                )
+                run_over(what, record, shelf, lambda i: encoder.encode(i).tolist(), sync=sync)
 
 
-TestFolderUnderWay = FolderUnderWay.TestCase
-TestFolderUnderWay.settings = settings(max_examples=40, stateful_step_count=20, deadline=None)
+TestShopUnderWay = ShopUnderWay.TestCase
+TestShopUnderWay.settings = settings(max_examples=60, stateful_step_count=25, deadline=None)
 
 
 @pytest.mark.parametrize("calls", range(14))
 def test_a_run_cut_off_anywhere_is_completed_though_no_file_changed_since(calls, monkeypatch):
     monkeypatch.setattr(run, "BATCH", 2)
-    machine = FolderUnderWay()
+    machine = ShopUnderWay()
     machine.start()
-    for name, colour in zip(NAMES, ("red", "green", "blue", "pink", "red"), strict=True):
-        machine.save(name, colour)
     machine.index_to_the_end()
     machine.move("a.png", "b.png")
     machine.save("e.png", "white")

@@ -44,7 +44,7 @@ def entries(index, report) -> dict[str, str]:
     """Which picture each indexed file holds."""
     with open_manifest(index.vector_store, index._embed_model) as manifest:
         assert manifest.unsettled() == []
-        return {entry.path: entry.picture for entry in manifest.under(str(report.folder))}
+        return {entry.path: entry.picture for entry in manifest.under(str(report.source))}
 
 
 def test_every_file_is_either_indexed_or_skipped_for_its_reason(corpus, report, entries):
@@ -78,7 +78,7 @@ def test_each_reason_is_one_line_that_can_be_shown(report):
 
 
 def test_a_second_run_embeds_nothing_and_skips_the_same(corpus, index, report):
-    again = index.add_folder(report.folder, sync=True)
+    again = index.add_folder(report.source, sync=True)
     assert (again.embedded, again.new, again.changed, again.deleted) == (0, 0, 0, 0)
     assert again.unchanged == report.files - len(report.skipped)
     assert set(again.skipped) == set(report.skipped)

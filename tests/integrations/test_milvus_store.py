@@ -115,13 +115,19 @@ def test_index_types_that_do_not_survive_are_refused(opened, index_type):
     [
         ({"model": "bge"}, r"4-d vectors of 'toy', this encoder is 'bge' and makes 4-d"),
         ({"dim": 5}, r"4-d vectors of 'toy', this encoder is 'toy' and makes 5-d"),
-        ({"scalar_fields": {"size": str}}, r"without a column 'size' of str \(no such column\)"),
-        ({"scalar_fields": {"price": int}}, r"without a column 'price' of int \(float\)"),
     ],
 )
 def test_opening_it_as_something_else_names_both_sides(store, opened, changes, named):
     with pytest.raises(StoreMismatchError, match=named):
         opened(**changes)
+
+
+def test_columns_that_are_not_as_wished_are_told_and_the_collection_serves(store, opened, caplog):
+    caplog.set_level("INFO")
+    again = opened(scalar_fields={"size": str, "price": str})
+    assert again.columns == store.columns
+    assert "has no column 'size'" in caplog.text
+    assert "keeps 'price' as float, not as str" in caplog.text
 
 
 def test_a_collection_somebody_else_made_is_left_alone(tmp_path, store, opened):

@@ -6,22 +6,19 @@ of the reason why it is refused.
 
 from __future__ import annotations
 
-import io
 import os
 import struct
 import zlib
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import Any
 
+from made_pictures import SIZE, chunk, encoded, picture, png
+from odd_pictures import DAMAGED, UNKNOWN, odd_bitmaps, odd_tiffs, rare, slow
 from PIL import Image
 
 Expectation = tuple[int, int] | str
 Bytes = Iterator[tuple[str, bytes, Expectation]]
 
-SIZE = (40, 30)
-UNKNOWN = "is no picture that can be read"
-DAMAGED = "is damaged or cut off|is no picture that can be read"
 LOOP = "loop of symbolic links|cannot be opened"
 TOO_LARGE = "is too large .*limit is 50,000,000"
 EXTENSIONS = {
@@ -37,47 +34,17 @@ EXTENSIONS = {
 def write_hostile_pictures(folder: Path) -> list[tuple[Path, Expectation]]:
     """Write the corpus: more than a hundred entries, no two alike."""
     written: list[tuple[Path, Expectation]] = []
-    for kind in (_cut, _misnamed, _huge, _empty, _extreme, _modes, _animated, _metadata, _polyglot):
+    for kind in (
+        _cut, _misnamed, _huge, _empty, _extreme, _modes, _animated, _metadata, _polyglot,
+        slow, rare, odd_tiffs, odd_bitmaps,
+    ):  # fmt: skip
         for name, data, expectation in kind():
-            path = folder / f"{kind.__name__[1:]}-{name}"
+            path = folder / f"{kind.__name__.strip('_')}-{name}"
             path.write_bytes(data)
             written.append((path, expectation))
     written.extend(_oddly_named(folder))
     written.extend(_no_files(folder))
     return written
-
-
-def picture(mode: str = "RGB", size: tuple[int, int] = SIZE) -> Image.Image:
-    """A slope of colours: no two places alike, so that a turned or cut picture is seen."""
-    width, height = size
-    bands = [Image.linear_gradient("L").resize(size)]
-    bands += [bands[0].rotate(180), Image.radial_gradient("L").resize(size)]
-    assert bands[0].size == (width, height)
-    return Image.merge("RGB", bands).convert(mode)
-
-
-def encoded(image: Image.Image, format: str, **options: Any) -> bytes:
-    """The bytes of a picture file."""
-    stream = io.BytesIO()
-    image.save(stream, format, **options)
-    return stream.getvalue()
-
-
-def png(width: int, height: int, *, depth: int = 8, colour: int = 0, pixels: bytes = b"",
-        extra: bytes = b"") -> bytes:  # fmt: skip
-    """A PNG put together by hand, so that it can say what no encoder would."""
-    header = struct.pack(">IIBBBBB", width, height, depth, colour, 0, 0, 0)
-    return (
-        b"\x89PNG\r\n\x1a\n"
-        + _chunk(b"IHDR", header)
-        + extra
-        + _chunk(b"IDAT", zlib.compress(pixels))
-        + _chunk(b"IEND", b"")
-    )
-
-
-def _chunk(kind: bytes, data: bytes) -> bytes:
-    return struct.pack(">I", len(data)) + kind + data + struct.pack(">I", zlib.crc32(kind + data))
 
 
 def _cut() -> Bytes:
@@ -132,7 +99,7 @@ def _huge() -> Bytes:
     yield "header.jpg", bytes(jpeg), TOO_LARGE
     yield (
         "words.png",
-        png(8, 8, extra=_chunk(b"zTXt", b"a\0\0" + zlib.compress(b"a" * 10**8))),
+        png(8, 8, extra=chunk(b"zTXt", b"a\0\0" + zlib.compress(b"a" * 10**8))),
         DAMAGED,
     )
     yield "file.jpg", encoded(picture(), "JPEG") + b"\0" * 20_000_000, "the limit is 20,000,000"
@@ -211,7 +178,7 @@ def _metadata() -> Bytes:
         yield f"{name}.jpg", encoded(picture(), "JPEG", exif=exif), SIZE
         yield (
             f"{name}.png",
-            png(*SIZE, pixels=(b"\0" * 41) * 30, extra=_chunk(b"eXIf", exif[6:])),
+            png(*SIZE, pixels=(b"\0" * 41) * 30, extra=chunk(b"eXIf", exif[6:])),
             SIZE,
         )
     profile = b"not a colour profile"
@@ -256,6 +223,7 @@ def _no_files(folder: Path) -> Iterator[tuple[Path, Expectation]]:
         "there.jpg": (lambda path: path.symlink_to("back.jpg"), LOOP),
         "back.jpg": (lambda path: path.symlink_to("there.jpg"), LOOP),
         "endless.jpg": (lambda path: path.symlink_to("/dev/zero"), "no regular file"),
+        "memory.jpg": (lambda path: path.symlink_to("/proc/self/mem"), "cannot be opened"),
         "pipe.jpg": (os.mkfifo, "no regular file"),
         "link.jpg": (lambda path: path.symlink_to("misnamed-png.jpg"), SIZE),
         "other-name.jpg": (lambda path: path.hardlink_to(folder / "misnamed-png.jpg"), SIZE),

@@ -15,11 +15,15 @@ PNG = encoded(picture(), "PNG")
 
 
 class PictureServer(ThreadingHTTPServer):
-    """Listens on a free port; `seen` holds each path asked for and the host named."""
+    """Listens on a free port; `seen` holds each path asked for and the host named.
+
+    `pictures` holds what it shows under a path, where that is not the usual picture.
+    """
 
     def __init__(self) -> None:
         super().__init__(("127.0.0.1", 0), _Answer)
         self.seen: list[tuple[str, str | None]] = []
+        self.pictures: dict[str, bytes] = {}
         self.closing = threading.Event()
 
     def handle_error(self, request, client_address) -> None:
@@ -62,7 +66,7 @@ class _Answer(BaseHTTPRequestHandler):
         elif path == "/page":
             self.answer(200, b"<!doctype html>")
         elif path.endswith(".png"):
-            self.answer(200, PNG)
+            self.answer(200, self.server.pictures.get(path, PNG))
         else:
             self.answer(404, b"")
 

@@ -13,8 +13,10 @@ from mmrag.app.options import Collection, Device, Hosts, Json, Model
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
+    from mmrag.app.amazon import AmazonItems
     from mmrag.app.searching import Searcher
     from mmrag.app.sources import Sources
+    from mmrag.app.table import Table
     from mmrag.indexing import IndexReport
 
 __all__ = ["index"]
@@ -47,7 +49,7 @@ def index(
         typer.Option("--images", help="Folder of the pictures of Amazon's meta_….jsonl."),
     ] = None,
     sync: Annotated[
-        bool, typer.Option("--sync", help="Also remove what is no longer in the folders.")
+        bool, typer.Option("--sync", help="Also remove what the sources no longer name.")
     ] = False,
     device: Device = None,
     host: Hosts = None,
@@ -65,11 +67,9 @@ def index(
     )
     sources = read_sources(source, image_column, images)
     for table in sources.tables:
-        if table.left_out:
-            left_out = ", ".join(table.left_out)
-            messages().print(f"{table.file}: lists and empty columns are left out: {left_out}")
-    if sync and (sources.files or sources.tables):
-        messages().print("--sync looks after folders: what tables and patterns named before stays")
+        _tell_columns(table)
+    if sync and sources.files.paths:
+        messages().print("--sync: put patterns into quotes; of files named one by one all stay")
     with messages().status("loading the encoder"):
         from mmrag.app.searching import Searcher
 
@@ -85,26 +85,32 @@ def index(
     results().print(f"{settings.db} now holds {stored} pictures")
 
 
-def _run(searcher: Searcher, sources: Sources, sync: bool) -> Iterator[IndexReport]:
-    from mmrag.app.listing import index_listed
+def _tell_columns(table: Table | AmazonItems) -> None:
+    if table.left_out:
+        left_out = ", ".join(table.left_out)
+        messages().print(f"{table.file}: lists and empty columns are left out: {left_out}")
+    renamed = [f"{field} ({column})" for column, field in table.fields.items() if field != column]
+    if renamed:
+        messages().print(f"{table.file}: filters call columns {', '.join(renamed)}")
 
+
+def _run(searcher: Searcher, sources: Sources, sync: bool) -> Iterator[IndexReport]:
     done = 0
     try:
         with stage("indexing") as show:
 
-            def progress(now: int, total: int = 0) -> None:
+            def progress(now: int, total: int) -> None:
                 nonlocal done
                 done = now
                 show(now, total)
 
+            index, policy = searcher.index, searcher.policy
             for folder in sources.folders:
-                yield searcher.index.add_folder(
-                    folder, sync=sync, policy=searcher.policy, on_progress=progress
-                )
-            if sources.files or sources.tables:
-                yield index_listed(
-                    searcher.index, searcher.encoder, sources, searcher.policy, progress
-                )
+                yield index.add_folder(folder, sync=sync, policy=policy, on_progress=progress)
+            for listing in (*sources.patterns, *sources.tables):
+                yield index.add_listing(listing, sync=sync, policy=policy, on_progress=progress)
+            if sources.files.paths:
+                yield index.add_listing(sources.files, policy=policy, on_progress=progress)
     except KeyboardInterrupt:
         messages().print(
             f"stopped after {done} pictures; they stay. The same command goes on from there"
@@ -124,7 +130,7 @@ def _show(report: IndexReport) -> None:
 
 def _told(report: IndexReport) -> dict[str, object]:
     return {
-        "folder": str(report.folder),
+        "source": report.source,
         "files": report.files,
         "new": report.new,
         "changed": report.changed,
@@ -132,7 +138,7 @@ def _told(report: IndexReport) -> dict[str, object]:
         "duplicate": report.duplicate,
         "deleted": report.deleted,
         "unchanged": report.unchanged,
-        "skipped": [{"path": str(s.path), "reason": s.reason} for s in report.skipped],
+        "skipped": [{"path": s.name, "reason": s.reason} for s in report.skipped],
         "embedded": report.embedded,
         "seconds": round(report.seconds, 3),
     }

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Generator, Mapping, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -21,7 +22,9 @@ from llama_index.indices.composed_image.store import PictureStore, ScalarType, m
 
 from mmrag.errors import AnswerError
 from mmrag.images import ImagePolicy
-from mmrag.indexing import IndexReport, Metadata, index_folder
+from mmrag.indexing import IndexReport, Listing, Metadata, index_folder, index_listing
+from mmrag.indexing.run import Embed
+from mmrag.manifest import Manifest
 
 __all__ = ["ComposedImageIndex"]
 
@@ -93,13 +96,32 @@ class ComposedImageIndex(VectorStoreIndex):
         on_progress: Callable[[int, int], None] | None = None,
     ) -> IndexReport:
         """Bring the index up to date with a folder; see `mmrag.indexing.index_folder`."""
-        with open_manifest(self._vector_store, self._embed_model) as manifest:
+        with self._filling() as where:
             return index_folder(
                 Path(folder),
-                manifest,
-                MilvusShelf(self._vector_store),
-                self._embed_model.get_image_embedding_batch,
+                *where,
                 metadata=metadata,
+                sync=sync,
+                verify=verify,
+                policy=policy,
+                on_progress=on_progress or (_progress_bar() if show_progress else None),
+            )
+
+    def add_listing(
+        self,
+        listing: Listing,
+        *,
+        sync: bool = False,
+        verify: bool = False,
+        policy: ImagePolicy | None = None,
+        show_progress: bool = False,
+        on_progress: Callable[[int, int], None] | None = None,
+    ) -> IndexReport:
+        """Bring the index up to date with a list; see `mmrag.indexing.index_listing`."""
+        with self._filling() as where:
+            return index_listing(
+                listing,
+                *where,
                 sync=sync,
                 verify=verify,
                 policy=policy,
@@ -155,6 +177,12 @@ class ComposedImageIndex(VectorStoreIndex):
 
     def __exit__(self, *failure: object) -> None:
         self.close()
+
+    @contextmanager
+    def _filling(self) -> Generator[tuple[Manifest, MilvusShelf, Embed]]:
+        shelf, embed = MilvusShelf(self._vector_store), self._embed_model.get_image_embedding_batch
+        with open_manifest(self._vector_store, self._embed_model) as manifest:
+            yield manifest, shelf, embed
 
     def _get_node_with_embedding(
         self, nodes: Sequence[BaseNode], show_progress: bool = False

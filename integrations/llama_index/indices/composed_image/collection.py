@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import uuid
 from collections.abc import Mapping
 from typing import Any
@@ -20,6 +21,8 @@ __all__ = [
     "make",
     "required_of",
 ]
+
+logger = logging.getLogger(__name__)
 
 ScalarType = type[str] | type[int] | type[float] | type[bool]
 
@@ -74,7 +77,7 @@ def make(
 def check(
     name: str, facts: dict[str, Any], dim: int, model: str, scalars: Mapping[str, ScalarType]
 ) -> None:
-    """Refuse a collection of another encoder, or without a column that is counted on."""
+    """Refuse a collection of another encoder; tell of columns that are not as they were wished."""
     tags = facts["properties"]
     if MODEL not in tags:
         raise StoreMismatchError(f"{name} was not made by mmrag: use another collection")
@@ -85,12 +88,11 @@ def check(
         )
     columns = columns_of(facts)
     for key, scalar in scalars.items():
-        if columns.get(key) is not scalar:
-            found = columns[key].__name__ if key in columns else "no such column"
-            raise StoreMismatchError(
-                f"{name} was made without a column {key!r} of {scalar.__name__} ({found}). "
-                "Index into another collection to have it"
-            )
+        if key not in columns:
+            logger.info("%s has no column %r: filters on it work, but slower", name, key)
+        elif columns[key] is not scalar:
+            kept, wished = columns[key].__name__, scalar.__name__
+            logger.warning("%s keeps %r as %s, not as %s", name, key, kept, wished)
 
 
 def columns_of(facts: Mapping[str, Any]) -> dict[str, ScalarType]:

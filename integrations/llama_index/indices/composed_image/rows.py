@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -9,12 +10,14 @@ from typing import Any
 import numpy as np
 from llama_index.core.bridge.pydantic import ConfigDict, TypeAdapter, ValidationError
 from llama_index.core.schema import BaseNode, ImageNode
+from llama_index.core.vector_stores.utils import node_to_metadata_dict
 from llama_index.indices.composed_image.collection import LONGEST_TEXT, ScalarType
 
 from mmrag.errors import StoreError, StoreMismatchError
 
 __all__ = ["Rows"]
 
+MOST_METADATA_BYTES = 65_535  # all that has no column of its own; node and metadata both count
 LAX = ConfigDict(coerce_numbers_to_str=True)
 
 
@@ -47,7 +50,19 @@ class Rows:
         StoreError
             When its id, vector, metadata or picture cannot be.
         """
-        name = f"node {node.node_id!r}"
+        return self.checked(node).model_copy(
+            update={"embedding": self.unit(node.embedding, _name(node))}
+        )
+
+    def checked(self, node: BaseNode) -> BaseNode:
+        """Copy a node as it can be stored, but for its vector, which may be missing yet.
+
+        Raises
+        ------
+        StoreError
+            When its id, metadata or picture cannot be.
+        """
+        name = _name(node)
         if set(node.node_id) & set("\"'\\"):
             raise StoreError(f"{name}: an id may not hold quotes or backslashes")
         metadata = {
@@ -62,10 +77,7 @@ class Rows:
                 f"{name} has no {missing!r}, and this Milvus keeps no empty columns: "
                 f"give every row a {missing!r}, or use Milvus 2.5 or newer"
             )
-        changes: dict[str, Any] = {
-            "metadata": metadata,
-            "embedding": self.unit(node.embedding, name),
-        }
+        changes: dict[str, Any] = {"metadata": metadata}
         if isinstance(node, ImageNode):
             if node.image and not (node.image_path or node.image_url):
                 raise StoreError(
@@ -73,7 +85,9 @@ class Rows:
                     "save it to a file and set image_path"
                 )
             changes |= {"image": None, "text": node.text[: LONGEST_TEXT // 4]}
-        return node.model_copy(update=changes)
+        copy = node.model_copy(update=changes)
+        self._fits(copy, name)
+        return copy
 
     def unit(self, vector: Sequence[float] | None, name: str) -> list[float]:
         """Scale a vector to length 1; ``name`` tells whose it is.
@@ -96,8 +110,28 @@ class Rows:
             raise StoreError(f"{name} has a vector of length {length}: it cannot be compared")
         return (array / length).tolist()
 
+    def _fits(self, node: BaseNode, name: str) -> None:
+        row = node_to_metadata_dict(node, remove_text=True)
+        loose = {key: value for key, value in row.items() if key not in self.columns}
+        try:
+            size = len(json.dumps(loose, ensure_ascii=False, default=str).encode())
+        except UnicodeEncodeError as error:
+            raise StoreError(f"{name} has metadata that is no valid Unicode ({error})") from error
+        if size > MOST_METADATA_BYTES:
+            longest = max(node.metadata, key=lambda key: len(str(node.metadata[key])))
+            raise StoreError(
+                f"{name} has metadata that takes {size:,} bytes in a row, Milvus keeps "
+                f"{MOST_METADATA_BYTES:,}: shorten {longest!r}"
+            )
+
+
+def _name(node: BaseNode) -> str:
+    return f"node {node.node_id!r}"
+
 
 def _typed(value: Any, scalar: ScalarType, name: str) -> Any:
+    if scalar is float and type(value) is int:
+        return value  # a column of floats takes it, and a stock of 3 need not become 3.0
     try:
         return TypeAdapter(scalar, config=LAX).validate_python(value)
     except ValidationError as error:

@@ -7,13 +7,14 @@ import os
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
+from urllib.parse import unquote, urlsplit
 
 from llama_index.core.schema import ImageNode
 from llama_index.embeddings.visualized_bge import VisualizedBGEEmbedding
 from llama_index.indices.composed_image.store import PictureStore
 
 from mmrag.indexing import Picture
-from mmrag.manifest import Manifest
+from mmrag.manifest import MANIFEST_SUFFIX, Manifest
 
 __all__ = ["MilvusShelf", "open_manifest", "picture_node"]
 
@@ -27,10 +28,15 @@ class MilvusShelf:
     def __init__(self, store: PictureStore) -> None:
         self._store = store
 
+    def check(self, picture: Picture) -> None:
+        """Refuse a picture whose metadata the collection cannot keep."""
+        self._store.check(picture_node(picture))
+
     def upsert(self, pictures: Sequence[Picture], vectors: Sequence[Sequence[float]]) -> None:
         """Write pictures as image nodes."""
         if pictures:
-            self._store.add([picture_node(p, v) for p, v in zip(pictures, vectors, strict=True)])
+            nodes = [picture_node(p, v) for p, v in zip(pictures, vectors, strict=True)]
+            self._store.add(nodes)
 
     def delete(self, ids: Sequence[str]) -> None:
         """Remove pictures."""
@@ -41,18 +47,22 @@ class MilvusShelf:
         return self._store.vectors(ids)
 
 
-def picture_node(picture: Picture, vector: Sequence[float]) -> ImageNode:
-    """Make the node of a picture: the path of its first file, and all its names."""
-    first = Path(picture.paths[0])
-    metadata: dict[str, Any] = {"file_name": first.name, **picture.metadata}
+def picture_node(picture: Picture, vector: Sequence[float] | None = None) -> ImageNode:
+    """Make the node of a picture: its first path or URL, and all its names."""
+    first = picture.paths[0]
+    remote = "://" in first
+    file_name = unquote(urlsplit(first).path) if remote else first
+    file_name = file_name.rstrip("/").rsplit("/", 1)[-1]
+    metadata: dict[str, Any] = {"file_name": file_name, **picture.metadata}
     if len(picture.paths) > 1:
         metadata["names"] = _within(MOST_NAMES_BYTES, picture.paths)
     return ImageNode(
         id_=picture.id,
-        image_path=str(first),
-        text=str(picture.metadata.get("title", first.stem)),
+        image_path=None if remote else first,
+        image_url=first if remote else None,
+        text=str(picture.metadata.get("title", Path(file_name).stem)),
         metadata=metadata,
-        embedding=list(vector),
+        embedding=list(vector) if vector is not None else None,
     )
 
 
@@ -60,7 +70,7 @@ def open_manifest(store: PictureStore, embed_model: VisualizedBGEEmbedding) -> M
     """Open the record of a collection: in its Milvus Lite folder, or the user's data folder."""
     folder = store.place.folder or _data_folder(store)
     folder.mkdir(parents=True, exist_ok=True)
-    file = folder / f"{store.collection_name}.manifest.sqlite"
+    file = folder / f"{store.collection_name}{MANIFEST_SUFFIX}"
     return Manifest(file, store.identity, embed_model.encoder_name, embed_model.dim)
 
 

@@ -67,7 +67,7 @@ def milvus_store(
     Raises
     ------
     StoreMismatchError
-        When the collection was made by another encoder, or lacks a declared column.
+        When the collection was made by another encoder.
     StoreLockedError
         When another process has the Lite folder open.
     StoreError
@@ -141,6 +141,10 @@ class PictureStore(MilvusVectorStore):
         ready = [self._rows.ready(node) for node in nodes]
         doing = f"writing {len(ready)} rows"
         return patiently(self._place, doing, super().add, ready, **add_kwargs)
+
+    def check(self, node: BaseNode) -> None:
+        """Refuse a node, with or without its vector, that `add` would refuse."""
+        self._rows.checked(node)
 
     def vectors(self, ids: Sequence[str]) -> dict[str, list[float]]:
         """Fetch the vectors of those ids that are stored."""

@@ -1,0 +1,135 @@
+"""A folder into an index. In: the folder, what is known about its files. Out: a report."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import replace
+from pathlib import Path
+
+from mmrag.errors import ImageError
+from mmrag.filters import Scalar
+from mmrag.images import ImagePolicy
+from mmrag.indexing.pictures import Found, note_of
+from mmrag.indexing.report import IndexReport, Skipped
+from mmrag.indexing.run import Embed, Progress, Run, Shelf, counted
+from mmrag.manifest import FOLDERS, MANIFEST_SUFFIX, Entry, Manifest
+
+__all__ = ["Metadata", "index_folder", "walk"]
+
+Metadata = Callable[[Path], Mapping[str, Scalar | None]] | Mapping[str, Mapping[str, Scalar | None]]
+
+
+def index_folder(
+    folder: Path,
+    manifest: Manifest,
+    shelf: Shelf,
+    embed: Embed,
+    *,
+    metadata: Metadata | None = None,
+    sync: bool = False,
+    verify: bool = False,
+    policy: ImagePolicy | None = None,
+    on_progress: Progress | None = None,
+) -> IndexReport:
+    """Bring a shelf up to date with a folder: only what is new or changed is embedded.
+
+    Parameters
+    ----------
+    folder
+        Searched with its sub-folders; hidden files and folders of indexes are left out.
+    manifest, shelf
+        What was done before, and where pictures go.
+    embed
+        Turns pictures into vectors.
+    metadata
+        What is known about a file: a function of its path, or a mapping by relative path.
+    sync
+        Also remove what is no longer in the folder.
+    verify
+        Trust neither size and time of files nor the shelf: hash every file, look up every picture.
+    policy
+        How large a picture may be, and where symbolic links may lead: nowhere out of the folder
+        unless it names other ``roots``.
+    on_progress
+        Called with the number of files done, and of all files.
+
+    Returns
+    -------
+    IndexReport
+        What was done, and which files were skipped for which reason.
+
+    Raises
+    ------
+    ImageError
+        When the folder does not exist, or vanishes meanwhile.
+    """
+    root = folder.expanduser().resolve()
+    if not root.is_dir():
+        raise ImageError(f"{folder} is no folder: check the path")
+    policy = policy or ImagePolicy()
+    if policy.roots is None:
+        policy = replace(policy, roots=[root])
+    run = Run(FOLDERS, manifest, shelf, embed, policy)
+    run.settle()
+    files = counted(lambda: walk(root), on_progress)
+    run.add(_described(files, root, metadata or {}), verify)
+    if not root.is_dir():
+        raise ImageError(f"{folder} vanished while it was read: nothing in the index was removed")
+    if sync:
+        run.remove(_missing(root, run), manifest.drop)
+    return run.report(str(root))
+
+
+def walk(folder: Path) -> Iterator[Found | Skipped]:
+    """List the files of a folder and its sub-folders, by name; hidden ones are left out.
+
+    Symbolic links to folders are not followed. A sub-folder that cannot be listed is skipped; one
+    that holds a manifest is an index, not pictures.
+    """
+    try:
+        children = sorted(os.scandir(folder), key=lambda child: child.name)
+    except OSError as error:
+        yield Skipped(str(folder), f"folder cannot be listed ({error.strerror})")
+        return
+    if any(child.name.endswith(MANIFEST_SUFFIX) for child in children):
+        return
+    for child in children:
+        if child.name.startswith("."):
+            continue
+        try:
+            child.path.encode()
+            if child.is_dir(follow_symlinks=False):
+                yield from walk(Path(child.path))
+                continue
+            facts = child.stat()
+        except UnicodeEncodeError:
+            readable = os.fsencode(child.path).decode(errors="replace")
+            yield Skipped(readable, "its name is no valid UTF-8: rename it")
+        except OSError as error:
+            yield Skipped(child.path, f"cannot be read ({error.strerror})")
+        else:
+            yield Found(child.path, facts.st_size, facts.st_mtime_ns)
+
+
+def _described(
+    files: Iterator[Found | Skipped], root: Path, metadata: Metadata
+) -> Iterator[Found | Skipped]:
+    for file in files:
+        if isinstance(file, Found):
+            path = Path(file.path)
+            known = (
+                metadata(path)
+                if callable(metadata)
+                else metadata.get(path.relative_to(root).as_posix(), {})
+            )
+            file = replace(file, note=note_of(known, file.path))
+        yield file
+
+
+def _missing(root: Path, run: Run) -> Iterator[Entry]:
+    """Walk the files that are gone, except below folders that could not be listed."""
+    unseen = tuple(f"{skip.name}/" for skip in run.skipped if os.path.isdir(skip.name))
+    for entry in run.manifest.under(str(root)):
+        if not os.path.lexists(entry.path) and not entry.path.startswith(unseen):
+            yield entry

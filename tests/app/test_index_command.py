@@ -1,0 +1,273 @@
+"""`mmrag index`: folders, patterns and tables, again and again; what it tells and keeps."""
+
+from __future__ import annotations
+
+import json
+import os
+from pathlib import Path
+
+import pytest
+from hostile_pictures import encoded, picture
+from little_shop import COLOURS, ENCODER, write_shop
+from picture_server import serving
+from PIL import Image
+
+from mmrag.embedding import VisualizedBGE
+from mmrag.indexing import run as indexing_run
+
+LONG_AGO = 1_600_000_000
+
+
+@pytest.fixture
+def index(mmrag):
+    """Runs `mmrag index … --json` into `new.db`."""
+
+    def run(*words: object) -> dict:
+        ran = mmrag("index", *words, "--into", "new.db", "--model", ENCODER, "--json")
+        assert ran.code == 0, ran.err
+        return ran.json
+
+    return run
+
+
+@pytest.fixture
+def prices(mmrag):
+    """Tells what the index knows of each picture's price."""
+
+    def look() -> dict[str, float | None]:
+        words = ("--db", "new.db", "--model", ENCODER, "--json", "--no-rerank")
+        hits = mmrag("search", "dot", *words).json["hits"]
+        return {hit["metadata"]["file_name"]: hit["metadata"].get("price") for hit in hits}
+
+    return look
+
+
+@pytest.fixture
+def own_shop(tmp_path) -> Path:
+    """A shop that a test may change."""
+    (tmp_path / "shop").mkdir()
+    return write_shop(tmp_path / "shop")
+
+
+def write_table(file: str, prices: dict[str, object], folder: str = "shop") -> None:
+    rows = [f"{folder}/{name}.png,{price}" for name, price in prices.items()]
+    Path(file).write_text("\n".join(["image,price", *rows]))
+
+
+def counts(told: dict, run: int = 0) -> dict[str, int]:
+    names = ("new", "changed", "moved", "duplicate", "deleted", "unchanged", "embedded")
+    return {name: told["runs"][run][name] for name in names if told["runs"][run][name]}
+
+
+def test_a_folder_is_indexed_once_and_what_is_no_picture_is_told(index, own_shop):
+    first, second = index(own_shop), index(own_shop)
+    assert first["stored"] == 6
+    assert counts(first) == {"new": 6, "embedded": 6}
+    assert counts(second) == {"unchanged": 6}
+    skipped = {Path(skip["path"]).name: skip["reason"] for skip in first["runs"][0]["skipped"]}
+    assert set(skipped) == {"notes.txt", "shop.jsonl"}
+
+
+def test_a_second_run_tells_what_changed_moved_and_went_and_sync_removes_it(index, own_shop):
+    index(own_shop)
+    (own_shop / "red.png").rename(own_shop / "rouge.png")
+    Image.new("RGB", (8, 8), "pink").save(own_shop / "green.png")
+    (own_shop / "black.png").unlink()
+    kept = index(own_shop)
+    assert counts(kept) == {"changed": 1, "moved": 1, "unchanged": 3, "embedded": 1}
+    assert kept["stored"] == 6
+    synced = index(own_shop, "--sync")
+    assert counts(synced) == {"deleted": 1, "unchanged": 5}
+    assert synced["stored"] == 5
+
+
+def test_the_summary_is_one_line_with_the_rate(mmrag, own_shop):
+    ran = mmrag("index", f"{own_shop}/*e*.png", "--into", "new.db", "--model", ENCODER)
+    assert "5 files in" in ran.out
+    assert "5 new" in ran.out
+    assert "pictures/s" in ran.out
+    assert "new.db now holds 5 pictures" in ran.out
+
+
+def test_the_index_itself_is_no_picture(index, own_shop, monkeypatch):
+    monkeypatch.chdir(own_shop)
+    for _ in range(2):
+        (told,) = index(".")["runs"]
+        assert {Path(skip["path"]).name for skip in told["skipped"]} == {"notes.txt", "shop.jsonl"}
+
+
+def test_a_changed_price_is_told_and_nothing_embedded(index, own_shop, prices):
+    write_table("t.csv", {"red": 5, "blue": 6})
+    assert counts(index("t.csv")) == {"new": 2, "embedded": 2}
+    assert counts(index("t.csv")) == {"unchanged": 2}
+    write_table("t.csv", {"red": 7, "blue": 6, "black": 1})
+    assert counts(index("t.csv")) == {"new": 1, "changed": 1, "unchanged": 1, "embedded": 1}
+    assert prices() == {"red.png": 7, "blue.png": 6, "black.png": 1}
+
+
+def test_a_changed_picture_is_embedded_and_keeps_its_price(index, own_shop, prices):
+    write_table("t.csv", {"red": 5, "blue": 6})
+    index("t.csv")
+    Image.new("RGB", (8, 8), "pink").save(own_shop / "red.png")
+    assert counts(index("t.csv")) == {"changed": 1, "unchanged": 1, "embedded": 1}
+    assert prices() == {"red.png": 5, "blue.png": 6}
+
+
+def test_a_row_that_is_gone_stays_until_synced(index, own_shop, prices):
+    write_table("t.csv", {"red": 5, "blue": 6})
+    index("t.csv")
+    write_table("t.csv", {"blue": 6})
+    assert (counts(index("t.csv")), len(prices())) == ({"unchanged": 1}, 2)
+    assert counts(index("t.csv", "--sync")) == {"deleted": 1, "unchanged": 1}
+    assert prices() == {"blue.png": 6}
+
+
+def test_a_file_listed_twice_keeps_what_was_said_first(index, own_shop, prices):
+    for _ in range(2):
+        Path("t.csv").write_text("image,price\nshop/red.png,5\n./shop/red.png,9\n")
+        assert counts(index("t.csv"))["duplicate"] == 1
+        assert prices() == {"red.png": 5}
+
+
+def test_a_picture_that_two_sources_name_outlives_one_of_them(index, own_shop, prices):
+    write_table("t.csv", {"red": 5})
+    index(own_shop, "t.csv")
+    write_table("t.csv", {"blue": 6})
+    told = index("t.csv", own_shop, "--sync")
+    assert counts(told, run=1) == {"changed": 1, "deleted": 1}
+    assert told["stored"] == 6
+    assert prices() == dict.fromkeys([f"{c}.png" for c in COLOURS]) | {"blue.png": 6}
+
+
+def test_a_price_outlives_a_run_over_the_folder(index, own_shop, prices):
+    write_table("t.csv", {"red": 5})
+    index("t.csv")
+    assert counts(index(own_shop)) == {"new": 5, "unchanged": 1, "embedded": 5}
+    os.utime(own_shop / "red.png", (LONG_AGO, LONG_AGO))
+    index(own_shop, "--sync")
+    assert prices()["red.png"] == 5
+
+
+def test_the_table_that_spoke_last_is_believed(index, own_shop, prices):
+    write_table("new.csv", {"red": 5})
+    write_table("old.csv", {"red": 3})
+    index("old.csv")
+    index("new.csv")
+    assert prices() == {"red.png": 5}
+    write_table("old.csv", {"red": 4})
+    index("old.csv")
+    assert prices() == {"red.png": 4}
+
+
+def test_a_pattern_remembers_what_it_named(mmrag, index, own_shop):
+    assert counts(index("shop/b*.png")) == {"new": 2, "embedded": 2}
+    (own_shop / "blue.png").unlink()
+    (own_shop / "beige.png").write_bytes((own_shop / "red.png").read_bytes())
+    assert counts(index("shop/b*.png")) == {"new": 1, "unchanged": 1, "embedded": 1}
+    told = index("shop/../shop/b*.png", "--sync")
+    assert (counts(told), told["stored"]) == ({"deleted": 1, "unchanged": 2}, 2)
+
+
+def test_files_named_one_by_one_all_stay_and_sync_says_so(mmrag, index, own_shop):
+    index(own_shop / "red.png", own_shop / "blue.png")
+    words = ("index", own_shop / "red.png", "--into", "new.db", "--model", ENCODER, "--sync")
+    ran = mmrag(*words)
+    assert "put patterns into quotes" in ran.err
+    assert "now holds 2 pictures" in ran.out
+
+
+def test_a_deleted_file_leaves_with_sync_and_an_unplugged_disk_does_not(index, own_shop):
+    write_table("t.csv", {"red": 5, "blue": 6, "black": 7})
+    index("t.csv")
+    own_shop.rename("away")
+    told = index("t.csv", "--sync")
+    assert (told["stored"], len(told["runs"][0]["skipped"])) == (3, 3)
+    Path("away").rename(own_shop)
+    (own_shop / "red.png").unlink()
+    told = index("t.csv", "--sync")
+    assert (counts(told), told["stored"]) == ({"deleted": 1, "unchanged": 2}, 2)
+    assert "does not exist" in told["runs"][0]["skipped"][0]["reason"]
+
+
+def test_a_row_that_cannot_be_kept_is_skipped_and_comes_when_it_is_mended(index, own_shop, prices):
+    write_table("t.csv", {"red": 5, "blue": 6})
+    index("t.csv")
+    write_table("u.csv", {"green": "on demand", "black": 2})
+    told = index("u.csv")
+    (skipped,) = told["runs"][0]["skipped"]
+    assert (Path(skipped["path"]).name, told["stored"]) == ("green.png", 3)
+    assert "'on demand' is no float" in skipped["reason"]
+    write_table("u.csv", {"green": 4, "black": 2})
+    assert counts(index("u.csv"))["new"] == 1
+    assert prices() == {"red.png": 5, "blue.png": 6, "black.png": 2, "green.png": 4}
+
+
+def test_a_table_may_get_new_columns_and_broken_prices(index, own_shop, mmrag):
+    write_table("t.csv", {"red": 5, "blue": 6})
+    index("t.csv")
+    Path("t.csv").write_text("image,price,brand\nshop/red.png,5.5,Acme\nshop/blue.png,6,\n")
+    assert counts(index("t.csv")) == {"changed": 1, "unchanged": 1}
+    words = ("--filter", "brand == 'Acme' and price > 5.2", "--db", "new.db", "--model", ENCODER)
+    (hit,) = mmrag("search", "dot", *words, "--json", "--no-rerank").json["hits"]
+    assert (hit["metadata"]["price"], hit["metadata"]["brand"]) == (5.5, "Acme")
+
+
+def test_metadata_that_is_too_long_is_skipped_with_the_field(index, own_shop):
+    rows = [
+        {"image": "shop/red.png", "story": "x" * 70_000, "n": 1},
+        {"image": "shop/blue.png", "story": "short", "n": 2},
+        {"image": "shop/black.png", "story": "\ud800", "n": 3},
+    ]
+    Path("t.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
+    told = index("t.jsonl")
+    reasons = {Path(s["path"]).name: s["reason"] for s in told["runs"][0]["skipped"]}
+    assert counts(told) == {"new": 1, "embedded": 1}
+    assert "shorten 'story'" in reasons["red.png"]
+    assert "no valid Unicode" in reasons["black.png"]
+
+
+def test_a_picture_that_a_table_names_and_nobody_has_is_skipped_with_the_reason(mmrag, own_shop):
+    Path("t.csv").write_text("image\nshop/red.png\ngone.png\nhttps://shop.example/b.png?key=k1\n")
+    ran = mmrag("index", "t.csv", "--into", "new.db", "--model", ENCODER)
+    assert ran.code == 0
+    assert "1 new, 2 skipped" in ran.out
+    assert "gone.png: does not exist: check the path" in ran.err
+    assert "shop.example/b.png: is on the host" in ran.err
+    assert "k1" not in ran.out + ran.err
+
+
+def test_pictures_by_url_are_fetched_again_and_embedded_when_they_changed(index, prices):
+    with serving() as server:
+        where = f"http://127.0.0.1:{server.server_port}"
+        Path("t.csv").write_text(f"url,price\n{where}/a.png,5\n{where}/gone.jpg,6\n")
+        words = ("t.csv", "--host", "127.0.0.1")
+        assert counts(index(*words)) == {"new": 1, "embedded": 1}
+        assert counts(index(*words, "--sync")) == {"unchanged": 1}
+        server.pictures["/a.png"] = encoded(picture().rotate(90), "PNG")
+        assert counts(index(*words)) == {"changed": 1, "embedded": 1}
+    told = index(*words, "--sync")
+    assert (len(told["runs"][0]["skipped"]), told["stored"]) == (2, 1)
+    assert prices() == {"a.png": 5}
+
+
+@pytest.mark.parametrize("source", ["shop", "shop/shop.jsonl", "shop/*.png"])
+def test_control_c_keeps_what_was_stored_and_says_how_to_go_on(
+    mmrag, index, own_shop, source, monkeypatch
+):
+    encode, calls = VisualizedBGE.encode, []
+
+    def interrupted(self, items, **how):
+        calls.append(len(items))
+        if len(calls) == 2:
+            raise KeyboardInterrupt
+        return encode(self, items, **how)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(indexing_run, "BATCH", 2)
+        patch.setattr(VisualizedBGE, "encode", interrupted)
+        stopped = mmrag("index", source, "--into", "new.db", "--model", ENCODER)
+    assert stopped.code == 130
+    assert "The same command goes on from there" in stopped.err
+    assert mmrag("collections", "new.db", "--json").json[0]["pictures"] == calls[0]
+    told = index(source)
+    assert (told["stored"], told["runs"][0]["embedded"]) == (6, 6 - calls[0])

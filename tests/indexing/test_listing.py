@@ -1,0 +1,204 @@
+"""A run over a list: it is remembered who said what of which file, and whose word counts."""
+
+from __future__ import annotations
+
+import os
+import re
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+from dict_shelf import DictShelf, counts
+from PIL import Image
+
+from mmrag.errors import StoreError
+from mmrag.images import ImagePolicy
+from mmrag.indexing import IndexReport, Listed, Listing, index_folder, index_listing
+from mmrag.manifest import Manifest
+from mmrag.testing import toy_encoder
+
+
+@dataclass(frozen=True)
+class Rows:
+    """Prices by path."""
+
+    prices: dict[str, float]
+    name: str = "/shop.csv"
+
+    def __iter__(self):
+        return iter([Listed(path, {"price": price}) for path, price in self.prices.items()])
+
+
+@pytest.fixture
+def shelf() -> DictShelf:
+    return DictShelf()
+
+
+@pytest.fixture
+def manifest(tmp_path: Path):
+    with Manifest(tmp_path / "m.sqlite", "c", "toy", toy_encoder().dim) as manifest:
+        yield manifest
+
+
+@pytest.fixture
+def folder(tmp_path: Path, monkeypatch) -> Path:
+    """Red, green and blue pictures; paths of rows start in it."""
+    folder = tmp_path / "photos"
+    folder.mkdir()
+    for colour in ("red", "green", "blue"):
+        Image.new("RGB", (8, 8), colour).save(folder / f"{colour}.png")
+    monkeypatch.chdir(folder)
+    return folder
+
+
+@pytest.fixture
+def index(manifest, shelf, folder):
+    def run(rows: Listing | dict[str, float], **options) -> IndexReport:
+        rows = Rows(rows) if isinstance(rows, dict) else rows
+        return index_listing(rows, manifest, shelf, embed, **options)
+
+    return run
+
+
+def embed(images) -> list[list[float]]:
+    return toy_encoder().encode(images).tolist()
+
+
+def test_a_second_run_leaves_alone_what_did_not_change(index, shelf):
+    assert counts(index({"red.png": 1, "blue.png": 2})) == {"new": 2}
+    before = dict(shelf.pictures)
+    report = index({"red.png": 1, "blue.png": 2})
+    assert (counts(report), report.embedded) == ({"unchanged": 2}, 0)
+    assert shelf.pictures == before
+
+
+def test_a_new_price_is_stored_without_embedding(index, shelf):
+    index({"red.png": 1, "blue.png": 2})
+    report = index({"red.png": 1, "blue.png": 3})
+    assert (counts(report), report.embedded) == ({"changed": 1, "unchanged": 1}, 0)
+    assert shelf.known("price") == {"red.png": 1, "blue.png": 3}
+
+
+def test_what_is_no_longer_listed_stays_unless_synced(index, shelf):
+    index({"red.png": 1, "blue.png": 2})
+    index({"red.png": 1})
+    assert shelf.known("price") == {"red.png": 1, "blue.png": 2}
+    assert counts(index({"red.png": 1}, sync=True)) == {"deleted": 1, "unchanged": 1}
+    assert shelf.known("price") == {"red.png": 1}
+
+
+def test_sync_leaves_what_another_list_named(index, shelf):
+    index(Rows({"green.png": 9}, name="/other.csv"))
+    index({"red.png": 1})
+    index({"blue.png": 2}, sync=True)
+    assert shelf.known("price") == {"green.png": 9, "blue.png": 2}
+
+
+def test_a_picture_that_a_folder_holds_loses_only_what_the_list_said(
+    index, shelf, manifest, folder
+):
+    index_folder(folder, manifest, shelf, embed)
+    index({"red.png": 1})
+    report = index({"green.png": 2}, sync=True)
+    assert (counts(report), report.embedded) == ({"changed": 1, "deleted": 1}, 0)
+    assert shelf.known("price") == {"red.png": None, "green.png": 2, "blue.png": None}
+
+
+def test_a_run_over_the_folder_leaves_prices_alone(index, shelf, manifest, folder):
+    index({"red.png": 1})
+    assert counts(index_folder(folder, manifest, shelf, embed)) == {"new": 2, "unchanged": 1}
+    os.utime(folder / "red.png", (1, 1))
+    index_folder(folder, manifest, shelf, embed, sync=True)
+    assert shelf.known("price")["red.png"] == 1
+
+
+def test_of_two_lists_the_one_that_spoke_last_is_believed(index, shelf):
+    index(Rows({"red.png": 1}, name="/b.csv"))
+    index(Rows({"red.png": 2}, name="/a.csv"))
+    assert shelf.known("price") == {"red.png": 2}
+    index(Rows({"red.png": 3}, name="/b.csv"))
+    assert shelf.known("price") == {"red.png": 3}
+
+
+def test_of_two_files_with_one_picture_the_first_is_believed(index, shelf, folder):
+    (folder / "twin.png").write_bytes((folder / "red.png").read_bytes())
+    assert counts(index({"twin.png": 1, "red.png": 2})) == {"new": 1, "duplicate": 1}
+    assert shelf.known("price") == {"red.png": 2}
+
+
+def test_a_file_under_two_spellings_is_one_and_keeps_the_first_word(index, shelf, folder):
+    spelt = {"red.png": 1, f"../{folder.name}/red.png": 2, str(folder / "red.png"): 3}
+    assert counts(index(spelt)) == {"new": 1, "duplicate": 2}
+    assert shelf.known("price") == {"red.png": 1}
+
+
+def test_a_deleted_file_leaves_with_sync_though_it_is_listed(index, shelf, folder):
+    index({"red.png": 1, "blue.png": 2})
+    (folder / "red.png").unlink()
+    assert counts(index({"red.png": 1, "blue.png": 2})) == {"unchanged": 1, "skipped": 1}
+    report = index({"red.png": 1, "blue.png": 2}, sync=True)
+    assert counts(report) == {"deleted": 1, "unchanged": 1, "skipped": 1}
+    assert shelf.known("price") == {"blue.png": 2}
+
+
+def test_a_folder_that_is_away_loses_nothing(index, shelf, folder):
+    rows = {str(folder / "red.png"): 1}
+    index(rows)
+    folder.rename(folder.with_name("unplugged"))
+    assert counts(index(rows, sync=True)) == {"skipped": 1}
+    assert len(shelf.pictures) == 1
+
+
+def test_a_moved_file_keeps_its_vector(index, shelf, folder):
+    index({"red.png": 1})
+    (folder / "red.png").rename(folder / "rouge.png")
+    report = index({"rouge.png": 1}, sync=True)
+    assert (counts(report), report.embedded) == ({"moved": 1}, 0)
+    assert shelf.known("price") == {"rouge.png": 1}
+
+
+def test_what_the_shelf_refuses_is_skipped_before_anything_is_recorded(index, shelf, monkeypatch):
+    def refuse(picture):
+        if picture.metadata["price"] < 0:
+            raise StoreError("below nothing")
+
+    index({"red.png": 1})
+    monkeypatch.setattr(shelf, "check", refuse)
+    report = index({"red.png": -1, "blue.png": -2, "green.png": 3})
+    assert counts(report) == {"new": 1, "skipped": 2}
+    assert {skip.reason for skip in report.skipped} == {"below nothing"}
+    assert shelf.known("price") == {"red.png": 1, "green.png": 3}
+    assert counts(index({"red.png": 2, "blue.png": 2})) == {"changed": 1, "new": 1}
+
+
+def test_only_what_the_policy_allows_is_read(index, folder):
+    report = index({"red.png": 1, "/etc/hostname": 2}, policy=ImagePolicy(roots=[folder]))
+    assert counts(report) == {"new": 1, "skipped": 1}
+    assert "outside of the allowed folders" in report.skipped[0].reason
+
+
+@pytest.mark.parametrize(
+    ("source", "reason"),
+    [
+        ("gone.png", "does not exist"),
+        ("a\0b.png", "null"),
+        ("loop/x.png", "loop of symbolic links|cannot be opened"),
+        ("x" * 4_000, "cannot be opened"),
+        ("\udcff.png", "UTF-8"),
+        ("file:///etc/passwd", "scheme 'file'"),
+        ("http://shop.example/a.png", "host 'shop.example'"),
+        ("data:image/png;base64,AAAA", "does not exist|is no picture"),
+    ],
+)
+def test_a_bad_reference_is_skipped_and_the_rest_goes_on(index, folder, source, reason):
+    (folder / "loop").symlink_to("loop")
+    report = index({source: 1, "red.png": 2})
+    assert counts(report) == {"new": 1, "skipped": 1}
+    assert re.search(reason, report.skipped[0].reason)
+    assert counts(index({source: 1, "red.png": 2}, sync=True)) == {"unchanged": 1, "skipped": 1}
+
+
+def test_progress_counts_up_to_all_rows(index):
+    seen: list[tuple[int, int]] = []
+    index({"red.png": 1, "no.png": 2}, on_progress=lambda done, total: seen.append((done, total)))
+    assert seen == [(0, 2), (1, 2), (2, 2)]
