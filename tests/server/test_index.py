@@ -11,6 +11,7 @@ from llama_index.embeddings.visualized_bge import VisualizedBGEEmbedding
 from llama_index.indices.composed_image import ComposedImageIndex, RankedImagesSynthesizer
 from PIL import Image
 
+from mmrag.indexing import Listed
 from mmrag.testing import toy_encoder
 
 pytestmark = pytest.mark.server
@@ -76,6 +77,22 @@ def test_a_deleted_picture_is_added_again_by_the_next_run(index, folder):
     red = index.as_retriever(similarity_top_k=1).retrieve("![](%s)" % (folder / "red top left.png"))
     index.delete(red[0].node_id)
     assert index.add_folder(folder).new == 1
+
+
+def test_a_table_is_followed_row_by_row(index, folder):
+    red, green, blue = (str(folder / f"{colour} top left.png") for colour in COLOURS)
+    assert index.add_listing(_Prices({red: 1, green: 2})).new == 2
+    report = index.add_listing(_Prices({red: 3, blue: 4}), sync=True)
+    assert (report.new, report.changed, report.deleted, report.embedded) == (1, 1, 1, 1)
+    found = index.as_retriever(similarity_top_k=9).retrieve("red")
+    assert {hit.node.image_path: hit.node.metadata["price"] for hit in found} == {red: 3, blue: 4}
+
+
+class _Prices(dict[str, float]):
+    name = "/shop.csv"
+
+    def __iter__(self):
+        return (Listed(path, {"price": price}) for path, price in self.items())
 
 
 def _picture(colour: str, corner: str) -> Image.Image:

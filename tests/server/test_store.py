@@ -5,6 +5,7 @@ from __future__ import annotations
 import subprocess
 import sys
 import time
+from bisect import bisect_left
 
 import numpy as np
 import pytest
@@ -136,9 +137,21 @@ def test_before_milvus_2_5_a_row_without_a_declared_column_is_refused_by_name(st
         store.add([node])
 
 
-def test_metadata_beyond_the_servers_64_kb_is_refused_in_words(store):
-    with pytest.raises(StoreError, match="65536"):
-        store.add(rows([1], story="long " * 20_000))
+def test_the_longest_metadata_that_is_let_through_is_kept_by_the_server(store):
+    length = bisect_left(range(40_000), True, key=lambda n: not _passes(store, 'é"' * n)) - 1
+    (row,) = told = rows([1], story='é"' * length)
+    store.add(told)
+    assert store.get_nodes([row.node_id])[0].metadata["story"] == row.metadata["story"]
+    with pytest.raises(StoreError, match="Milvus keeps 65,535: shorten 'story'"):
+        store.add(rows([1], story='é"' * (length + 1)))
+
+
+def _passes(store: PictureStore, story: str) -> bool:
+    try:
+        store.check(rows([1], story=story)[0])
+    except StoreError:
+        return False
+    return True
 
 
 def _search(store: PictureStore, vector: np.ndarray, n: int, **options) -> list[str]:
