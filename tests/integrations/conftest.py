@@ -1,12 +1,14 @@
-"""A folder of small pictures, and an index over it in a Milvus Lite of its own."""
+"""A folder of small pictures with an index over it in a Milvus Lite of its own; nodes to rerank."""
 
 from __future__ import annotations
 
 from pathlib import Path
 
 import pytest
+from llama_index.core.schema import ImageNode, NodeWithScore, QueryBundle
 from llama_index.embeddings.visualized_bge import VisualizedBGEEmbedding
 from llama_index.indices.composed_image import ComposedImageIndex
+from llama_index.tools.image_search import ImageSearchToolSpec
 from PIL import Image
 
 from mmrag.testing import toy_encoder
@@ -36,3 +38,30 @@ def index(milvus_lite: Path, embedding, pictures):
     with ComposedImageIndex.open(milvus_lite, embedding, scalar_fields={"price": float}) as index:
         index.add_folder(pictures, metadata=lambda path: {"price": len(path.stem)})
         yield index
+
+
+@pytest.fixture
+def shades(tmp_path):
+    """Nine pictures, each brighter than the one before, and a query's."""
+    for k in range(1, 10):
+        Image.new("RGB", (16, 16), (25 * k,) * 3).save(tmp_path / f"{k}.png")
+    Image.new("RGB", (16, 16), "orange").save(tmp_path / "leopard.png")
+    return tmp_path
+
+
+@pytest.fixture
+def nodes(shades):
+    return [
+        NodeWithScore(node=ImageNode(id_=str(k), image_path=str(shades / f"{k}.png")), score=1 / k)
+        for k in range(1, 10)
+    ]
+
+
+@pytest.fixture
+def bundle(shades):
+    return QueryBundle("a bag with this", image_path=str(shades / "leopard.png"))
+
+
+@pytest.fixture
+def spec(index) -> ImageSearchToolSpec:
+    return ImageSearchToolSpec(index.as_query_engine(similarity_top_k=3))

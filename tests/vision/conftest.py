@@ -209,3 +209,9 @@ def _picked(tensor, want, field):
 def _near(found, want, tolerance) -> bool:
     difference = np.asarray(found) - (0 if want is None else want)
     return bool(np.abs(difference).max() <= tolerance)
+
+
+@pytest.fixture
+def mutant(golden_folder) -> Phi3Vision:
+    """A golden model of its own, to be broken."""
+    return Phi3Vision.from_pretrained(golden_folder, device="cpu")

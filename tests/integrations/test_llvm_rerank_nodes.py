@@ -1,0 +1,121 @@
+"""What LLVMRerank takes, and hands back: nodes of every class, copied, none lost, each telling."""
+
+from __future__ import annotations
+
+import base64
+
+import pytest
+from llama_index.core import Document
+from llama_index.core.schema import (
+    ImageDocument,
+    ImageNode,
+    MediaResource,
+    MetadataMode,
+    NodeWithScore,
+    TextNode,
+)
+from llama_index.postprocessor.llvm_rerank import LLVMRerank
+from nine_shades import REVERSED, ids
+
+from mmrag.testing import MockVision, oracle, reversing, scripted
+
+
+def test_text_and_picture_nodes_mix(nodes, bundle):
+    mixed = [nodes[0], NodeWithScore(node=TextNode(id_="text", text="a red bag")), nodes[1]]
+    llm = MockVision(reversing())
+    assert ids(LLVMRerank(llm=llm).postprocess_nodes(mixed, bundle)) == ["2", "text", "1"]
+    shown = llm.asked[0].image.crop((192, 0, 288, 96))
+    assert len(shown.getcolors(10_000)) > 20  # words and plate, not a blank cell
+
+
+def test_a_node_whose_picture_is_gone_is_kept_and_marked(nodes, bundle, shades):
+    (shades / "4.png").unlink()
+    reranked = LLVMRerank(llm=MockVision(reversing())).postprocess_nodes(nodes, bundle)
+    assert ids(reranked) == [*"987654321"]
+    missing = {n.node.node_id: n.node.metadata["llvm_rerank"]["missing"] for n in reranked}
+    assert "4.png" in missing.pop("4")
+    assert set(missing.values()) == {""}
+
+
+def test_an_empty_node_is_kept_and_marked(nodes, bundle):
+    reranked = LLVMRerank(llm=MockVision(reversing())).postprocess_nodes(
+        [*nodes[:2], NodeWithScore(node=TextNode(id_="empty"))], bundle
+    )
+    assert ids(reranked) == ["empty", "2", "1"]
+    assert reranked[0].node.metadata["llvm_rerank"]["missing"] == "it has no picture"
+
+
+@pytest.mark.parametrize("kind", ["base64", "document", "resource", "resource data"])
+def test_a_picture_is_found_wherever_a_node_keeps_it(kind, shades, bundle):
+    path = shades / "9.png"
+    data = base64.b64encode(path.read_bytes())
+    node = {
+        "base64": lambda: ImageNode(image=data.decode()),
+        "document": lambda: ImageDocument(image_path=str(path)),
+        "resource": lambda: Document(image_resource=MediaResource(path=path)),
+        "resource data": lambda: Document(image_resource=MediaResource(data=path.read_bytes())),
+    }[kind]()
+    llm = MockVision(reversing())
+    (only,) = LLVMRerank(llm=llm).postprocess_nodes([NodeWithScore(node=node)], bundle)
+    assert only.node.metadata["llvm_rerank"]["missing"] == ""
+    assert llm.asked[0].image.getpixel((96 + 60, 60)) == (225, 225, 225)
+
+
+def test_a_url_is_not_opened_unless_its_host_is_named(bundle):
+    node = NodeWithScore(node=ImageNode(image_url="http://127.0.0.1:9/a.png"))
+    (kept,) = LLVMRerank(llm=MockVision(reversing())).postprocess_nodes([node], bundle)
+    assert "127.0.0.1" in kept.node.metadata["llvm_rerank"]["missing"]
+
+
+def test_a_resource_of_bytes_that_are_no_base64_is_kept_and_marked(nodes, bundle):
+    document = Document(image_resource=MediaResource(data=b"R0lGOD=="))
+    document.image_resource.data = bytes([255, 216, 255])  # an assignment is not validated
+    broken = NodeWithScore(node=document)
+    rerank = LLVMRerank(llm=MockVision(reversing()))
+    first, *_ = rerank.postprocess_nodes([*nodes[:2], broken], bundle)
+    assert "base64" in first.node.metadata["llvm_rerank"]["missing"]
+
+
+def test_nodes_are_copied_and_the_callers_stay_as_they_were(nodes, bundle):
+    before = [found.model_dump() for found in nodes]
+    LLVMRerank(llm=MockVision(reversing())).postprocess_nodes(nodes, bundle)
+    assert [found.model_dump() for found in nodes] == before
+
+
+def test_each_node_tells_its_places_scores_and_the_reason(nodes, bundle):
+    llm = MockVision(oracle(float))
+    first, second, *_ = LLVMRerank(llm=llm).postprocess_nodes(nodes, bundle)
+    told = first.node.metadata
+    assert (told["retrieval_rank"], told["retrieval_score"]) == (9, 1 / 9)
+    facts = told["llvm_rerank"]
+    assert (facts["rank"], facts["score"], facts["reason"]) == (1, 9.0, "I know.")
+    assert (facts["repaired"], facts["missing"]) == (False, "")
+    assert facts["milliseconds"]["total"] > 0
+    assert second.node.metadata["llvm_rerank"]["reason"] == ""
+    assert (first.score, second.score) == (9.0, 8.0)
+
+
+def test_where_the_model_scores_nothing_the_retrievers_score_stays(nodes, bundle):
+    first, *_ = LLVMRerank(llm=MockVision(scripted(REVERSED))).postprocess_nodes(nodes, bundle)
+    assert (first.node.node_id, first.score) == ("9", 1 / 9)
+    assert first.node.metadata["llvm_rerank"]["score"] is None
+
+
+def test_what_is_told_to_programs_is_not_told_to_the_next_llm(nodes, bundle):
+    first, *_ = LLVMRerank(llm=MockVision(reversing())).postprocess_nodes(nodes, bundle)
+    for mode in (MetadataMode.LLM, MetadataMode.EMBED):
+        assert "rerank" not in first.node.get_metadata_str(mode)
+
+
+def test_after_two_rerankers_a_node_still_knows_what_the_retriever_gave(nodes, bundle):
+    rerank = LLVMRerank(llm=MockVision(oracle(float)))
+    first, *_ = rerank.postprocess_nodes(rerank.postprocess_nodes(nodes, bundle), bundle)
+    told = first.node.metadata
+    assert (first.node.node_id, told["retrieval_rank"], told["retrieval_score"]) == ("1", 1, 1.0)
+    excluded = first.node.excluded_llm_metadata_keys
+    assert len(excluded) == len(set(excluded))
+
+
+def test_nodes_keep_their_class(nodes, bundle):
+    reranked = LLVMRerank(llm=MockVision(reversing())).postprocess_nodes(nodes, bundle)
+    assert {type(found.node) for found in reranked} == {ImageNode}

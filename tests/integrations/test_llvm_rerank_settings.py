@@ -1,0 +1,96 @@
+"""Settings and prompts of LLVMRerank: refused, changed, listed, copied and sent elsewhere."""
+
+from __future__ import annotations
+
+import copy
+import pickle
+import threading
+
+import pytest
+from llama_index.core.postprocessor.types import BaseNodePostprocessor
+from llama_index.core.prompts import PromptTemplate
+from llama_index.postprocessor.llvm_rerank import LLVMRerank
+from nine_shades import ids
+
+from mmrag.errors import SettingError
+from mmrag.rerank import ListwiseReranker
+from mmrag.testing import MockVision, reversing
+from mmrag.vision.protocol import VisionLLM
+
+
+def test_impossible_settings_are_refused_at_once():
+    with pytest.raises(SettingError, match="window=99"):
+        LLVMRerank(llm=MockVision(reversing()), window=99)
+    with pytest.raises(ValueError, match="greater than 0"):
+        LLVMRerank(llm=MockVision(reversing()), top_n=0)
+
+
+@pytest.mark.parametrize("change", ["set", "copied"])
+def test_a_setting_changed_later_counts(change, nodes, bundle):
+    llm = MockVision(reversing())
+    rerank = LLVMRerank(llm=llm)
+    if change == "set":
+        rerank.window = 4
+    else:
+        rerank = rerank.model_copy(update={"window": 4})
+    rerank.postprocess_nodes(nodes, bundle)
+    assert {asked.n for asked in llm.asked} == {3, 4}
+
+
+def test_prompts_can_be_read_and_replaced(nodes, bundle):
+    llm = MockVision(reversing())
+    rerank = LLVMRerank(llm=llm)
+    prompts = rerank._get_prompts()
+    assert set(prompts) == {"rank_prompt", "caption_prompt"}
+    assert "{wish}" in prompts["rank_prompt"].get_template()
+    rerank._update_prompts({"rank_prompt": PromptTemplate("only {n} for {wish}")})
+    rerank.postprocess_nodes(nodes, bundle)
+    assert llm.asked[0].prompt == "only 9 for a bag with this"
+    assert rerank._get_prompts()["caption_prompt"] == prompts["caption_prompt"]
+
+
+def test_a_core_reranker_takes_other_wordings_too(nodes, bundle):
+    llm = MockVision(reversing())
+    rerank = LLVMRerank(llm=ListwiseReranker(llm, window=4), rank_prompt="{wish}!")
+    rerank.postprocess_nodes(nodes, bundle)
+    assert {(asked.prompt, asked.n) for asked in llm.asked} >= {("a bag with this!", 4)}
+
+
+@pytest.mark.parametrize("copied", [copy.deepcopy, lambda it: pickle.loads(pickle.dumps(it))])
+def test_a_replaced_prompt_goes_along_with_a_copy(copied):
+    rerank = LLVMRerank(llm=MockVision(reversing()))
+    rerank._update_prompts({"rank_prompt": PromptTemplate("only {wish}")})
+    assert copied(rerank)._get_prompts()["rank_prompt"].get_template() == "only {wish}"
+
+
+def test_a_deep_copy_shares_the_model():
+    llm = MockVision(reversing())
+    llm.lock = threading.Lock()  # as real ones have, and clients of servers
+    rerank = copy.deepcopy(LLVMRerank(llm=llm, window=4))
+    assert (rerank.window, rerank.reranker.llvm) == (4, llm)
+
+
+def test_prompts_can_be_given(nodes, bundle):
+    llm = MockVision(reversing(), caption="spots")
+    LLVMRerank(llm=llm, rank_prompt="{caption}!", caption_prompt="What?").postprocess_nodes(
+        nodes, bundle
+    )
+    assert (llm.asked[0].prompt, llm.chats) == ("spots!", ["What?"])
+
+
+def test_it_is_a_llama_index_postprocessor():
+    assert LLVMRerank.class_name() == "LLVMRerank"
+    assert BaseNodePostprocessor.__name__ in [base.__name__ for base in LLVMRerank.__mro__]
+
+
+def test_its_settings_serialise_and_its_llm_stays_out():
+    settings = LLVMRerank(llm=MockVision(reversing()), top_n=3).to_dict()
+    assert (settings["top_n"], settings["class_name"]) == (3, "LLVMRerank")
+    assert "llm" not in settings
+
+
+def test_it_travels_to_another_process_where_its_llm_does(nodes, bundle):
+    rerank = LLVMRerank(llm=MockVision(reversing()), top_n=2)
+    arrived = pickle.loads(pickle.dumps(rerank))
+    assert ids(arrived.postprocess_nodes(nodes, bundle)) == ["9", "8"]
+    assert isinstance(rerank._llm, VisionLLM)  # the original keeps all it had

@@ -1,0 +1,75 @@
+"""Whatever an LLM answers, and whatever cannot be read: every candidate stays, and it is told."""
+
+from __future__ import annotations
+
+import logging
+
+import pytest
+from shades import BAG, shade
+
+from mmrag.errors import AnswerError, ImageError
+from mmrag.query import Query
+from mmrag.ranking import Ranking
+from mmrag.rerank import ListwiseReranker
+from mmrag.testing import MALFORMED, MockVision, failing, reversing, scripted
+
+
+@pytest.mark.parametrize("row", MALFORMED)
+@pytest.mark.parametrize("n", [1, 5, 9, 20])
+def test_a_malformed_answer_loses_no_candidate(row, n):
+    reranker = ListwiseReranker(MockVision(scripted(MALFORMED[row])))
+    result = reranker.rerank(BAG, [shade(0)] * n)
+    assert sorted(result.ranking.order) == list(range(1, n + 1))
+    assert bool(result.failures) == (row in ("refusal", "empty") or (n == 1 and not result.looks))
+
+
+def test_a_failing_llm_keeps_the_order_and_says_so(caplog):
+    caplog.set_level(logging.DEBUG)
+    llvm = MockVision(failing(RuntimeError("quotes SECRET")))
+    result = ListwiseReranker(llvm, caption=False).rerank(BAG, [shade(0)] * 3)
+    assert result.ranking.order == [1, 2, 3]
+    assert result.ranking.repairs == ["order kept: the vision LLM failed with RuntimeError"]
+    assert "SECRET" not in caplog.text + str(result)
+
+
+def test_a_window_that_fails_leaves_the_others_their_order():
+    answers = ["no idea", "[3] > [2] > [1]"]
+    reranker = ListwiseReranker(MockVision(scripted(*answers)), window=3, stride=2)
+    result = reranker.rerank(BAG, [shade(0)] * 5)
+    assert result.ranking.order == [3, 2, 1, 4, 5]
+    assert len(result.failures) == 1
+
+
+def test_an_llm_that_ranks_too_few_is_a_failure():
+    llvm = MockVision(lambda asked: Ranking(order=[1]))
+    result = ListwiseReranker(llvm).rerank(BAG, [shade(0)] * 3)
+    assert result.failures[0].startswith("MockVision.rank returned 1 labels for 3 candidates")
+
+
+@pytest.mark.parametrize("error", [AnswerError("no"), TimeoutError()])
+def test_a_failure_is_raised_when_wished(error):
+    reranker = ListwiseReranker(MockVision(failing(error)), on_failure="raise")
+    with pytest.raises(type(error)):
+        reranker.rerank(BAG, [shade(0)] * 3)
+
+
+def test_a_candidate_that_cannot_be_loaded_stays_and_is_reported(tmp_path):
+    gone = tmp_path / "gone.jpg"
+    result = ListwiseReranker(MockVision(reversing())).rerank(BAG, [shade(0), gone, None])
+    assert result.ranking.order == [3, 2, 1]
+    assert "gone.jpg" in result.missing[2]
+    assert result.missing[3] == "it has no picture"
+
+
+def test_without_any_picture_nobody_is_asked(tmp_path):
+    llvm = MockVision(reversing())
+    result = ListwiseReranker(llvm).rerank(BAG, [None, tmp_path / "gone.jpg"])
+    assert (result.ranking.order, llvm.asked) == ([1, 2], [])
+    assert result.ranking.repairs == ["no picture to look at"]
+
+
+def test_a_query_picture_that_cannot_be_loaded_is_the_callers_to_know(tmp_path):
+    with pytest.raises(ImageError, match=r"gone\.jpg"):
+        ListwiseReranker(MockVision(reversing())).rerank(
+            Query("a bag", tmp_path / "gone.jpg"), [shade(0)]
+        )

@@ -1,0 +1,14 @@
+"""A query with a picture, and plain candidates to be told apart by their brightness."""
+
+from __future__ import annotations
+
+from PIL import Image
+
+from mmrag.query import Query
+
+LEOPARD = Image.new("RGB", (30, 20), "orange")
+BAG = Query("a bag with this", LEOPARD)
+
+
+def shade(value: int) -> Image.Image:
+    return Image.new("RGB", (8, 8), (value, value, value))
