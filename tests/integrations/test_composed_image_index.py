@@ -24,7 +24,7 @@ from llama_index.indices.composed_image import (
 )
 from llama_index.postprocessor.llvm_rerank import LLVMRerank
 
-from mmrag.errors import AnswerError, QueryError, StoreMismatchError
+from mmrag.errors import AnswerError, QueryError, StoreError, StoreMismatchError
 from mmrag.query import Query
 from mmrag.testing import MockVision, reversing, toy_encoder
 
@@ -150,6 +150,24 @@ def test_a_query_of_nothing_or_of_two_pictures_is_refused(index, query):
         index.as_query_engine().query(query)
     with pytest.raises(QueryError):
         asyncio.run(index.as_query_engine().aquery(query))
+
+
+def test_a_diverse_choice_can_be_asked_for(index, pictures):
+    wish = QueryBundle("", image_path=str(pictures / "blue.png"))
+    retriever = index.as_retriever(
+        similarity_top_k=2,
+        vector_store_query_mode="mmr",
+        vector_store_kwargs={"mmr_threshold": 0.3},
+    )
+    found = [Path(node.node.image_path).stem for node in retriever.retrieve(wish)]
+    assert found[0] == "blue"
+    assert found[1] != "blue corner"  # the nearest, and too like the first
+    assert names(index.as_query_engine(similarity_top_k=2).query(wish))[1] == "blue corner"
+
+
+def test_a_search_for_none_is_told_as_what_it_is(index):
+    with pytest.raises(StoreError, match=r"was not tried: .*limit"):
+        index.as_retriever(similarity_top_k=0).retrieve("red")
 
 
 def test_filters_narrow_the_search(index):

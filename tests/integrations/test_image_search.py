@@ -11,6 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from llama_index.core.base.llms.types import ImageBlock, TextBlock
 from llama_index.core.query_engine import CustomQueryEngine
+from llama_index.core.schema import ImageDocument, TextNode
 from llama_index.core.tools.tool_spec.base import BaseToolSpec
 from llama_index.indices.composed_image import ComposedImageIndex, metadata_filters
 from llama_index.postprocessor.llvm_rerank import LLVMRerank
@@ -100,6 +101,17 @@ def test_an_empty_collection_is_told_as_one(milvus_lite, embedding):
     with ComposedImageIndex.open(milvus_lite, embedding) as index:
         (words,) = ImageSearchToolSpec(index.as_query_engine()).search_images("red")
     assert json.loads(words.text)["note"] == "nothing found: no picture is indexed yet"
+
+
+def test_documents_and_words_are_results_like_any_other(index, pictures):
+    document = ImageDocument(id_="photo", text="a red photo", image_path=str(pictures / "red.png"))
+    index.add([document, TextNode(id_="note", text="red")])
+    spec = ImageSearchToolSpec(index.as_query_engine(similarity_top_k=12))
+    found = told(spec.search_images("red"))["results"]
+    assert {"photo", "note"} < {result["id"] for result in found}
+    assert sheet(spec.describe_image("photo")).size == (16, 16)
+    assert spec.search_images(image="photo") == spec.search_images(image=str(pictures / "red.png"))
+    assert "no picture has the id 'note'" in told(spec.describe_image("note"))["error"]
 
 
 def test_nulls_are_left_out_as_models_mean_them(spec):

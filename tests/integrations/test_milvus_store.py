@@ -7,7 +7,7 @@ import math
 import pickle
 
 import pytest
-from llama_index.core.schema import ImageNode, TextNode
+from llama_index.core.schema import Document, ImageNode, MediaResource, Node, TextNode
 from llama_index.core.vector_stores.types import (
     FilterCondition,
     MetadataFilter,
@@ -174,9 +174,34 @@ def test_a_node_without_an_embedding_is_named(store):
 def test_base64_is_kept_out(store):
     with pytest.raises(StoreError, match="'a' holds its picture as base64"):
         store.add([ImageNode(id_="a", image="AAAA", embedding=[1, 0, 0, 0])])
+    with pytest.raises(StoreError, match="'a' holds its picture as base64"):
+        resource = MediaResource(data=b"AAAA")
+        store.add([Document(id_="a", image_resource=resource, embedding=[1, 0, 0, 0])])
     store.add([ImageNode(id_="a", image="AAAA", image_path="/a.png", embedding=[1, 0, 0, 0])])
     kept = store.get_nodes(["a"])[0]
     assert (kept.image, kept.image_path) == (None, "/a.png")
+
+
+@pytest.mark.parametrize("node_class", [Document, Node])
+@pytest.mark.parametrize("address", ["/a.png", "https://shop.example/a.png"])
+def test_a_document_comes_back_with_its_picture(node_class, address, store):
+    place = {"url": address} if ":" in address else {"path": address}
+    words = (
+        {"text": "a mug"}
+        if node_class is Document
+        else {"text_resource": MediaResource(text="a mug")}
+    )
+    document = node_class(
+        id_="a",
+        image_resource=MediaResource(**place),
+        metadata={"price": 3.5},
+        embedding=[1, 0, 0, 0],
+        **words,
+    )
+    store.add([document])
+    (kept,) = store.get_nodes(["a"])
+    assert (kept.text, kept.metadata["price"]) == ("a mug", 3.5)
+    assert address in (kept.image_path, kept.image_url)
 
 
 def test_ids_that_could_break_an_expression_are_refused(store):

@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import ParamSpec, TypeVar
 
 import grpc
-from pymilvus.exceptions import ConnectionConfigException, MilvusException
+from pymilvus.exceptions import ConnectionConfigException, MilvusException, ParamError
 
 from mmrag.errors import StoreError, StoreLockedError
 from mmrag.images.policy import named, reason, scheme_of
@@ -89,6 +89,8 @@ def answered(place: Place, doing: str) -> Generator[None]:
             yield
     except ConnectionConfigException as error:
         raise _cannot_open(place, error) from None  # its text may quote the URI, with credentials
+    except ParamError as error:
+        raise StoreError(f"{doing} in {place} was not tried: {reason(error)}") from error
     except (MilvusException, grpc.RpcError, OSError) as error:
         raise StoreError(
             f"{doing} in {place} failed ({reason(error)}). Check that Milvus runs there and has "

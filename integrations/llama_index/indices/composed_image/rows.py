@@ -11,9 +11,11 @@ import numpy as np
 from llama_index.core.bridge.pydantic import ConfigDict, TypeAdapter, ValidationError
 from llama_index.core.schema import BaseNode, ImageNode
 from llama_index.core.vector_stores.utils import node_to_metadata_dict
+from llama_index.embeddings.visualized_bge.pictures import address_of, picture_of
 from llama_index.indices.composed_image.collection import LONGEST_TEXT, ScalarType
 
 from mmrag.errors import StoreError, StoreMismatchError
+from mmrag.images.policy import scheme_of
 
 __all__ = ["Rows"]
 
@@ -63,6 +65,13 @@ class Rows:
             When its id, metadata or picture cannot be.
         """
         name = _name(node)
+        if picture_of(node) is not None and not address_of(node):
+            raise StoreError(
+                f"{name} holds its picture as base64, which Milvus is no place for: "
+                "save it to a file and set image_path"
+            )
+        if address := address_of(node):
+            node = _image_node(node, address)
         if set(node.node_id) & set("\"'\\"):
             raise StoreError(f"{name}: an id may not hold quotes or backslashes")
         metadata = {
@@ -79,11 +88,6 @@ class Rows:
             )
         changes: dict[str, Any] = {"metadata": metadata}
         if isinstance(node, ImageNode):
-            if node.image and not (node.image_path or node.image_url):
-                raise StoreError(
-                    f"{name} holds its picture as base64, which Milvus is no place for: "
-                    "save it to a file and set image_path"
-                )
             changes |= {"image": None, "text": node.text[: LONGEST_TEXT // 4]}
         copy = node.model_copy(update=changes)
         self._fits(copy, name)
@@ -123,6 +127,15 @@ class Rows:
                 f"{name} has metadata that takes {size:,} bytes in a row, Milvus keeps "
                 f"{MOST_METADATA_BYTES:,}: shorten {longest!r}"
             )
+
+
+def _image_node(node: BaseNode, address: str) -> ImageNode:
+    """Write a document with a picture as an image node: LlamaIndex reads no other one back."""
+    if isinstance(node, ImageNode):
+        return node
+    fields = {name: getattr(node, name) for name in BaseNode.model_fields}
+    kind = "image_url" if scheme_of(address) else "image_path"
+    return ImageNode(**fields, text=node.get_content(), **{kind: address})
 
 
 def _name(node: BaseNode) -> str:

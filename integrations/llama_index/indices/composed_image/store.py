@@ -13,6 +13,7 @@ from llama_index.core.schema import BaseNode
 from llama_index.core.vector_stores.types import (
     MetadataFilters,
     VectorStoreQuery,
+    VectorStoreQueryMode,
     VectorStoreQueryResult,
 )
 from llama_index.core.vector_stores.utils import metadata_dict_to_node
@@ -263,4 +264,6 @@ class PictureStore(MilvusVectorStore):
         where = expression(query.filters, doc_id=query.doc_ids, id=query.node_ids)
         bare = replace(query, filters=None, doc_ids=None, node_ids=None)
         given, fields = super()._prepare_before_search(bare, **kwargs)
+        if query.mode == VectorStoreQueryMode.MMR:  # which compares the results with each other
+            fields = [*fields, self.embedding_field]
         return " and ".join(filter(None, [where, given])), fields
