@@ -21,10 +21,14 @@ lint: $(READY)  ## Check style (ruff) and types (pyright)
 bench: $(READY)  ## Time each part against its alternative
 	set -e; for script in tests/benchmarks/bench_*.py; do echo "== $$script"; $(BIN)/python "$$script"; done
 
-audit:  ## Look up every pinned version among the known vulnerabilities (asks PyPI)
+audit: $(READY)  ## Look up every pinned version among known vulnerabilities; offline: ADVISORIES=folder
+ifdef ADVISORIES
+	$(BIN)/python tests/audit/run.py $(ADVISORIES)
+else
 	$(PYTHON) -m venv .venv/audit
 	.venv/audit/bin/pip install --quiet pip-audit
 	.venv/audit/bin/pip-audit --strict --no-deps --disable-pip -r constraints.txt
+endif
 
 lock: $(READY)  ## Write constraints.txt anew, out of what .venv holds now
 	{ sed -n '/^#/p' constraints.txt; $(BIN)/pip freeze --exclude-editable | sed 's/+cpu$$//' | LC_ALL=C sort -f; } > .venv/lock
