@@ -204,6 +204,12 @@ def test_a_document_comes_back_with_its_picture(node_class, address, store):
     assert address in (kept.image_path, kept.image_url)
 
 
+def test_a_newer_node_of_words_comes_back_with_them(store):
+    words = MediaResource(text="a mug")
+    store.add([Node(id_="a", text_resource=words, embedding=[1, 0, 0, 0])])
+    assert store.get_nodes(["a"])[0].get_content() == "a mug"
+
+
 def test_ids_that_could_break_an_expression_are_refused(store):
     with pytest.raises(StoreError, match="may not hold quotes"):
         store.add([node('a" or "" == "')])

@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 from llama_index.core.bridge.pydantic import ConfigDict, TypeAdapter, ValidationError
-from llama_index.core.schema import BaseNode, ImageNode
+from llama_index.core.schema import BaseNode, ImageNode, TextNode
 from llama_index.core.vector_stores.utils import node_to_metadata_dict
 from llama_index.embeddings.visualized_bge.pictures import address_of, picture_of
 from llama_index.indices.composed_image.collection import LONGEST_TEXT, ScalarType
@@ -70,8 +70,7 @@ class Rows:
                 f"{name} holds its picture as base64, which Milvus is no place for: "
                 "save it to a file and set image_path"
             )
-        if address := address_of(node):
-            node = _image_node(node, address)
+        node = _readable(node)
         if set(node.node_id) & set("\"'\\"):
             raise StoreError(f"{name}: an id may not hold quotes or backslashes")
         metadata = {
@@ -129,13 +128,15 @@ class Rows:
             )
 
 
-def _image_node(node: BaseNode, address: str) -> ImageNode:
-    """Write a document with a picture as an image node: LlamaIndex reads no other one back."""
-    if isinstance(node, ImageNode):
+def _readable(node: BaseNode) -> TextNode:
+    """Write documents and newer nodes as what LlamaIndex reads back whole from a row."""
+    if isinstance(node, TextNode):  # image nodes are such, too
         return node
     fields = {name: getattr(node, name) for name in BaseNode.model_fields}
-    kind = "image_url" if scheme_of(address) else "image_path"
-    return ImageNode(**fields, text=node.get_content(), **{kind: address})
+    fields["text"] = node.get_content()
+    if address := address_of(node):
+        return ImageNode(**fields, **{"image_url" if scheme_of(address) else "image_path": address})
+    return TextNode(**fields)
 
 
 def _name(node: BaseNode) -> str:
