@@ -13,10 +13,14 @@ from PIL import Image, ImageOps, UnidentifiedImageError
 
 from mmrag.errors import ImageError
 from mmrag.images.policy import ImagePolicy, ImageSource, named, reason
+from mmrag.images.scans import count_scans
 
 __all__ = ["content_hash", "decoded", "upright"]
 
 _FORMATS = ("JPEG", "PNG", "WEBP", "GIF", "BMP", "TIFF")
+
+_MOST_SCANS = 100
+"""Of a JPEG; encoders make about ten."""
 
 # Pillow warns about damaged metadata; Python silences warnings by swapping a global list.
 _one_silence_at_a_time = threading.Lock()
@@ -45,7 +49,6 @@ def decoded(data: bytes, source: ImageSource, policy: ImagePolicy) -> Image.Imag
             image = Image.open(io.BytesIO(data), formats=_FORMATS)
             if image.format == "TIFF":
                 image.getexif()  # else its decoder reads it, out of this silence
-            return image
     except Image.DecompressionBombError as error:
         most = 2 * (Image.MAX_IMAGE_PIXELS or 0)
         raise _too_many_pixels(source, f"more than {most:,} pixels", policy) from error
@@ -55,6 +58,12 @@ def decoded(data: bytes, source: ImageSource, policy: ImagePolicy) -> Image.Imag
         raise ImageError(
             f"{named(source)} is no picture that can be read ({why}): give {', '.join(_FORMATS)}"
         ) from error
+    if image.format in ("JPEG", "MPO") and count_scans(data, _MOST_SCANS) > _MOST_SCANS:
+        raise ImageError(
+            f"{named(source)} has more than {_MOST_SCANS} scans, which takes too long to read: "
+            "save it again"
+        )
+    return image
 
 
 def upright(image: Image.Image, source: ImageSource, policy: ImagePolicy) -> Image.Image:
