@@ -8,8 +8,10 @@ import pytest
 from llama_index.core.schema import ImageNode, NodeWithScore, QueryBundle
 from llama_index.embeddings.visualized_bge import VisualizedBGEEmbedding
 from llama_index.indices.composed_image import ComposedImageIndex
+from llama_index.indices.composed_image.store import PictureStore, milvus_store
 from llama_index.tools.image_search import ImageSearchToolSpec
 from PIL import Image
+from shop_rows import COLUMNS
 
 from mmrag.testing import toy_encoder
 
@@ -65,3 +67,19 @@ def bundle(shades):
 @pytest.fixture
 def spec(index) -> ImageSearchToolSpec:
     return ImageSearchToolSpec(index.as_query_engine(similarity_top_k=3))
+
+
+@pytest.fixture
+def opened(tmp_path):
+    def open_store(**changes) -> PictureStore:
+        options = {"model": "toy", "scalar_fields": COLUMNS} | changes
+        return milvus_store(tmp_path / "s.db", "shop", options.pop("dim", 4), **options)
+
+    return open_store
+
+
+@pytest.fixture
+def store(opened):
+    store = opened()
+    yield store
+    store.close()

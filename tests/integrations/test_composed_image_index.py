@@ -7,11 +7,9 @@ import copy
 from pathlib import Path
 
 import pytest
-from llama_index.core.base.llms.types import ChatMessage
 from llama_index.core.bridge.pydantic import Field
 from llama_index.core.indices.vector_store import VectorStoreIndex
 from llama_index.core.ingestion import IngestionPipeline
-from llama_index.core.llms import MockLLM
 from llama_index.core.postprocessor.types import BaseNodePostprocessor
 from llama_index.core.prompts import PromptTemplate
 from llama_index.core.query_engine import RetrieverQueryEngine
@@ -24,7 +22,7 @@ from llama_index.indices.composed_image import (
 )
 from llama_index.postprocessor.llvm_rerank import LLVMRerank
 
-from mmrag.errors import AnswerError, QueryError, StoreError, StoreMismatchError
+from mmrag.errors import QueryError, StoreError, StoreMismatchError
 from mmrag.query import Query
 from mmrag.testing import MockVision, reversing, toy_encoder
 
@@ -196,16 +194,6 @@ def test_a_sync_query_works_inside_a_running_loop(index):
     assert len(asyncio.run(like_a_notebook()).source_nodes) == 1
 
 
-def test_the_answer_is_typed_and_reads_as_a_list(index, pictures):
-    response = index.as_query_engine(similarity_top_k=2).query("something green")
-    assert isinstance(response.response, RankedImages)
-    first, second = response.response.items
-    assert (first.rank, first.retrieval_rank, second.rank) == (1, 1, 2)
-    assert first.path == str(pictures / f"{first.title}.png")
-    assert first.retrieval_score == pytest.approx(response.source_nodes[0].score)
-    assert str(response).splitlines()[0].startswith(f"1. {first.title} ({first.path})")
-
-
 def test_in_a_notebook_the_answer_shows_its_pictures(index, pictures):
     reranker = LLVMRerank(llm=MockVision(reversing()))
     engine = index.as_query_engine(similarity_top_k=3, node_postprocessors=[reranker])
@@ -220,49 +208,9 @@ def test_in_a_notebook_the_answer_shows_its_pictures(index, pictures):
     assert RankedImages()._repr_html_().count("<img") == 0
 
 
-def test_the_answer_tells_what_a_reranker_found_out(index, pictures):
-    reranker = LLVMRerank(llm=MockVision(reversing()))
-    engine = index.as_query_engine(similarity_top_k=3, node_postprocessors=[reranker])
-    answer = engine.query(QueryBundle("in red", image_path=str(pictures / "blue.png"))).response
-    assert [item.retrieval_rank for item in answer.items] == [3, 2, 1]
-    scores = [item.retrieval_score for item in answer.items]
-    assert scores == sorted(scores)
-    assert answer.items[0].reason
-    assert answer.items[0].reason in str(answer)
-    assert answer.timings
-
-
 def test_no_hit_is_told(index):
     filters = metadata_filters("price > 1000")
     assert str(index.as_query_engine(filters=filters).query("red")) == "No picture found."
-
-
-def test_with_an_llm_the_stock_synthesizer_answers(index):
-    response = index.as_query_engine(llm=MockLLM(), similarity_top_k=1).query("green")
-    assert "green" in str(response)
-
-
-def test_an_llm_may_be_shown_the_pictures(index):
-    from llama_index.core.llms import MockFunctionCallingLLM
-
-    shown = []
-
-    def answer(messages):
-        shown.extend(block for message in messages for block in message.blocks)
-        return ChatMessage(role="assistant", content="the second one")
-
-    engine = index.as_query_engine(
-        llm=MockFunctionCallingLLM(response_generator=answer, is_chat_model=True),
-        multimodal=True,
-        similarity_top_k=2,
-    )
-    assert str(engine.query("green")) == "the second one"
-    assert sum(block.block_type == "image" for block in shown) == 2
-
-
-def test_streaming_says_what_it_takes(index):
-    with pytest.raises(AnswerError, match="give an llm"):
-        index.as_query_engine(streaming=True)
 
 
 def test_the_prompts_of_postprocessors_are_listed_and_changed(index):

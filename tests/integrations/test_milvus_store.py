@@ -3,52 +3,21 @@
 from __future__ import annotations
 
 import asyncio
-import math
 import pickle
 
 import pytest
-from llama_index.core.schema import Document, ImageNode, MediaResource, Node, TextNode
+from llama_index.core.schema import ImageNode
 from llama_index.core.vector_stores.types import (
     FilterCondition,
     MetadataFilter,
     MetadataFilters,
     VectorStoreQuery,
 )
-from llama_index.indices.composed_image import PictureStore, metadata_filters, milvus_store
+from llama_index.indices.composed_image import metadata_filters, milvus_store
 from llama_index.vector_stores.milvus import MilvusVectorStore
+from shop_rows import COLUMNS, ids, node
 
 from mmrag.errors import QueryError, StoreError, StoreMismatchError
-
-COLUMNS = {"price": float, "kind": str, "stock": int, "sold": bool}
-
-
-def node(name: str, vector=(1, 0, 0, 0), **metadata) -> ImageNode:
-    return ImageNode(
-        id_=name, image_path=f"/shop/{name}.png", embedding=list(vector), metadata=metadata
-    )
-
-
-def ids(store: PictureStore, filters=None, vector=(1, 0.5, 0.25, 0.1)) -> list[str]:
-    found = store.query(
-        VectorStoreQuery(query_embedding=list(vector), similarity_top_k=9, filters=filters)
-    )
-    return [node.node_id for node in found.nodes or []]
-
-
-@pytest.fixture
-def opened(tmp_path):
-    def open_store(**changes) -> PictureStore:
-        options = {"model": "toy", "scalar_fields": COLUMNS} | changes
-        return milvus_store(tmp_path / "s.db", "shop", options.pop("dim", 4), **options)
-
-    return open_store
-
-
-@pytest.fixture
-def store(opened):
-    store = opened()
-    yield store
-    store.close()
 
 
 @pytest.fixture(scope="module")
@@ -144,97 +113,6 @@ def test_a_collection_made_anew_has_another_identity(store, opened):
     assert opened().identity != before
 
 
-@pytest.mark.parametrize(
-    ("bad", "named"),
-    [
-        ([math.nan, 0, 0, 0], "length nan"),
-        ([math.inf, 0, 0, 0], "length inf"),
-        ([0, 0, 0, 0], "length 0"),
-        ([1, 0], r"shape \(2,\).*'shop' holds 4-d"),
-    ],
-)
-def test_a_vector_that_cannot_be_compared_is_refused(store, bad, named):
-    with pytest.raises(StoreError, match=rf"'a' has a vector of {named}"):
-        store.add([node("a", bad)])
-    with pytest.raises(StoreError, match=rf"the query has a vector of {named}"):
-        ids(store, vector=bad)
-    assert store.count() == 0
-
-
-def test_every_stored_vector_has_length_one(store):
-    store.add([node("a", [3, 4, 0, 0])])
-    assert store.vectors(["a", "unknown"]) == {"a": pytest.approx([0.6, 0.8, 0, 0])}
-
-
-def test_a_node_without_an_embedding_is_named(store):
-    with pytest.raises(StoreError, match="'a' has no embedding"):
-        store.add([ImageNode(id_="a", image_path="/a.png")])
-
-
-def test_base64_is_kept_out(store):
-    with pytest.raises(StoreError, match="'a' holds its picture as base64"):
-        store.add([ImageNode(id_="a", image="AAAA", embedding=[1, 0, 0, 0])])
-    with pytest.raises(StoreError, match="'a' holds its picture as base64"):
-        resource = MediaResource(data=b"AAAA")
-        store.add([Document(id_="a", image_resource=resource, embedding=[1, 0, 0, 0])])
-    store.add([ImageNode(id_="a", image="AAAA", image_path="/a.png", embedding=[1, 0, 0, 0])])
-    kept = store.get_nodes(["a"])[0]
-    assert (kept.image, kept.image_path) == (None, "/a.png")
-
-
-@pytest.mark.parametrize("node_class", [Document, Node])
-@pytest.mark.parametrize("address", ["/a.png", "https://shop.example/a.png"])
-def test_a_document_comes_back_with_its_picture(node_class, address, store):
-    place = {"url": address} if ":" in address else {"path": address}
-    words = (
-        {"text": "a mug"}
-        if node_class is Document
-        else {"text_resource": MediaResource(text="a mug")}
-    )
-    document = node_class(
-        id_="a",
-        image_resource=MediaResource(**place),
-        metadata={"price": 3.5},
-        embedding=[1, 0, 0, 0],
-        **words,
-    )
-    store.add([document])
-    (kept,) = store.get_nodes(["a"])
-    assert (kept.text, kept.metadata["price"]) == ("a mug", 3.5)
-    assert address in (kept.image_path, kept.image_url)
-
-
-def test_a_newer_node_of_words_comes_back_with_them(store):
-    words = MediaResource(text="a mug")
-    store.add([Node(id_="a", text_resource=words, embedding=[1, 0, 0, 0])])
-    assert store.get_nodes(["a"])[0].get_content() == "a mug"
-
-
-def test_ids_that_could_break_an_expression_are_refused(store):
-    with pytest.raises(StoreError, match="may not hold quotes"):
-        store.add([node('a" or "" == "')])
-
-
-def test_the_callers_nodes_are_left_as_they_were(store):
-    mine = node("a", [3, 4, 0, 0], price="2.5", note=None)
-    before = mine.model_copy(deep=True)
-    store.add([mine])
-    assert mine == before
-
-
-def test_image_nodes_come_back_as_image_nodes_without_their_vector(shop):
-    found = shop.query(VectorStoreQuery(query_embedding=[1, 0, 0, 0], similarity_top_k=1))
-    assert type(found.nodes[0]) is ImageNode
-    assert found.nodes[0].image_path == "/shop/a.png"
-    assert found.nodes[0].embedding is None
-    assert found.similarities[0] == pytest.approx(1)
-
-
-def test_text_nodes_are_kept_too(store):
-    store.add([TextNode(id_="t", text="a mug", embedding=[1, 0, 0, 0])])
-    assert store.get_nodes(["t"])[0].get_content() == "a mug"
-
-
 def test_declared_columns_are_typed(store):
     store.add([node("a", price="2.5", stock="3", sold="false", kind=7)])
     row = store.client.get("shop", ids=["a"], output_fields=list(COLUMNS))[0]
@@ -243,6 +121,14 @@ def test_declared_columns_are_typed(store):
     }  # fmt: skip
     with pytest.raises(StoreError, match="'b', price: 'cheap' is no float"):
         store.add([node("b", price="cheap")])
+
+
+def test_image_nodes_come_back_as_image_nodes_without_their_vector(shop):
+    found = shop.query(VectorStoreQuery(query_embedding=[1, 0, 0, 0], similarity_top_k=1))
+    assert type(found.nodes[0]) is ImageNode
+    assert found.nodes[0].image_path == "/shop/a.png"
+    assert found.nodes[0].embedding is None
+    assert found.similarities[0] == pytest.approx(1)
 
 
 @pytest.mark.parametrize(
