@@ -30,8 +30,9 @@ def device_of(wanted: str | torch.device | None) -> torch.device:
     try:
         return torch.empty(0, device=wanted).device
     except (RuntimeError, AssertionError) as error:  # torch without CUDA asserts
+        fault = str(error).partition(". ")[0]  # the rest is torch's list of all it knows
         raise SettingError(
-            f"device {str(wanted)!r} cannot be used here ({error}): give 'cpu', or leave it out"
+            f"device {str(wanted)!r} cannot be used here ({fault}): give 'cpu', or leave it out"
         ) from error
 
 

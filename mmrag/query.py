@@ -42,7 +42,7 @@ class Query:
     Raises
     ------
     QueryError
-        When both are empty.
+        When both are empty, or the text cannot be written as UTF-8.
 
     Examples
     --------
@@ -59,6 +59,12 @@ class Query:
             object.__setattr__(self, "image", None)
         if not self.text and self.image is None:
             raise QueryError("the query is empty: give a text, a picture, or both")
+        try:
+            self.text.encode()
+        except UnicodeEncodeError as error:  # bytes of another encoding, or half of an emoji
+            raise QueryError(
+                f"character {error.start + 1} of the query's text is none: give the text as UTF-8"
+            ) from error
 
     @classmethod
     def parse(cls, string: str) -> Query:

@@ -99,6 +99,11 @@ def test_a_query_of_nothing_is_refused(text, image):
         Query(text, image)
 
 
+def test_half_an_emoji_is_refused():
+    with pytest.raises(QueryError, match=r"character 5 .* UTF-8"):
+        Query("mug \ud83d")
+
+
 def test_a_path_object_is_written_as_its_path():
     assert str(Query("mug", Path("my cups/a.jpg"))) == "mug ![](<my cups/a.jpg>)"
 
