@@ -19,7 +19,8 @@ _GROUND = "white"
 
 def shows_pictures(console: Console) -> bool:
     """Tell whether a terminal has the colours for it; files and pipes have not."""
-    return console.is_terminal and console.color_system == "truecolor"
+    colourful = console.color_system == "truecolor" and not console.no_color
+    return console.is_terminal and colourful
 
 
 def picture_row(pictures: Sequence[Image.Image], *, width: int) -> Text:

@@ -6,11 +6,14 @@ Each command is one file in `mmrag.app.commands`; nothing heavy is imported befo
 from __future__ import annotations
 
 import logging
+import os
 import sys
 from collections.abc import Sequence
+from importlib import metadata
 from typing import Annotated
 
 import typer
+from rich.text import Text
 
 from mmrag.app.commands.bench import bench
 from mmrag.app.commands.collections import collections
@@ -21,7 +24,7 @@ from mmrag.app.commands.index import index
 from mmrag.app.commands.mcp import mcp
 from mmrag.app.commands.search import search
 from mmrag.app.commands.serve import serve
-from mmrag.app.console import messages
+from mmrag.app.console import messages, results
 from mmrag.app.options import spelled_out
 from mmrag.errors import MMRagError
 
@@ -57,26 +60,37 @@ def main(arguments: Sequence[str] | None = None) -> None:
     except Exception as error:
         if debug:
             raise
-        messages().print(f"[bold red]error:[/] {_in_words(error)}", soft_wrap=True)
+        told = Text.assemble(("error:", "bold red"), f" {_in_words(error)}")
+        messages().print(told, soft_wrap=True)
         raise SystemExit(1) from None
+
+
+def _tell_version(asked: bool) -> None:
+    if asked:
+        results().print(f"mmrag {metadata.version('mmrag')}")
+        raise typer.Exit
 
 
 @app.callback()
 def _program(  # pyright: ignore[reportUnusedFunction]
     debug: Annotated[bool, typer.Option(DEBUG, help="Show tracebacks and logs.")] = False,
+    version: Annotated[  # its callback has done it before anything else is looked at
+        bool, typer.Option("--version", callback=_tell_version, is_eager=True, help="Tell which.")
+    ] = False,
 ) -> None:
-    # What goes wrong is told in one sentence; gRPC and Milvus would log it with tracebacks first.
+    # What goes wrong is told in one sentence; gRPC and Milvus would log it with tracebacks first,
+    # and the hub's client each time it tries again.
     logging.basicConfig(level=logging.DEBUG if debug else logging.CRITICAL)
+    os.environ.setdefault("HF_HUB_VERBOSITY", "debug" if debug else "critical")
 
 
 def _in_words(error: Exception) -> str:
-    from rich.markup import escape
-
     match error:
         case MMRagError():
             words = str(error)
         case OSError():
-            words = f"{error}. Check the path, what you may do there, and the room on the disk"
+            fault = f"{error.filename}: {error.strerror}" if error.filename else str(error)
+            words = f"{fault}. Check the path, what you may do there, and the room on the disk"
         case _:
             words = f"{type(error).__name__}: {error}. mmrag did not expect this; see it: {DEBUG}"
-    return escape(" ".join(words.split()))
+    return " ".join(words.split())

@@ -21,12 +21,12 @@ __all__ = ["messages", "results", "stage", "write_json"]
 
 def results() -> Console:
     """Make the console of what was asked for: stdout."""
-    return Console(highlight=False)
+    return Console(highlight=False, markup=False)
 
 
 def messages() -> Console:
     """Make the console of everything else: stderr."""
-    return Console(stderr=True, highlight=False)
+    return Console(stderr=True, highlight=False, markup=False)
 
 
 def write_json(answer: Any) -> None:
@@ -37,20 +37,22 @@ def write_json(answer: Any) -> None:
 
 @contextmanager
 def stage(name: str) -> Generator[Callable[[int, int], None]]:
-    """Show a bar on stderr while the block runs; it leaves no trace.
+    """Show a bar on stderr while the block runs, where somebody sees it; it leaves no trace.
 
     Yields
     ------
     Callable
         To be called with how much is done, and of how much.
     """
+    console = messages()
     with Progress(
         TextColumn("{task.description}"),
         BarColumn(),
         MofNCompleteColumn(),
         TimeRemainingColumn(),
-        console=messages(),
+        console=console,
         transient=True,
+        disable=not console.is_terminal,
     ) as bar:
         task = bar.add_task(name, total=None)
         yield lambda done, total: bar.update(task, completed=done, total=total or None)

@@ -1,13 +1,21 @@
-"""Where a server listens. In: an address, a port, perhaps a secret. Out: a listening socket."""
+"""A server on this machine. In: an address, a port, perhaps a secret, an app. Out: it is served."""
 
 from __future__ import annotations
 
+import logging
 import socket
+from typing import TYPE_CHECKING
 
 from mmrag.app.web.guard import is_loopback
 from mmrag.errors import SettingError
 
-__all__ = ["listen"]
+if TYPE_CHECKING:
+    from starlette.types import ASGIApp
+
+__all__ = ["address", "listen", "serve_on"]
+
+FAULTS = ("mmrag.app.web", "uvicorn.error")
+"""Who logs what goes wrong inside; visitors are told no more than that something did."""
 
 
 def listen(bind: str, port: int, access_token: str) -> socket.socket:
@@ -16,7 +24,7 @@ def listen(bind: str, port: int, access_token: str) -> socket.socket:
     Raises
     ------
     SettingError
-        When the secret is missing, or the port taken.
+        When the secret is missing, the port taken, or the address not this machine's.
 
     Examples
     --------
@@ -33,7 +41,30 @@ def listen(bind: str, port: int, access_token: str) -> socket.socket:
     try:
         return socket.create_server((bind, port), family=family)
     except OSError as error:
+        fault = str(error.strerror or error).partition(" (while")[0]
         raise SettingError(
-            f"cannot listen on {bind}, port {port} ({error.strerror or error}): "
-            "--port 0 takes a free one"
+            f"cannot listen on {bind}, port {port} ({fault}): "
+            "--port 0 takes a free one, --bind an address of this machine"
         ) from error
+
+
+def address(bind: str, listening: socket.socket) -> str:
+    """Tell where a server that listens is found.
+
+    Examples
+    --------
+    >>> with listen("127.0.0.1", 0, "") as listening:
+    ...     address("127.0.0.1", listening).rpartition(":")[0]
+    'http://127.0.0.1'
+    """
+    return f"http://{f'[{bind}]' if ':' in bind else bind}:{listening.getsockname()[1]}"
+
+
+def serve_on(listening: socket.socket, app: ASGIApp) -> None:
+    """Serve until Ctrl-C or SIGTERM; requests are not logged, and faults are."""
+    import uvicorn
+
+    for name in FAULTS:
+        logging.getLogger(name).setLevel(logging.ERROR)
+    config = uvicorn.Config(app, log_config=None, access_log=False, timeout_graceful_shutdown=5)
+    uvicorn.Server(config).run(sockets=[listening])

@@ -17,6 +17,7 @@ from llama_index.indices.composed_image import ComposedImageIndex, metadata_filt
 
 from mmrag.app.found import Found, Hit
 from mmrag.app.settings import Settings
+from mmrag.app.shelves import see_shelf
 from mmrag.embedding import VisualizedBGE
 from mmrag.filters import Filter, Scalar
 from mmrag.images import ImagePolicy, load_image
@@ -55,6 +56,18 @@ class Searcher:
             token=settings.token.get_secret_value() or None,
             scalar_fields=columns,
         )
+
+    @classmethod
+    def open(cls, settings: Settings) -> Searcher:
+        """Open an index that is there already; the constructor would make it.
+
+        Raises
+        ------
+        StoreError
+            When it is not there, or Milvus cannot be reached.
+        """
+        see_shelf(settings.db, settings.collection, settings.token.get_secret_value())
+        return cls(settings)
 
     @cached_property
     def reranker(self) -> ListwiseReranker:

@@ -5,6 +5,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Generator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any, cast
 
@@ -14,7 +16,7 @@ from pymilvus import MilvusClient
 
 from mmrag.errors import StoreError
 
-__all__ = ["Shelf", "shelves"]
+__all__ = ["Shelf", "see_shelf", "shelves"]
 
 TYPES: dict[Any, str] = {datatype: scalar.__name__ for scalar, datatype in COLUMNS.items()}
 OWN = ("id", "doc_id", "text", "embedding")
@@ -39,12 +41,39 @@ def shelves(db: str, token: str = "") -> list[Shelf]:
     StoreError
         When there is no such folder, or Milvus cannot be reached.
     """
+    with _opened(db, token, "listing collections") as client:
+        return [_shelf(client, name) for name in sorted(client.list_collections())]
+
+
+def see_shelf(db: str, name: str, token: str = "") -> None:
+    """See that a database holds a collection, before anything opens it and so makes it.
+
+    Raises
+    ------
+    StoreError
+        When it does not, or Milvus cannot be reached.
+    """
+    with _opened(db, token, "looking for the collection") as client:
+        names = sorted(client.list_collections())
+    if name not in names:
+        there = f"but {', '.join(map(repr, names))}" if names else "and no other"
+        raise StoreError(
+            f"{place_of(db)} holds no collection {name!r}, {there}: give another --collection, "
+            "or make this one with mmrag index"
+        )
+
+
+@contextmanager
+def _opened(db: str, token: str, doing: str) -> Generator[Any]:
     place = place_of(db)
     if place.folder is not None and not place.folder.exists():
         raise StoreError(f"{db} does not exist: make it with mmrag index FOLDER --into {db}")
-    with answered(place, "listing collections"):
+    with answered(place, doing):
         client = cast(Any, MilvusClient(uri=str(place.folder or db), token=token))
-        return [_shelf(client, name) for name in sorted(client.list_collections())]
+        try:
+            yield client
+        finally:
+            client.close()
 
 
 def _shelf(client: Any, name: str) -> Shelf:

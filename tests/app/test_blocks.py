@@ -31,3 +31,10 @@ def test_only_colourful_terminals_show_pictures():
     assert shows_pictures(colourful)
     assert not shows_pictures(plain)
     assert not shows_pictures(Console(file=io.StringIO()))
+
+
+def test_who_wants_no_colour_gets_no_pictures():
+    console = Console(
+        file=io.StringIO(), force_terminal=True, color_system="truecolor", no_color=True
+    )
+    assert not shows_pictures(console)

@@ -33,7 +33,7 @@ def bench(
     from mmrag.app.timing import measure
 
     settings = read_settings(db=db, **given)
-    with Searcher(settings) as searcher, stage("timing") as show:
+    with Searcher.open(settings) as searcher, stage("timing") as show:
         timings = measure(searcher, repeats, rerank, show)
     if as_json:
         write_json(asdict(timings))
@@ -44,7 +44,7 @@ def bench(
 def _show(timings: Timings) -> None:
     from rich.table import Table
 
-    results().print(f"{timings.stored} pictures, {timings.model} on {timings.device}", markup=False)
+    results().print(f"{timings.stored} pictures, {timings.model} on {timings.device}")
     results().print(f"encoder: {timings.pictures_per_second:.1f} pictures/s")
     table = Table(box=None, pad_edge=False, header_style="dim")
     table.add_column("stage")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -17,6 +18,7 @@ if TYPE_CHECKING:
 __all__ = ["demo"]
 
 BUNDLED = "demo"
+COLLECTION = "catalogue"
 
 
 def demo(
@@ -37,7 +39,7 @@ def demo(
 
     settings = read_settings(
         db=str(folder / "catalogue.db"),
-        collection="catalogue",
+        collection=COLLECTION,
         model=model,
         reranker=reranker,
         llm_url="",
@@ -45,7 +47,11 @@ def demo(
     with messages().status("loading the models"):
         from mmrag.app.demo import run_demo
 
-    done = run_demo(folder, settings, stage, n_queries=queries, rerank=rerank)
+    try:
+        done = run_demo(folder, settings, stage, n_queries=queries, rerank=rerank)
+    except KeyboardInterrupt:
+        messages().print("stopped: the same command goes on from there")
+        raise
     if as_json:
         write_json(_told(done))
     else:
@@ -55,9 +61,9 @@ def demo(
 def _show(done: Demo, db: str, model: str) -> None:
     from rich.table import Table
 
-    results().print(f"{done.indexed}", markup=False, soft_wrap=True)
+    results().print(f"{done.indexed}", soft_wrap=True)
     for found in done.searches:
-        results().print(f"\n{_in_words(found)}", markup=False, soft_wrap=True)
+        results().print(f"\n{_in_words(found)}", soft_wrap=True)
     table = Table(box=None, pad_edge=False, header_style="dim")
     for heading in ("\nmeasured", "\nretrieved", "\nreranked"):
         table.add_column(heading, justify="left" if heading == "\nmeasured" else "right")
@@ -69,12 +75,9 @@ def _show(done: Demo, db: str, model: str) -> None:
     results().print(f"median of a search: {times}")
     results().print(f"\nbefore and after:   {done.page}", soft_wrap=True)
     results().print(f"contact sheets:     {done.sheets[0].parent}/sheet-*.png", soft_wrap=True)
-    results().print(
-        "search it yourself: mmrag search 'mug with this' "
-        f"-i {done.page.parent}/queries/leopard.jpg --db {db} "
-        f"--collection catalogue --model {model} --no-rerank",
-        soft_wrap=True,
-    )
+    command = ["mmrag", "search", "mug with this", "--no-rerank", "--db", db, "--model", model]
+    command += ["--collection", COLLECTION, "-i", f"{done.page.parent}/queries/leopard.jpg"]
+    results().print(f"search it yourself: {shlex.join(command)}", soft_wrap=True)
 
 
 def _in_words(found: Found) -> str:

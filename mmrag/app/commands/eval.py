@@ -64,7 +64,7 @@ def eval(
 
         queries = read_judged(judged, images)
         earlier = Evaluation.load(compare) if compare else None
-        searcher = Searcher(settings)
+        searcher = Searcher.open(settings)
     with searcher, stage("asking") as show:
         told = evaluate(searcher, queries, rerank=rerank, item=item, on_progress=show)
     comparison = compared(told, earlier) if earlier else None
@@ -82,7 +82,7 @@ def eval(
 def _show(told: Evaluation, comparison: Comparison | None) -> None:
     from mmrag.app.evaluation.result import BOTH, GAIN
 
-    results().print(f"{len(told.outcomes)} queries over {told.stored} pictures", markup=False)
+    results().print(f"{len(told.outcomes)} queries over {told.stored} pictures")
     ways = list(dict.fromkeys(score.way for score in told.scores))
     rows = [[m, *(_number(told, m, way) for way in ways)] for m in told.measures]
     _table(["measure", *ways], rows)
@@ -108,7 +108,7 @@ def _show(told: Evaluation, comparison: Comparison | None) -> None:
         words = ", ".join(f"{100 * share:.1f} % {name}" for name, share in shares.items())
         results().print(f"\nthe vision LLM was asked {told.answers.asked} times: {words}")
     if comparison:
-        results().print(f"\nagainst {comparison.before}", markup=False)
+        results().print(f"\nagainst {comparison.before}")
         changes = [
             [c.measure, c.way, f"{c.before:.3f}", f"{c.now:.3f}", f"{c.difference:+.3f}"]
             for c in comparison.changes
@@ -120,7 +120,7 @@ def _show(told: Evaluation, comparison: Comparison | None) -> None:
     ):
         if names:
             few = ", ".join(names[:5]) + (", …" if len(names) > 5 else "")
-            messages().print(f"{len(names)} {fault}: {few}", markup=False, style="yellow")
+            messages().print(f"{len(names)} {fault}: {few}", style="yellow")
 
 
 def _number(told: Evaluation, measure: str, way: str, kind: str = "all") -> str:

@@ -32,7 +32,12 @@ def mcp(
     access_token: AccessToken = "",
     root: Annotated[
         list[Path] | None,
-        typer.Option("--root", help="Folder whose pictures may be named; may be given again."),
+        typer.Option(
+            "--root",
+            exists=True,
+            file_okay=False,
+            help="Folder whose pictures may be named; may be given again.",
+        ),
     ] = None,
     thumbnails: Annotated[
         bool, typer.Option("--thumbnails/--no-thumbnails", help="Show the results as pictures.")
@@ -47,7 +52,7 @@ def mcp(
     Example: mmrag mcp --db shop.db
     """
     require("mcp", extra="mcp", feature="mmrag mcp")
-    from mmrag.app.listening import listen
+    from mmrag.app.listening import address, listen, serve_on
     from mmrag.app.settings import read_settings
 
     settings = read_settings(db=db, **given)
@@ -60,7 +65,7 @@ def mcp(
         from mmrag.app.searching import Searcher
         from mmrag.images import ImagePolicy
 
-        searcher = Searcher(settings)
+        searcher = Searcher.open(settings)
         engine = searcher.index.as_query_engine(
             similarity_top_k=settings.top,
             node_postprocessors=[LLVMRerank(llm=searcher.reranker)] if rerank else [],
@@ -74,18 +79,14 @@ def mcp(
             _leave_at_once_when_told_to(searcher)
             anyio.run(mcp_server.over_stdio, server)
             return
-        import uvicorn
-
         signal.signal(signal.SIGTERM, _end)  # uvicorn says goodbye first, then it comes here
-        address = f"http://{f'[{bind}]' if ':' in bind else bind}:{listening.getsockname()[1]}/mcp"
+        url = f"{address(bind, listening)}/mcp"
         if as_json:
-            write_json({"url": address})
+            write_json({"url": url})
         else:
-            messages().print(f"MCP at {address}   (Ctrl-C stops)", soft_wrap=True)
-        app = mcp_server.http_app(server, bind=bind, token=access_token)
-        config = uvicorn.Config(app, log_config=None, access_log=False, timeout_graceful_shutdown=5)
+            messages().print(f"MCP at {url}   (Ctrl-C stops)", soft_wrap=True)
         with listening:
-            uvicorn.Server(config).run(sockets=[listening])
+            serve_on(listening, mcp_server.http_app(server, bind=bind, token=access_token))
 
 
 def _end(*_: object) -> None:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import io
 import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Unpack
@@ -11,6 +10,7 @@ import typer
 
 from mmrag.app.console import messages, results, write_json
 from mmrag.app.options import Database, Json, Rerank, Searching
+from mmrag.errors import QueryError
 
 if TYPE_CHECKING:
     from PIL import Image
@@ -22,6 +22,7 @@ __all__ = ["search"]
 
 STDIN = "-"
 _IN_A_ROW = 9
+_UNKNOWN = 200  # letters of words that are told
 _THUMBNAIL = 64  # pixels; a terminal shows fewer still
 
 
@@ -60,7 +61,7 @@ def search(
     with messages().status("loading the models"):
         from mmrag.app.searching import Searcher
 
-        searcher = Searcher(settings)
+        searcher = Searcher.open(settings)
     with messages().status("searching"):
         found = searcher.search(query, top=settings.top, filters=filters, rerank=rerank)
     if sheet:
@@ -78,9 +79,14 @@ def search(
 def _picture(image: str | None) -> ImageSource | None:
     if image != STDIN:
         return image
-    if sys.stdin.isatty():
-        messages().print("reading a picture from the terminal's input; Ctrl-D ends it")
-    return io.BytesIO(sys.stdin.buffer.read())
+    given = b""
+    if sys.stdin:  # there is none when a program was started with it closed
+        if sys.stdin.isatty():
+            messages().print("reading a picture from the terminal's input; Ctrl-D ends it")
+        given = sys.stdin.buffer.read()
+    if not given:
+        raise QueryError("no picture came by stdin: mmrag search --image - < leopard.jpg")
+    return given
 
 
 def _show(found: Found) -> None:
@@ -90,7 +96,9 @@ def _show(found: Found) -> None:
     from mmrag.app.blocks import picture_row, shows_pictures
 
     if found.unknown_words:
-        messages().print(f"the encoder does not know: {', '.join(found.unknown_words)}")
+        unknown = ", ".join(found.unknown_words)
+        unknown = unknown if len(unknown) <= _UNKNOWN else unknown[:_UNKNOWN] + "…"
+        messages().print(f"the encoder does not know: {unknown}")
     if not found.hits:
         results().print("nothing found: loosen the filter, or index some pictures first")
         return
@@ -103,7 +111,7 @@ def _show(found: Found) -> None:
     for move in found.moves:
         arrow = Text(move.arrow if found.reranked else "", style=colours[move.way])
         score = f"{move.hit.score:.3f}"
-        table.add_row(str(move.after), arrow, score, Text(move.hit.title), Text(move.hit.picture))
+        table.add_row(str(move.after), arrow, score, Text(move.hit.title), Text(move.hit.place))
     results().print(table)
     if shows_pictures(results()):
         shown = [_thumbnail(move.hit.picture) for move in found.moves[:_IN_A_ROW]]

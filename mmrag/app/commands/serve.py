@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import socket
 from typing import Annotated, Unpack
 from urllib.parse import urlencode
 
@@ -36,10 +35,9 @@ def serve(
 
     Example: mmrag serve --db shop.db
     """
-    uvicorn = require("uvicorn", extra="web", feature="mmrag serve")
-    for module in ("fastapi", "python_multipart", "prometheus_client"):
+    for module in ("uvicorn", "fastapi", "python_multipart", "prometheus_client"):
         require(module, extra="web", feature="mmrag serve")
-    from mmrag.app.listening import listen
+    from mmrag.app.listening import address, listen, serve_on
     from mmrag.app.settings import read_settings
 
     settings = read_settings(db=db, **given)
@@ -49,23 +47,17 @@ def serve(
         from mmrag.app.web.app import create_app
         from mmrag.app.web.site import Limits
 
-        searcher = Searcher(settings)
+        searcher = Searcher.open(settings)
         if rerank:
             _ = searcher.reranker  # loaded now, not while the first visitor waits
     with listening, searcher:
         app = create_app(
             searcher, Limits(places=places, seconds=timeout, rerank=rerank), token=access_token
         )
-        address = _address(bind, listening, access_token)
+        entry = f"?{urlencode({'token': access_token})}" if access_token else ""
+        url = f"{address(bind, listening)}/{entry}"
         if as_json:
-            write_json({"url": address})
+            write_json({"url": url})
         else:
-            messages().print(f"open {address}   (Ctrl-C stops)", soft_wrap=True)
-        config = uvicorn.Config(app, log_config=None, access_log=False, timeout_graceful_shutdown=5)
-        uvicorn.Server(config).run(sockets=[listening])
-
-
-def _address(bind: str, listening: socket.socket, token: str) -> str:
-    name = f"[{bind}]" if ":" in bind else bind
-    query = f"?{urlencode({'token': token})}" if token else ""
-    return f"http://{name}:{listening.getsockname()[1]}/{query}"
+            messages().print(f"open {url}   (Ctrl-C stops)", soft_wrap=True)
+        serve_on(listening, app)
