@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
+from mmrag.images.policy import without_secrets
 from mmrag.query import Query
 from mmrag.rerank import Reranked
 
@@ -14,7 +15,7 @@ __all__ = ["Found", "Hit", "Move"]
 
 @dataclass(frozen=True)
 class Hit:
-    """One picture that retrieval found."""
+    """One picture that retrieval found; ``picture`` is its path or URL, to open it by."""
 
     id: str
     picture: str
@@ -24,7 +25,12 @@ class Hit:
     @property
     def title(self) -> str:
         """What a person calls it: its title, or the name of its file."""
-        return str(self.metadata.get("title") or "").strip() or self.picture.rsplit("/", 1)[-1]
+        return str(self.metadata.get("title") or "").strip() or self.place.rsplit("/", 1)[-1]
+
+    @property
+    def place(self) -> str:
+        """Its path or URL, to be shown: a URL without password and query, which may be secret."""
+        return without_secrets(self.picture)
 
 
 @dataclass(frozen=True)
@@ -96,6 +102,12 @@ class Found:
         return tuple(
             Move(self.hits[before - 1], before, after) for after, before in enumerate(order, 1)
         )
+
+    @property
+    def failure(self) -> str:
+        """Why the vision LLM gave no answer at all; empty when it gave one, or was not asked."""
+        reranked = self.reranked
+        return reranked.failures[0] if reranked and reranked.failures and not reranked.looks else ""
 
     def to_json(self) -> dict[str, Any]:
         """Tell all but the pictures, for machines."""

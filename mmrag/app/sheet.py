@@ -30,6 +30,7 @@ WORSE = (190, 60, 40)
 MARGIN = 20
 CAPTION = 44
 HEADING = 30
+MOST_LINES = 5
 
 
 def write_sheet(file: Path, found: Found) -> None:
@@ -79,7 +80,7 @@ class _Strip:
 
 
 def _strips(found: Found) -> list[_Strip]:
-    if found.reranked is None:
+    if found.reranked is None or found.failure:
         return [_Strip(f"{len(found.hits)} found", found.moves, shows_moves=False)]
     retrieved = sorted(found.moves, key=lambda move: move.before)
     return [
@@ -90,7 +91,7 @@ def _strips(found: Found) -> list[_Strip]:
 
 def _columns(found: Found) -> int:
     hits = len(found.hits)
-    return min(hits, 9) if found.reranked else math.ceil(math.sqrt(hits))
+    return min(hits, 9) if found.reranked and not found.failure else math.ceil(math.sqrt(hits))
 
 
 def _rows(hits: int, columns: int) -> int:
@@ -107,7 +108,7 @@ def _draw_query(sheet: Image.Image, found: Found, cell: int) -> None:
             (MARGIN - 3, top - 3, MARGIN + cell + 2, top + cell + 2), outline=QUERY, width=3
         )
         top += cell + 10
-    for line in _lines(found.query.text, cell, _font(16))[:5]:
+    for line in _lines(found.query.text, cell, _font(16)):
         draw.text((MARGIN, top), line, INK, _font(16))
         top += 21
 
@@ -152,7 +153,8 @@ def _font(size: int) -> ImageFont.FreeTypeFont | ImageFont.ImageFont:
 
 
 def _lines(text: str, width: int, font: ImageFont.FreeTypeFont | ImageFont.ImageFont) -> list[str]:
-    return wrap(text, max(8, int(width / font.getlength("e"))))
+    letters = max(8, int(width / font.getlength("e")))
+    return wrap(text, letters, max_lines=MOST_LINES, placeholder=" …")
 
 
 def _shortened(text: str, width: int, font: ImageFont.FreeTypeFont | ImageFont.ImageFont) -> str:

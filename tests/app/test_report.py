@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from html.parser import HTMLParser
 
 import pytest
 from PIL import Image
+from web_page import CHROMIUM, FLAGS, PHONE, needs_a_browser
 
 from mmrag.app.found import Found, Hit
 from mmrag.app.report import Figure, report_page, write_report
@@ -38,6 +40,16 @@ def hits(tmp_path):
     Image.new("RGB", (30, 20), "red").save(tmp_path / "a.png")
     picture = str(tmp_path / "a.png")
     return tuple(Hit(str(n), picture, 1 - n / 10, {"title": f"thing {n}"}) for n in range(4))
+
+
+@pytest.fixture
+def narrow_page():
+    from playwright.sync_api import sync_playwright
+
+    with sync_playwright() as playwright:
+        browser = playwright.chromium.launch(executable_path=CHROMIUM, args=FLAGS)
+        yield browser.new_page(viewport=PHONE)
+        browser.close()
 
 
 def reranked(order: list[int], **facts) -> Reranked:
@@ -115,6 +127,35 @@ def test_nothing_written_by_others_becomes_markup(hits):
     page = Page(report_page([found], title=EVIL, note=EVIL, figures=[Figure(EVIL, 0)]))
     assert not page.all("script")
     assert page.text.count("<script>") >= 8
+
+
+def test_nothing_found_is_said(hits):
+    assert "Nothing was found" in report_page([Found(Query("mug"), ())], title="t")
+    assert "Nothing was found" not in report_page([Found(Query("mug"), hits)], title="t")
+
+
+def test_a_vision_llm_that_failed_is_not_called_repaired(hits):
+    ranking = Ranking(order=[1, 2, 3, 4], repairs=["order kept: it is tired"])
+    failed = Reranked(ranking, (1, 2, 3, 4), failures=("it is tired",))
+    text = Page(report_page([Found(Query("mug"), hits, reranked=failed)], title="t")).text
+    assert "The vision LLM failed: it is tired" in text
+    assert "Repaired" not in text
+    assert "Reranked by the vision LLM" not in text
+
+
+@pytest.mark.browser
+@needs_a_browser
+def test_odd_words_and_a_narrow_screen_spoil_no_layout(hits, tmp_path, narrow_page):
+    titles = ("Donaudampfschifffahrtsgesellschaft" * 4, "כוס כחולה", "very " * 80, "mug")
+    odd = tuple(
+        replace(hit, metadata={"title": title}) for hit, title in zip(hits, titles, strict=True)
+    )
+    found = Found(Query("x" * 300), odd, reranked=reranked([3, 1, 2, 4]))
+    write_report(tmp_path / "page.html", [found], title="t" * 200, figures=[Figure("hit@9", 0, 1)])
+    narrow_page.goto((tmp_path / "page.html").as_uri())
+    assert narrow_page.evaluate("document.documentElement.scrollWidth <= innerWidth")
+    hebrew = narrow_page.locator(".title", has_text=titles[1]).first
+    assert hebrew.evaluate("e => getComputedStyle(e).direction") == "rtl"
 
 
 def test_no_hits_and_pictures_gone_still_make_a_page(tmp_path):

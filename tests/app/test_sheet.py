@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import pytest
-from PIL import Image
+from PIL import Image, ImageDraw
 
 from mmrag.app.found import Found, Hit
 from mmrag.app.sheet import contact_sheet
@@ -67,6 +67,30 @@ def test_any_number_of_hits_fits(hits, count):
     sheet = contact_sheet(Found(Query("a very long wish " * 20), hits[:count]))
     shown = [colour for colour in COLOURS if places_of(colour, sheet)]
     assert shown == COLOURS[:count]
+
+
+def test_a_query_too_long_for_the_sheet_ends_in_dots():
+    short, long = (Found(Query("very " * times + "long"), ()) for times in (2, 200))
+    said = [text for found in (short, long) for text in drawn(found)]
+    assert [text.endswith("…") for text in said if "very" in text][-1]
+    assert not any(text.endswith("…") for text in drawn(short))
+
+
+def drawn(found: Found) -> list[str]:
+    """All that is written on a sheet, piece by piece."""
+    with pytest.MonkeyPatch.context() as patch:
+        written: list[str] = []
+        text = ImageDraw.ImageDraw.text
+        patch.setattr(
+            ImageDraw.ImageDraw,
+            "text",
+            lambda self, place, words, *rest, **more: (
+                written.append(words),
+                text(self, place, words, *rest, **more),
+            ),
+        )
+        contact_sheet(found)
+    return written
 
 
 def test_a_picture_that_is_gone_is_said_to_be_missing(tmp_path):

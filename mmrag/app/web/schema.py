@@ -87,9 +87,9 @@ class Answer(BaseModel):
     @classmethod
     def of(cls, found: Found, asked: Asked, looks: Sequence[str] = (), error: str = "") -> Answer:
         """Tell what was found; ``looks`` are the URLs of what the vision LLM saw."""
+        if found.failure:
+            return cls.of(replace(found, reranked=None), asked, error=found.failure)
         reranked = found.reranked
-        if reranked and not reranked.looks and reranked.failures:
-            return cls.of(replace(found, reranked=None), asked, error=reranked.failures[0])
         ranking = reranked.ranking if reranked else None
         return cls(
             stage="failed" if error else "reranked" if reranked else "retrieved",
