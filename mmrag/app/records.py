@@ -15,9 +15,10 @@ from pydantic import BaseModel, ValidationError
 
 from mmrag.errors import SettingError
 
-__all__ = ["Placed", "Record", "read_lines", "read_list", "read_records", "read_text"]
+__all__ = ["Placed", "Record", "parse", "read_lines", "read_list", "read_records", "read_text"]
 
 Record = TypeVar("Record", bound=BaseModel)
+NOT_JSON = (ValueError, RecursionError)  # the latter of what is nested without end
 Placed = tuple[str, Any]
 """Where a piece of JSON stands, in words, and the piece."""
 
@@ -52,7 +53,8 @@ def read_lines(file: Path) -> Iterator[Placed]:
         with opened(file, "rt", encoding="utf-8") as lines:
             for number, line in enumerate(lines, 1):
                 if line.strip():
-                    yield f"{file}, line {number}", _parsed(file, number, line)
+                    place = f"{file}, line {number}"
+                    yield place, parse(line, place)
     except (OSError, EOFError, UnicodeDecodeError) as error:
         raise _unreadable(file, error) from error
 
@@ -79,7 +81,7 @@ def read_list(file: Path) -> list[Placed]:
             break
         try:
             piece, at = decoder.raw_decode(text, at)
-        except ValueError as error:
+        except NOT_JSON as error:
             raise SettingError(f"{file}, line {line}: no JSON ({error})") from error
         found.append((f"{file}, line {line}, record {len(found) + 1}", piece))
         at = _after_space(text, at)
@@ -87,6 +89,20 @@ def read_list(file: Path) -> list[Placed]:
         if sign not in (",", "]"):
             raise SettingError(f"{file}, line {line}: ',' or ']' was expected after a record")
     return found
+
+
+def parse(text: str, place: str) -> Any:
+    """Read a piece of JSON; ``place`` says where it stands.
+
+    Raises
+    ------
+    SettingError
+        When it is no JSON.
+    """
+    try:
+        return json.loads(text)
+    except NOT_JSON as error:
+        raise SettingError(f"{place}: no JSON ({error})") from error
 
 
 def read_text(file: Path) -> str:
@@ -101,13 +117,6 @@ def read_text(file: Path) -> str:
         return file.read_text(encoding="utf-8")
     except (OSError, UnicodeDecodeError) as error:
         raise _unreadable(file, error) from error
-
-
-def _parsed(file: Path, number: int, line: str) -> Any:
-    try:
-        return json.loads(line)
-    except ValueError as error:
-        raise SettingError(f"{file}, line {number}: no JSON ({error})") from error
 
 
 def _after_space(text: str, at: int) -> int:

@@ -2,15 +2,13 @@
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
-from typing import Any
 
 from pydantic import BaseModel
 
 from mmrag.app.evaluation.annotations import Annotations
 from mmrag.app.evaluation.judged import Judged, JudgedQuery
-from mmrag.app.records import read_text
+from mmrag.app.records import parse, read_text
 from mmrag.errors import SettingError
 
 __all__ = ["read_cirr"]
@@ -67,10 +65,7 @@ def read_cirr(annotations: Annotations) -> Judged:
 
 
 def _names(split: Path) -> frozenset[str]:
-    try:
-        names: Any = json.loads(read_text(split))
-    except ValueError as error:
-        raise SettingError(f"{split}: no JSON ({error})") from error
+    names = parse(read_text(split), str(split))
     if not isinstance(names, dict):
         raise SettingError(f"{split}: a JSON object of names and paths was expected")
     return frozenset(map(str, names))

@@ -151,6 +151,17 @@ def test_json_that_breaks_off_is_told_by_line(tmp_path, images):
         read_judged([file], images)
 
 
+@pytest.mark.parametrize("name", ["cap.rc2.val.json", "split.rc2.val.json", "queries.jsonl"])
+def test_json_that_is_nested_without_end_is_refused(tmp_path, images, name):
+    captions = publish(tmp_path / "captions" / "cap.rc2.val.json", [CIRR])
+    (tmp_path / "image_splits").mkdir()
+    (tmp_path / "qrels.txt").touch()
+    folders = {"cap": captions.parent, "split": tmp_path / "image_splits", "queries": tmp_path}
+    (folders[name.partition(".")[0]] / name).write_text("[" * 100_000)
+    with pytest.raises(SettingError, match=rf"{name}.*no JSON"):
+        read_judged([tmp_path if name.endswith("l") else captions], images)
+
+
 @pytest.mark.parametrize(
     ("text", "told"),
     [
