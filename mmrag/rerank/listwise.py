@@ -8,6 +8,8 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections.abc import Iterable, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from contextvars import copy_context
 from typing import Literal, get_args
 
 import PIL.Image
@@ -135,10 +137,14 @@ class ListwiseReranker:
     ) -> Reranked:
         """Do as `rerank`, in a thread: the event loop goes on. Once cancelled, it asks no more."""
         run = await asyncio.to_thread(_Run, self, query, candidates, top_n)
+        # A thread of its own: asyncio's are few, and what the model awaits may need one of them.
+        pool = ThreadPoolExecutor(1, thread_name_prefix="rerank")
         try:
-            return await asyncio.to_thread(run.result)
+            loop, context = asyncio.get_running_loop(), copy_context()
+            return await loop.run_in_executor(pool, context.run, run.result)
         finally:
             run.wanted = False
+            pool.shutdown(wait=False)
 
 
 class _Run:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import threading
+from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 from llama_index.core.base.llms.types import ChatMessage
@@ -132,6 +133,22 @@ def test_many_reranks_run_at_once_in_one_loop(nodes, bundle):
 
     async def four():
         return await asyncio.gather(*(rerank.apostprocess_nodes(nodes, bundle) for _ in range(4)))
+
+    assert [ids(found) for found in asyncio.run(four())] == [[*"987654321"]] * 4
+
+
+def test_an_llm_whose_achat_needs_a_thread_gets_one_however_many_reranks_wait(nodes, bundle):
+    class InAThread(MockFunctionCallingLLM):
+        async def achat(self, messages, **kwargs):
+            return await asyncio.to_thread(self.chat, messages, **kwargs)
+
+    llm = InAThread(response_generator=lambda messages, **_: ChatMessage(REVERSED))
+    rerank = LLVMRerank(llm=llm)
+
+    async def four():
+        asyncio.get_running_loop().set_default_executor(ThreadPoolExecutor(2))
+        reranks = (rerank.apostprocess_nodes(nodes, bundle) for _ in range(4))
+        return await asyncio.wait_for(asyncio.gather(*reranks), 30)
 
     assert [ids(found) for found in asyncio.run(four())] == [[*"987654321"]] * 4
 

@@ -168,7 +168,10 @@ def test_a_cancelled_reranking_asks_no_more():
             await task
         go_on.set()
 
-    asyncio.run(cancelled())  # waits for its threads
+    asyncio.run(cancelled())
+    for thread in threading.enumerate():
+        if thread.name.startswith("rerank"):
+            thread.join()
     assert len(llm.asked) == 1
 
 
