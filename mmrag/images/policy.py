@@ -14,7 +14,15 @@ from PIL import Image
 
 from mmrag.errors import ImageError
 
-__all__ = ["EncodedSource", "ImagePolicy", "ImageSource", "named", "reason", "scheme_of"]
+__all__ = [
+    "EncodedSource",
+    "ImagePolicy",
+    "ImageSource",
+    "named",
+    "reason",
+    "scheme_of",
+    "without_secrets",
+]
 
 EncodedSource = str | os.PathLike[str] | bytes | bytearray | IO[bytes]
 ImageSource = EncodedSource | Image.Image
@@ -108,7 +116,7 @@ def named(source: object) -> str:
     scheme = scheme_of(text) if isinstance(source, str) else ""
     if scheme == "data":
         return f"data URI ({len(text)} characters)"
-    return _shortened(_without_secrets(text) if scheme else repr(text))
+    return _shortened(without_secrets(text) if scheme else repr(text))
 
 
 def reason(error: BaseException) -> str:
@@ -117,11 +125,22 @@ def reason(error: BaseException) -> str:
     return _shortened("".join(letter if letter.isprintable() else "?" for letter in text))
 
 
-def _without_secrets(url: str) -> str:
+def without_secrets(address: str) -> str:
+    """Take password and query out of a URL; a path stays as it is.
+
+    Examples
+    --------
+    >>> without_secrets("https://me:secret@shop.example/a.jpg?token=secret")
+    'https://shop.example/a.jpg'
+    >>> without_secrets("photos/a?.jpg")
+    'photos/a?.jpg'
+    """
+    if "://" not in address:
+        return address
     try:
-        parts = urlsplit(url)
+        parts = urlsplit(address)
     except ValueError:
-        return f"{scheme_of(url)} URL"
+        return f"{scheme_of(address)} URL"
     place = parts.netloc.rpartition("@")[2]
     return repr(f"{parts.scheme}://{place}{parts.path}")[1:-1]
 

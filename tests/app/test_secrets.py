@@ -10,12 +10,16 @@ import subprocess
 import sys
 import traceback
 from collections.abc import Callable, Iterator
+from pathlib import Path
 
 import pytest
 from fastapi.testclient import TestClient
-from little_shop import ENCODER, write_shop
+from little_shop import ENCODER, RERANKER, write_shop
+from llama_index.core.schema import MetadataMode
 from llama_index.embeddings.visualized_bge import VisualizedBGEEmbedding
 from llama_index.indices.composed_image import ComposedImageIndex, milvus_store
+from llama_index.tools.image_search import ImageSearchToolSpec
+from picture_server import serving
 from PIL import Image
 
 from mmrag.app.searching import Searcher
@@ -104,6 +108,28 @@ def test_a_url_that_fails_is_told_without_password_and_query(logged):
     with pytest.raises(MMRagError) as refused:
         load_image(url, ImagePolicy(hosts=["127.0.0.1"]))
     assert "SECRET" not in told(refused.value) + logged()
+
+
+def test_a_picture_by_signed_url_is_shown_without_its_signature(mmrag, logged):
+    with serving() as server:
+        urls = [f"http://127.0.0.1:{server.server_port}/{n}.png?sig={TOKEN}.x" for n in "ab"]
+        Path("t.csv").write_text("\n".join(["url", *urls]))
+        where = ("--model", ENCODER, "--host", "127.0.0.1")
+        ran = [mmrag("index", "t.csv", "--into", "x.db", *where)]
+        words = ("search", "dot", "--db", "x.db", "--reranker", RERANKER, *where)
+        ran += [mmrag(*words, "--html", "x.html"), mmrag(*words, "--debug")]
+    settings = Settings(db="x.db", model=ENCODER)
+    with Searcher(settings) as searcher:
+        nodes = searcher.index.as_retriever().retrieve("dot")
+        engine = searcher.index.as_query_engine()
+        answer = engine.query("dot")
+        told_agents = ImageSearchToolSpec(engine).search_images("dot")
+    assert [node.node.image_url for node in nodes] == urls[:1]  # it can still be opened
+    shown = [node.get_content(MetadataMode.LLM) for node in nodes]
+    shown += [str(answer), answer._repr_html_(), str(told_agents), logged()]
+    shown += [one.out + one.err for one in ran] + [Path("x.html").read_text()]
+    assert "b.png" in "".join(shown)
+    assert "SECRET" not in "".join(shown)
 
 
 def test_a_search_that_fails_on_its_way_shows_no_secret(settings, tmp_path, logged, capfd):

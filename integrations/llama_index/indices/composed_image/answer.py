@@ -22,6 +22,7 @@ from llama_index.core.response_synthesizers import BaseSynthesizer
 from llama_index.core.schema import NodeWithScore, QueryBundle
 from llama_index.embeddings.visualized_bge.pictures import address_of
 
+from mmrag.images.policy import without_secrets
 from mmrag.images.thumbnails import img_tag, thumbnail
 
 __all__ = ["RankedImage", "RankedImages", "RankedImagesResponse", "RankedImagesSynthesizer"]
@@ -168,10 +169,11 @@ def _item(rank: int, found: NodeWithScore) -> RankedImage:
     node, facts = found.node, found.node.metadata
     reranked = facts.get(RERANKED, {})
     path = address_of(node)
+    name = PurePath(without_secrets(path)).stem
     return RankedImage(
         id=node.node_id,
         path=path,
-        title=str(facts.get("title") or PurePath(path).stem or node.get_content()[:80]),
+        title=str(facts.get("title") or name or node.get_content()[:80]),
         rank=rank,
         retrieval_rank=facts.get("retrieval_rank", rank),
         retrieval_score=facts.get("retrieval_score", found.score) or 0.0,
@@ -183,7 +185,7 @@ def _item(rank: int, found: NodeWithScore) -> RankedImage:
 def _tile(item: RankedImage) -> str:
     was = "" if item.rank == item.retrieval_rank else f", was {item.retrieval_rank}"
     return (
-        f'<figure style="width: {TILE}px; margin: 0" title="{escape(item.path)}">'
+        f'<figure style="width: {TILE}px; margin: 0" title="{escape(without_secrets(item.path))}">'
         f"{img_tag(thumbnail(item.path, TILE), item.title)}"
         f"<figcaption><b>{item.rank}</b>{was} · {item.retrieval_score:.3f}<br>"
         f"{escape(item.title)}</figcaption></figure>"
@@ -191,5 +193,6 @@ def _tile(item: RankedImage) -> str:
 
 
 def _line(item: RankedImage) -> str:
-    line = f"{item.rank}. {item.title} ({item.path}), similarity {item.retrieval_score:.3f}"
+    place = without_secrets(item.path)
+    line = f"{item.rank}. {item.title} ({place}), similarity {item.retrieval_score:.3f}"
     return f"{line}: {item.reason}" if item.reason else line

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import os
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 from urllib.parse import unquote, urlsplit
@@ -13,6 +13,7 @@ from llama_index.core.schema import ImageNode
 from llama_index.embeddings.visualized_bge import VisualizedBGEEmbedding
 from llama_index.indices.composed_image.store import PictureStore
 
+from mmrag.images.policy import without_secrets
 from mmrag.indexing import Picture
 from mmrag.manifest import MANIFEST_SUFFIX, Manifest
 
@@ -55,7 +56,7 @@ def picture_node(picture: Picture, vector: Sequence[float] | None = None) -> Ima
     file_name = file_name.rstrip("/").rsplit("/", 1)[-1]
     metadata: dict[str, Any] = {"file_name": file_name, **picture.metadata}
     if len(picture.paths) > 1:
-        metadata["names"] = _within(MOST_NAMES_BYTES, picture.paths)
+        metadata["names"] = _within(MOST_NAMES_BYTES, map(without_secrets, picture.paths))
     return ImageNode(
         id_=picture.id,
         image_path=None if remote else first,
@@ -79,7 +80,7 @@ def _data_folder(store: PictureStore) -> Path:
     return home / "mmrag" / hashlib.sha256(str(store.place).encode()).hexdigest()[:16]
 
 
-def _within(limit: int, names: Sequence[str]) -> list[str]:
+def _within(limit: int, names: Iterable[str]) -> list[str]:
     kept: list[str] = []
     for name in names:
         limit -= len(name.encode())

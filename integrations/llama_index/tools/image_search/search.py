@@ -40,6 +40,7 @@ from PIL import Image
 
 from mmrag.errors import ImageError, MMRagError, QueryError, SettingError
 from mmrag.images import ImagePolicy, ImageSource
+from mmrag.images.policy import without_secrets
 from mmrag.query import Query
 from mmrag.rerank.composite import compose
 
@@ -206,7 +207,7 @@ class ImageSearch:
         facts = ImageFacts(
             id=shortened(item.id),
             title=item.title,
-            path=item.path,
+            path=without_secrets(item.path),
             metadata=facts_of(node.metadata),
         )
         try:
