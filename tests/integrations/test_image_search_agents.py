@@ -12,7 +12,9 @@ from llama_index.core.base.llms.types import ImageBlock, TextBlock, ToolCallBloc
 from llama_index.core.llms import ChatMessage, MockFunctionCallingLLM
 from llama_index.core.memory import BaseMemory, ChatMemoryBuffer, Memory
 from llama_index.core.schema import QueryBundle
+from llama_index.core.tools import ToolMetadata
 from llama_index.tools.image_search import ImageSearchToolSpec
+from llama_index.tools.image_search.schema import SearchImages
 
 SYSTEM = "You help people find pictures."
 
@@ -113,6 +115,19 @@ def test_the_picture_in_the_users_message_is_found_though_the_model_cannot_copy_
     first, second = model.told
     assert titles(first) == ["green"]
     assert {"green", "red"} <= set(titles(second))
+
+
+def test_a_tool_by_another_name_finds_the_users_picture_too(index, pictures):
+    metadata = ToolMetadata("Find shop pictures.", "find", SearchImages)
+    engine = index.as_query_engine(similarity_top_k=3)
+    tools = ImageSearchToolSpec(engine).to_tool_list(
+        func_to_metadata_mapping={"search_images": metadata}
+    )
+    model = Scripted(lambda _: {"tool": "find", "image": "last", "top_n": 1}, "It is green.")
+    shown = [TextBlock(text="this?"), ImageBlock(path=pictures / "green.png")]
+    agent = FunctionAgent(tools=tools, llm=model.llm, streaming=False)
+    converse(agent, ChatMessage(role="user", blocks=shown))
+    assert titles(model.told[0]) == ["green"]
 
 
 @pytest.mark.parametrize("kind", ["bytes", "path"])

@@ -119,7 +119,7 @@ class ImageSearchToolSpec(BaseToolSpec):
         """Make the tools; that of the search is handed the agent's context."""
         tools = super().to_tool_list(*args, **kwargs)
         for tool in tools:
-            if tool.metadata.name == "search_images":
+            if tool.real_fn in (self.search_images, self.asearch_images):  # by any name
                 # LlamaIndex finds a context by its annotation, but cannot read a postponed one
                 tool.requires_context, tool.ctx_param_name = True, "ctx"
                 tool.partial_params = {"ctx": None}  # for those who call it outside of an agent
