@@ -52,10 +52,44 @@ def test_pixels_of_lossless_files_are_kept_in_their_mode(mode, format):
     assert same(loaded.convert("RGB"), image.convert("RGB"))
 
 
-@pytest.mark.parametrize("mode", ["CMYK", "I;16", "F", "RGBA", "LA"])
+@pytest.mark.parametrize("mode", ["CMYK", "RGBA", "LA"])
 def test_unusual_modes_are_kept(mode):
-    image = picture("L").convert(mode) if mode == "I;16" else picture(mode)
-    assert same(load_image(encoded(image, "TIFF")), image)
+    assert same(load_image(encoded(picture(mode), "TIFF")), picture(mode))
+
+
+SLOPE = np.linspace(0, 1, 40 * 30).reshape(30, 40)
+
+
+@pytest.mark.parametrize("format", ["PNG", "TIFF"])
+def test_sixteen_bits_of_grey_are_seen_in_eight(format):
+    deep = Image.fromarray((SLOPE * 65_535).astype(np.uint16))
+    loaded = load_image(encoded(deep, format))
+    assert loaded.mode == "L"
+    assert np.abs(np.asarray(loaded) - SLOPE * 255).max() <= 1
+
+
+@pytest.mark.parametrize(
+    "pixels",
+    [SLOPE, SLOPE * 9e6 - 4e6, (SLOPE * 2**31 - 2**30).astype(np.int32)],
+    ids=["from 0 to 1", "negative, too", "whole numbers"],
+)
+def test_numbers_of_any_range_are_seen_from_black_to_white(pixels):
+    image = Image.fromarray(pixels if pixels.dtype == np.int32 else pixels.astype(np.float32))
+    loaded = load_image(encoded(image, "TIFF"))
+    assert loaded.mode == "L"
+    assert np.abs(np.asarray(loaded) - SLOPE * 255).max() <= 1
+
+
+@pytest.mark.parametrize("mode", ["I", "F"])
+def test_numbers_that_are_shades_already_stay_as_they_are(mode):
+    shades = picture("L").point(lambda shade: shade // 2 + 9)
+    assert same(load_image(encoded(shades.convert(mode), "TIFF")), shades)
+
+
+def test_a_clear_shade_of_sixteen_bits_spoils_nothing():
+    deep = Image.fromarray((SLOPE * 65_535).astype(np.uint16))
+    loaded = load_image(encoded(deep, "PNG", transparency=40_000))
+    assert loaded.convert("RGBA").getpixel((39, 29)) == (255, 255, 255, 255)
 
 
 @pytest.mark.parametrize("orientation", range(1, 9))

@@ -14,6 +14,7 @@ from PIL import Image, ImageOps, UnidentifiedImageError
 from mmrag.errors import ImageError
 from mmrag.images.policy import ImagePolicy, ImageSource, named, reason
 from mmrag.images.scans import count_scans
+from mmrag.images.shades import in_eight_bits
 
 __all__ = ["content_hash", "decoded", "upright"]
 
@@ -67,7 +68,7 @@ def decoded(data: bytes, source: ImageSource, policy: ImagePolicy) -> Image.Imag
 
 
 def upright(image: Image.Image, source: ImageSource, policy: ImagePolicy) -> Image.Image:
-    """Decode all pixels and apply the EXIF orientation, on a copy that needs no file."""
+    """Decode all pixels, in eight bits, and turn them upright, on a copy that needs no file."""
     pixels = image.width * image.height
     if pixels > policy.max_pixels:
         raise _too_many_pixels(source, f"{image.width}×{image.height} = {pixels:,} pixels", policy)
@@ -84,9 +85,9 @@ def upright(image: Image.Image, source: ImageSource, policy: ImagePolicy) -> Ima
     try:
         with _silence():
             image.getexif()  # parsed here once, then remembered by the picture
-        return ImageOps.exif_transpose(image)
+        return in_eight_bits(ImageOps.exif_transpose(image))
     except Exception:  # damaged EXIF is no reason to refuse good pixels
-        return image.copy()
+        return in_eight_bits(image.copy())
 
 
 def _too_many_pixels(source: ImageSource, size: str, policy: ImagePolicy) -> ImageError:

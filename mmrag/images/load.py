@@ -23,7 +23,7 @@ _ANY_LOCAL_FILE = ImagePolicy()
 
 
 def load_image(source: ImageSource, policy: ImagePolicy = _ANY_LOCAL_FILE) -> Image.Image:
-    """Load a picture whole, the right way up, in its own mode.
+    """Load a picture whole, the right way up, in its own mode; greys of more than 8 bits in mode L.
 
     Parameters
     ----------
