@@ -95,10 +95,11 @@ class Vocabulary:
         """Make a stranger's text harmless: no special token, no picture tag survives in it.
 
         A space goes behind the first character of each, so that it reads almost the same and is
-        ordinary text to the tokenizer.
+        ordinary text to the tokenizer. Half a letter (a lone surrogate) becomes a question mark.
         """
-        while found := self._live.search(text):
-            text = f"{text[: found.start() + 1]} {text[found.start() + 1 :]}"
+        text = text.encode(errors="replace").decode()
+        while self._live.search(text):  # again: what is broken up may have hidden another
+            text = self._live.sub(lambda found: f"{found[0][0]} {found[0][1:]}", text)
         return text
 
     @cached_property

@@ -62,6 +62,15 @@ def test_defusing_changes_only_spaces(vocabulary, text):
     assert vocabulary.defuse(text).replace(" ", "") == text.replace(" ", "")
 
 
+def test_half_a_letter_becomes_one_that_can_be_read(vocabulary):
+    assert vocabulary.opening(vocabulary.defuse("a\ud800b")) == vocabulary.opening("a?b")
+
+
+def test_a_long_text_of_nothing_but_special_tokens_is_defused_at_once(vocabulary):
+    text = "<|end|>" * 50_000  # token by token it took half a minute
+    assert vocabulary.defuse(text) == "< |end|>" * 50_000
+
+
 def test_ordinary_text_is_left_alone(vocabulary):
     text = 'a < b, {"x": 1} | c > d <end> <|'
     assert vocabulary.defuse(text) == text
