@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
+from mmrag.images import ImagePolicy
 from mmrag.images.policy import without_secrets
 from mmrag.query import Query
 from mmrag.rerank import Reranked
@@ -77,6 +78,8 @@ class Found:
         Words of the query that the encoder was never taught.
     reranked
         None when no vision LLM was asked.
+    policy
+        Which files and hosts may be read to show the hits.
     """
 
     query: Query
@@ -84,6 +87,7 @@ class Found:
     milliseconds: Mapping[str, float] = field(default_factory=dict[str, float])
     unknown_words: tuple[str, ...] = ()
     reranked: Reranked | None = None
+    policy: ImagePolicy = field(default=ImagePolicy(), repr=False)
 
     @property
     def moves(self) -> tuple[Move, ...]:

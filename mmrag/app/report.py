@@ -14,6 +14,7 @@ from typing import Any
 from jinja2 import Environment, PackageLoader, StrictUndefined
 
 from mmrag.app.found import Found
+from mmrag.images import ImagePolicy
 from mmrag.images.thumbnails import data_uri, thumbnail
 
 __all__ = ["Figure", "render", "report_page", "section", "small", "write_report"]
@@ -82,17 +83,21 @@ def section(found: Found) -> dict[str, Any]:
     return {
         "found": found,
         "text": found.query.text or "(a picture alone)",
-        "picture": data_uri(thumbnail(image, QUERY_SIDE)) if image is not None else None,
-        "thumbnails": {label: small(hit.picture) for label, hit in enumerate(found.hits, 1)},
+        "picture": data_uri(thumbnail(image, QUERY_SIDE, found.policy))
+        if image is not None
+        else None,
+        "thumbnails": {
+            label: small(hit.picture, found.policy) for label, hit in enumerate(found.hits, 1)
+        },
         "retrieved": sorted(found.moves, key=lambda move: move.before),
         "composites": [data_uri(look.composite) for look in reranked.looks] if reranked else [],
         "total": sum(found.milliseconds.values()),
     }
 
 
-def small(picture: str) -> str:
+def small(picture: str, policy: ImagePolicy | None = None) -> str:
     """Make the `data:` URI of a small picture."""
-    return data_uri(thumbnail(picture, SIDE))
+    return data_uri(thumbnail(picture, SIDE, policy))
 
 
 @lru_cache(maxsize=1)

@@ -100,6 +100,7 @@ class Searcher:
             hits=tuple(map(_hit, nodes)),
             milliseconds=clock.milliseconds,
             unknown_words=tuple(self.encoder.unknown_words(query.text)),
+            policy=self.policy,
         )
 
     def rerank(self, found: Found) -> Found:

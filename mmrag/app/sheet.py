@@ -15,6 +15,7 @@ from PIL import Image, ImageDraw, ImageFont
 
 from mmrag.app.found import Found, Move
 from mmrag.errors import SettingError
+from mmrag.images import ImagePolicy
 from mmrag.images.thumbnails import thumbnail
 
 __all__ = ["contact_sheet", "write_sheet"]
@@ -67,7 +68,7 @@ def contact_sheet(found: Found, *, cell: int = 180) -> Image.Image:
     _draw_query(sheet, found, cell)
     top = MARGIN
     for strip, height in zip(strips, heights, strict=True):
-        _draw_strip(sheet, strip, top, cell, columns)
+        _draw_strip(sheet, strip, top, cell, columns, found.policy)
         top += height
     return sheet
 
@@ -103,7 +104,7 @@ def _draw_query(sheet: Image.Image, found: Found, cell: int) -> None:
     draw.text((MARGIN, MARGIN), "query", QUERY, _font(16))
     top = MARGIN + HEADING
     if found.query.image is not None:
-        sheet.paste(thumbnail(found.query.image, cell), (MARGIN, top))
+        sheet.paste(thumbnail(found.query.image, cell, found.policy), (MARGIN, top))
         draw.rectangle(
             (MARGIN - 3, top - 3, MARGIN + cell + 2, top + cell + 2), outline=QUERY, width=3
         )
@@ -113,22 +114,31 @@ def _draw_query(sheet: Image.Image, found: Found, cell: int) -> None:
         top += 21
 
 
-def _draw_strip(sheet: Image.Image, strip: _Strip, top: int, cell: int, columns: int) -> None:
+def _draw_strip(
+    sheet: Image.Image, strip: _Strip, top: int, cell: int, columns: int, policy: ImagePolicy
+) -> None:
     draw = ImageDraw.Draw(sheet)
     left = MARGIN + cell + MARGIN
     draw.text((left, top), strip.heading, FAINT, _font(16))
     for place, move in enumerate(strip.moves):
         row, column = divmod(place, columns)
         corner = (left + column * (cell + MARGIN), top + HEADING + row * (cell + CAPTION))
-        _draw_hit(sheet, move, corner, cell, shows_move=strip.shows_moves)
+        picture = thumbnail(move.hit.picture, cell, policy)
+        _draw_hit(sheet, move, picture, corner, shows_move=strip.shows_moves)
 
 
 def _draw_hit(
-    sheet: Image.Image, move: Move, corner: tuple[int, int], cell: int, *, shows_move: bool
+    sheet: Image.Image,
+    move: Move,
+    picture: Image.Image,
+    corner: tuple[int, int],
+    *,
+    shows_move: bool,
 ) -> None:
     draw = ImageDraw.Draw(sheet)
     left, top = corner
-    sheet.paste(thumbnail(move.hit.picture, cell), corner)
+    cell = picture.width
+    sheet.paste(picture, corner)
     draw.rectangle((left, top, left + cell - 1, top + cell - 1), outline=LINE)
     _draw_plate(draw, str(move.after), (left + 6, top + 6))
     title = _shortened(move.hit.title, cell, _font(13))

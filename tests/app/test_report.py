@@ -6,11 +6,13 @@ from dataclasses import replace
 from html.parser import HTMLParser
 
 import pytest
+from picture_server import serving
 from PIL import Image
 from web_page import CHROMIUM, FLAGS, PHONE, needs_a_browser
 
 from mmrag.app.found import Found, Hit
 from mmrag.app.report import Figure, report_page, write_report
+from mmrag.images import ImagePolicy
 from mmrag.query import Query
 from mmrag.ranking import Ranking, ranking_from_labels
 from mmrag.rerank import Look, Reranked
@@ -127,6 +129,17 @@ def test_nothing_written_by_others_becomes_markup(hits):
     page = Page(report_page([found], title=EVIL, note=EVIL, figures=[Figure(EVIL, 0)]))
     assert not page.all("script")
     assert page.text.count("<script>") >= 8
+
+
+def test_a_picture_on_an_allowed_host_is_shown():
+    with serving() as server:
+        address = f"http://127.0.0.1:{server.server_port}/a.png"
+        hits = (Hit("a", address, 1.0),)
+        allowed = Found(Query("mug"), hits, policy=ImagePolicy(hosts=["127.0.0.1"]))
+        pages = [report_page([found], title="t") for found in (allowed, Found(Query("mug"), hits))]
+    shown, refused = (Page(page).all("img")[0]["src"] for page in pages)
+    assert shown != refused
+    assert [path for path, _ in server.seen] == ["/a.png"]
 
 
 def test_nothing_found_is_said(hits):

@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import pytest
+from made_pictures import encoded
+from picture_server import serving
 from PIL import Image, ImageDraw
 
 from mmrag.app.found import Found, Hit
 from mmrag.app.sheet import contact_sheet
+from mmrag.images import ImagePolicy
 from mmrag.images.thumbnails import thumbnail
 from mmrag.query import Query
 from mmrag.ranking import Ranking
@@ -91,6 +94,16 @@ def drawn(found: Found) -> list[str]:
         )
         contact_sheet(found)
     return written
+
+
+def test_a_picture_on_an_allowed_host_is_shown():
+    with serving() as server:
+        server.pictures["/a.png"] = encoded(Image.new("RGB", (40, 40), COLOURS[0]), "PNG")
+        hits = (Hit("a", f"http://127.0.0.1:{server.server_port}/a.png", 1.0),)
+        allowed = ImagePolicy(hosts=["127.0.0.1"])
+        shown = contact_sheet(Found(Query("mug"), hits, policy=allowed))
+        assert places_of(COLOURS[0], shown)
+        assert not places_of(COLOURS[0], contact_sheet(Found(Query("mug"), hits)))
 
 
 def test_a_picture_that_is_gone_is_said_to_be_missing(tmp_path):
