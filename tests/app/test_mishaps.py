@@ -93,7 +93,29 @@ def test_a_path_that_cannot_be_written_is_named_without_jargon(mmrag, db):
     words = ("search", "dot", "--db", db, "--model", ENCODER, "--no-rerank")
     ran = mmrag(*words, "--html", db)
     assert ran.code == 1
-    assert ran.err.startswith(f"error: {db}: Is a directory. ")
+    assert ran.err.splitlines()[-1].startswith(f"error: {db}: Is a directory. ")
+
+
+@pytest.mark.parametrize("option", ["--sheet", "--html"])
+def test_what_was_found_is_told_though_a_file_cannot_be_written(mmrag, db, option):
+    words = ("search", "dot", "--db", db, "--model", ENCODER, "--no-rerank", "--json")
+    ran = mmrag(*words, option, db / "LOCK" / "out.png")
+    assert ran.code == 1
+    assert len(ran.json["hits"]) == 6
+
+
+def test_what_was_measured_is_told_though_the_report_cannot_be_written(mmrag, db, judged):
+    words = ("eval", db, judged, "--model", ENCODER, "--no-rerank", "--json")
+    ran = mmrag(*words, "--report", db / "LOCK" / "out.html")
+    assert ran.code == 1
+    assert len(ran.json["outcomes"]) == 1
+
+
+def test_a_file_to_compare_with_that_is_none_is_told_and_not_to_be_overwritten(mmrag, db, judged):
+    ran = mmrag("eval", db, judged, "--model", ENCODER, "--compare", judged / "qrels.txt")
+    assert ran.code == 1
+    assert "qrels.txt is no evaluation (Invalid JSON" in ran.err
+    assert "> earlier.json" in ran.err
 
 
 def test_brackets_are_told_as_they_stand(mmrag, db):

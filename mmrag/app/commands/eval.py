@@ -68,14 +68,13 @@ def eval(
     with searcher, stage("asking") as show:
         told = evaluate(searcher, queries, rerank=rerank, item=item, on_progress=show)
     comparison = compared(told, earlier) if earlier else None
-    if report:
-        write_evaluation(report, told, comparison)
     if as_json:
         changes = {"comparison": comparison.model_dump()} if comparison else {}
         write_json(told.model_dump() | changes)
-        return
-    _show(told, comparison)
+    else:
+        _show(told, comparison)
     if report:
+        write_evaluation(report, told, comparison)
         messages().print(f"written: {report}", soft_wrap=True)
 
 

@@ -62,18 +62,18 @@ def search(
         from mmrag.app.searching import Searcher
 
         searcher = Searcher.open(settings)
-    with messages().status("searching"):
+    with searcher, messages().status("searching"):
         found = searcher.search(query, top=settings.top, filters=filters, rerank=rerank)
-    if sheet:
-        write_sheet(sheet, found)
-    if html:
-        write_report(html, [found], title=str(text or "picture search"))
     if as_json:
         write_json(found.to_json())
     else:
         _show(found)
-        for written in filter(None, (sheet, html)):
-            messages().print(f"written: {written}", soft_wrap=True)
+    if sheet:
+        write_sheet(sheet, found)
+        messages().print(f"written: {sheet}", soft_wrap=True)
+    if html:
+        write_report(html, [found], title=text or "picture search")
+        messages().print(f"written: {html}", soft_wrap=True)
 
 
 def _picture(image: str | None) -> ImageSource | None:

@@ -218,9 +218,9 @@ class Evaluation(BaseModel):
         try:
             return cls.model_validate_json(file.read_bytes())
         except (OSError, ValidationError) as error:
-            fault = str(error).splitlines()[0]
+            fault = error.errors()[0]["msg"] if isinstance(error, ValidationError) else error
             raise SettingError(
-                f"{file} is no evaluation ({fault}). Write one: mmrag eval … --json > {file}"
+                f"{file} is no evaluation ({fault}). Write one: mmrag eval … --json > earlier.json"
             ) from error
 
     def _repr_html_(self) -> str:
