@@ -1,15 +1,16 @@
-"""Where a node keeps its picture. In: a node of any class. Out: the picture, or its address."""
+"""Where LlamaIndex keeps pictures. In: a node, or a message's block. Out: a picture's source."""
 
 from __future__ import annotations
 
 import base64
 
+from llama_index.core.base.llms.types import ImageBlock
 from llama_index.core.schema import BaseNode, ImageNode, MediaResource
 
 from mmrag.errors import EncodeError
 from mmrag.images import ImageSource
 
-__all__ = ["address_of", "embeddable", "picture_of"]
+__all__ = ["address_of", "embeddable", "picture_in", "picture_of"]
 
 
 def picture_of(node: BaseNode) -> ImageSource | None:
@@ -43,6 +44,14 @@ def address_of(node: BaseNode) -> str:
         return node.image_path or node.image_url or ""
     resource = _resource_of(node)
     return str(resource.path or resource.url or "") if resource else ""
+
+
+def picture_in(block: ImageBlock) -> ImageSource | None:
+    """Find the picture of a message's block, which keeps bytes as base64."""
+    if isinstance(block.image, bytes):
+        return base64.b64decode(block.image)
+    place = block.path or (str(block.url) if block.url else None)
+    return block.image or place  # pyright: ignore[reportReturnType]  # its IOBase is a binary file
 
 
 def _data_of(node: BaseNode) -> str | None:

@@ -2,18 +2,18 @@
 
 from __future__ import annotations
 
-import base64
 from collections.abc import Sequence
 from typing import Any
 
 import PIL.Image
 from llama_index.core.base.llms.types import ChatMessage, ImageBlock, MessageRole, TextBlock
+from llama_index.embeddings.visualized_bge.pictures import picture_in
 
 from mmrag.errors import QueryError
-from mmrag.images import ImagePolicy, ImageSource, load_image
+from mmrag.images import ImagePolicy, load_image
 from mmrag.vision.protocol import Message
 
-__all__ = ["source_of", "turns_of"]
+__all__ = ["turns_of"]
 
 _ROLES = {
     MessageRole.SYSTEM: "system",
@@ -32,7 +32,7 @@ def turns_of(
     Raises
     ------
     QueryError
-        When a message holds neither text nor pictures, but sound or documents.
+        When a message holds neither text nor pictures, but sound, documents or an empty block.
     ImageError
         When a picture is refused by the policy, or damaged.
     """
@@ -44,8 +44,11 @@ def turns_of(
             if isinstance(block, TextBlock):
                 parts.append({"type": "text", "text": block.text})
             elif isinstance(block, ImageBlock):
+                source = picture_in(block)
+                if source is None:
+                    raise QueryError("an ImageBlock holds no picture: give it image, path or url")
                 parts.append({"type": "image"})
-                pictures.append(load_image(source_of(block), policy))
+                pictures.append(load_image(source, policy))
             else:
                 raise QueryError(
                     f"Phi-3 Vision reads text and pictures, not {type(block).__name__}: "
@@ -53,13 +56,3 @@ def turns_of(
                 )
         turns.append({"role": _ROLES.get(message.role, "user"), "content": parts})
     return turns, pictures
-
-
-def source_of(block: ImageBlock) -> ImageSource:
-    """Tell where a block's picture is; an `ImageBlock` keeps its bytes as base64."""
-    if isinstance(block.image, bytes):
-        return base64.b64decode(block.image)
-    source = block.image or block.path or (str(block.url) if block.url else None)
-    if source is None:
-        raise QueryError("an ImageBlock holds no picture: give it image, path or url")
-    return source  # pyright: ignore[reportReturnType]  # its IOBase is a binary file

@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-import base64
-
 from llama_index.core.base.llms.types import ImageBlock, MessageRole
 from llama_index.core.memory import BaseMemory
 from llama_index.core.workflow import Context
+from llama_index.embeddings.visualized_bge.pictures import picture_in
 
 from mmrag.images import ImageSource
 
@@ -22,12 +21,6 @@ async def last_picture(ctx: Context | None) -> ImageSource | None:
         if message.role != MessageRole.USER:
             continue
         for block in reversed(message.blocks):
-            if isinstance(block, ImageBlock) and (source := _source(block)) is not None:
+            if isinstance(block, ImageBlock) and (source := picture_in(block)) is not None:
                 return source
     return None
-
-
-def _source(block: ImageBlock) -> ImageSource | None:
-    if isinstance(block.image, bytes):
-        return base64.b64decode(block.image)
-    return block.image or block.path or (str(block.url) if block.url else None)  # pyright: ignore[reportReturnType]
