@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Unpack
 
 import typer
 
 from mmrag.app.console import messages, results, stage, write_json
-from mmrag.app.options import Collection, Device, Hosts, Json, Model
+from mmrag.app.options import Indexing, Json
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -38,8 +38,6 @@ def index(
         str | None,
         typer.Option("--into", "--db", metavar="DB", help="A folder x.db, or a server."),
     ] = None,
-    collection: Collection = None,
-    model: Model = None,
     image_column: Annotated[
         str | None,
         typer.Option("--image-column", help="A table's column of pictures."),
@@ -51,9 +49,8 @@ def index(
     sync: Annotated[
         bool, typer.Option("--sync", help="Also remove what the sources no longer name.")
     ] = False,
-    device: Device = None,
-    host: Hosts = None,
     as_json: Json = False,
+    **given: Unpack[Indexing],
 ) -> None:
     """Index pictures; what is in the index already is not embedded again.
 
@@ -62,9 +59,7 @@ def index(
     from mmrag.app.settings import read_settings
     from mmrag.app.sources import read_sources
 
-    settings = read_settings(
-        db=into, collection=collection, model=model, device=device, hosts=host or None
-    )
+    settings = read_settings(db=into, **given)
     sources = read_sources(source, image_column, images)
     for table in sources.tables:
         _tell_columns(table)
@@ -78,11 +73,11 @@ def index(
         reports = list(_run(searcher, sources, sync))
         stored = searcher.index.vector_store.count()
     if as_json:
-        write_json({"db": settings.db, "stored": stored, "runs": [_told(r) for r in reports]})
+        write_json({"db": settings.where, "stored": stored, "runs": [_told(r) for r in reports]})
         return
     for report in reports:
         _show(report)
-    results().print(f"{settings.db} now holds {stored} pictures")
+    results().print(f"{settings.where} now holds {stored} pictures")
 
 
 def _tell_columns(table: Table | AmazonItems) -> None:
