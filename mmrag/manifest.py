@@ -21,6 +21,7 @@ __all__ = ["FOLDERS", "MANIFEST_SUFFIX", "Entry", "Manifest"]
 
 MANIFEST_SUFFIX = ".manifest.sqlite"
 FORM = 2
+MOST_NAMES = 100  # "no picture yet" may be in thousands of files, and be asked for with each
 FOLDERS = ""
 """The source of what folders hold; tables and patterns are sources by their own path."""
 
@@ -86,8 +87,8 @@ class Manifest:
         return found[0] if found else None
 
     def names(self, picture: str) -> list[Entry]:
-        """List the files that hold a picture, by path."""
-        return self._entries("WHERE picture = ? ORDER BY path", picture)
+        """List files that hold a picture, by path; of very many, the first."""
+        return self._entries(f"WHERE picture = ? ORDER BY path LIMIT {MOST_NAMES}", picture)
 
     def under(self, folder: str) -> Iterator[Entry]:
         """Walk the files recorded below a folder, by path; the record may change meanwhile."""
@@ -233,6 +234,8 @@ class Manifest:
         try:
             with self._lock:
                 yield
+        except UnicodeEncodeError as error:
+            raise StoreError(f"{error.object!r} is no valid UTF-8: rename it") from error
         except sqlite3.OperationalError as error:
             if "locked" in str(error):
                 raise StoreLockedError(

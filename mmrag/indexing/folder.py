@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from collections import deque
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import replace
 from pathlib import Path
@@ -10,10 +11,10 @@ from pathlib import Path
 from mmrag.errors import ImageError
 from mmrag.filters import Scalar
 from mmrag.images import ImagePolicy
-from mmrag.indexing.pictures import Found, note_of
+from mmrag.indexing.pictures import Found, is_gone, note_of
 from mmrag.indexing.report import IndexReport, Skipped
 from mmrag.indexing.run import Embed, Progress, Run, Shelf, counted
-from mmrag.manifest import FOLDERS, MANIFEST_SUFFIX, Entry, Manifest
+from mmrag.manifest import FOLDERS, MANIFEST_SUFFIX, Manifest
 
 __all__ = ["Metadata", "index_folder", "walk"]
 
@@ -77,39 +78,43 @@ def index_folder(
     if not root.is_dir():
         raise ImageError(f"{folder} vanished while it was read: nothing in the index was removed")
     if sync:
-        run.remove(_missing(root, run), manifest.drop)
+        gone = (entry for entry in manifest.under(str(root)) if is_gone(entry.path))
+        run.remove(gone, manifest.drop)
     return run.report(str(root))
 
 
 def walk(folder: Path) -> Iterator[Found | Skipped]:
-    """List the files of a folder and its sub-folders, by name; hidden ones are left out.
+    """List the files of a folder, by name, then those of its sub-folders; hidden ones are left out.
 
     Symbolic links to folders are not followed. A sub-folder that cannot be listed is skipped; one
     that holds a manifest is an index, not pictures.
     """
-    try:
-        children = sorted(os.scandir(folder), key=lambda child: child.name)
-    except OSError as error:
-        yield Skipped(str(folder), f"folder cannot be listed ({error.strerror})")
-        return
-    if any(child.name.endswith(MANIFEST_SUFFIX) for child in children):
-        return
-    for child in children:
-        if child.name.startswith("."):
-            continue
+    folders = deque([str(folder)])  # no recursion: folders may lie deeper than Python can call
+    while folders:
+        place = folders.popleft()
         try:
-            child.path.encode()
-            if child.is_dir(follow_symlinks=False):
-                yield from walk(Path(child.path))
-                continue
-            facts = child.stat()
-        except UnicodeEncodeError:
-            readable = os.fsencode(child.path).decode(errors="replace")
-            yield Skipped(readable, "its name is no valid UTF-8: rename it")
+            children = sorted(os.scandir(place), key=lambda child: child.name)
         except OSError as error:
-            yield Skipped(child.path, f"cannot be read ({error.strerror})")
-        else:
-            yield Found(child.path, facts.st_size, facts.st_mtime_ns)
+            yield Skipped(place, f"folder cannot be listed ({error.strerror})")
+            continue
+        if any(child.name.endswith(MANIFEST_SUFFIX) for child in children):
+            continue
+        for child in children:
+            if child.name.startswith("."):
+                continue
+            try:
+                child.path.encode()
+                if child.is_dir(follow_symlinks=False):
+                    folders.append(child.path)
+                    continue
+                facts = child.stat()
+            except UnicodeEncodeError:
+                readable = os.fsencode(child.path).decode(errors="replace")
+                yield Skipped(readable, "its name is no valid UTF-8: rename it")
+            except OSError as error:
+                yield Skipped(child.path, f"cannot be read ({error.strerror})")
+            else:
+                yield Found(child.path, facts.st_size, facts.st_mtime_ns)
 
 
 def _described(
@@ -125,11 +130,3 @@ def _described(
             )
             file = replace(file, note=note_of(known, file.path))
         yield file
-
-
-def _missing(root: Path, run: Run) -> Iterator[Entry]:
-    """Walk the files that are gone, except below folders that could not be listed."""
-    unseen = tuple(f"{skip.name}/" for skip in run.skipped if os.path.isdir(skip.name))
-    for entry in run.manifest.under(str(root)):
-        if not os.path.lexists(entry.path) and not entry.path.startswith(unseen):
-            yield entry

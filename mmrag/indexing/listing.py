@@ -10,7 +10,8 @@ from typing import Protocol
 
 from mmrag.filters import Scalar
 from mmrag.images import ImagePolicy
-from mmrag.indexing.pictures import Found, note_of
+from mmrag.images.policy import without_secrets
+from mmrag.indexing.pictures import Found, is_gone, note_of
 from mmrag.indexing.report import IndexReport, Skipped
 from mmrag.indexing.run import Embed, Progress, Run, Shelf, counted
 from mmrag.manifest import Entry, Manifest
@@ -92,16 +93,17 @@ def _once(items: Iterable[Found | Skipped], seen: set[str], run: Run) -> Iterato
 
 def _found(listed: Listed) -> Found | Skipped:
     source = listed.source
-    note = note_of(listed.metadata, source)
+    try:
+        source.encode()
+    except UnicodeEncodeError:
+        readable = source.encode(errors="replace").decode()
+        return Skipped(without_secrets(readable), "its name is no valid UTF-8: rename it")
+    note = note_of(listed.metadata, without_secrets(source))
     if "://" in source:
         return Found(source, note=note)
     path = _absolute(source)
     try:
-        path.encode()
         facts = os.stat(path)
-    except UnicodeEncodeError:
-        readable = path.encode(errors="replace").decode()
-        return Skipped(readable, "its name is no valid UTF-8: rename it")
     except (OSError, ValueError):
         return Found(path, note=note)  # reading it will tell why
     return Found(path, facts.st_size, facts.st_mtime_ns, note)
@@ -118,5 +120,4 @@ def _absolute(source: str) -> str:
 
 def _deleted(entry: Entry) -> bool:
     """Tell a deleted file from a folder that is away, as an unplugged disk is."""
-    path = Path(entry.path)
-    return "://" not in entry.path and not os.path.lexists(path) and path.parent.is_dir()
+    return is_gone(entry.path) and os.path.isdir(os.path.dirname(entry.path))

@@ -5,6 +5,8 @@ from __future__ import annotations
 import hashlib
 import json
 import math
+import os
+import stat
 import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
@@ -18,7 +20,7 @@ from mmrag.images.policy import named
 from mmrag.indexing.report import Skipped
 from mmrag.manifest import Entry
 
-__all__ = ["Content", "Found", "Picture", "examine", "note_of"]
+__all__ = ["Content", "Found", "Picture", "examine", "is_gone", "note_of"]
 
 # A file edited this shortly after a look at it may keep its time: file systems count in steps.
 STEP_NS = 2_000_000_000
@@ -47,6 +49,11 @@ class Found:
     def remote(self) -> bool:
         """Whether it is a URL."""
         return "://" in self.path
+
+    @property
+    def name(self) -> str:
+        """How it is called in a report: a URL without its secrets."""
+        return named(self.path) if self.remote else self.path
 
     def untouched_since(self, entry: Entry) -> bool:
         """Tell whether it need not be read again."""
@@ -106,11 +113,27 @@ def examine(found: Found, known: Callable[[str], bool], policy: ImagePolicy) -> 
         return Content(found, picture, None if known(picture) else load_image(data, policy))
     except ImageError as error:
         reason = str(error).removeprefix(f"{named(found.path)} ").removeprefix(f"{named(data)} ")
-        return Skipped(named(found.path) if found.remote else found.path, reason)
+        return Skipped(found.name, reason)
+
+
+def is_gone(path: str) -> bool:
+    """Tell whether a file is no longer at its path; what cannot be looked at may come back.
+
+    It is gone, too, when a folder took its place, or a link the place of its folder.
+    """
+    if "://" in path:
+        return False
+    folder = os.path.dirname(path)
+    try:
+        return stat.S_ISDIR(os.lstat(path).st_mode) or os.path.realpath(folder) != folder
+    except (FileNotFoundError, NotADirectoryError):
+        return True
+    except OSError:
+        return False
 
 
 def note_of(metadata: Mapping[str, Scalar | None], path: str) -> str:
-    """Write metadata as canonical JSON; None and NaN count as not known.
+    """Write metadata as canonical JSON; None, NaN and infinity, which JSON lacks, are left out.
 
     Raises
     ------
@@ -133,4 +156,4 @@ def note_of(metadata: Mapping[str, Scalar | None], path: str) -> str:
 
 
 def _missing(value: Scalar | None) -> bool:
-    return value is None or (isinstance(value, float) and math.isnan(value))
+    return value is None or (isinstance(value, float) and not math.isfinite(value))

@@ -16,7 +16,7 @@ from PIL import Image
 
 from mmrag.errors import StoreError
 from mmrag.images import ImagePolicy
-from mmrag.indexing.pictures import Content, Found, Picture, examine
+from mmrag.indexing.pictures import Content, Found, Picture, examine, is_gone
 from mmrag.indexing.report import IndexReport, Skipped
 from mmrag.manifest import Entry, Manifest
 
@@ -124,11 +124,9 @@ class Run:
                 to_embed[picture] = image
         fresh = zip(to_embed, self.embed(list(to_embed.values())), strict=True)
         vectors = {**stored, **dict(fresh)}
-        present = [i for i in ids if i in vectors and self._named(i)]
-        self.shelf.upsert(
-            [Picture.of(self.manifest.names(i)) for i in present], [vectors[i] for i in present]
-        )
-        self.shelf.delete([i for i in ids if i not in present])
+        pictures = [picture for i in ids if i in vectors and (picture := self._kept(i))]
+        self.shelf.upsert(pictures, [vectors[picture.id] for picture in pictures])
+        self.shelf.delete(sorted(set(ids) - {picture.id for picture in pictures}))
         with self.manifest.transaction():
             self.manifest.settle(ids)
         self.counts["embedded"] += len(to_embed)
@@ -136,14 +134,29 @@ class Run:
     def _named(self, picture: str) -> bool:
         return bool(self.manifest.names(picture))
 
+    def _kept(self, picture: str) -> Picture | None:
+        """Gather what is known of a picture, without the files whose share is too much."""
+        while names := self.manifest.names(picture):
+            whole = Picture.of(names)
+            try:
+                self.shelf.check(whole)
+            except StoreError as error:
+                last = names[-1].path
+                self.skipped.append(Skipped(Found(last).name, str(error)))
+                self.manifest.drop(last)
+            else:
+                return whole
+        return None
+
     def _image(self, picture: str) -> Image.Image | None:
         """Read a picture again; files that no longer hold it are forgotten, to be found anew."""
         anywhere = replace(self.policy, roots=None)  # where it was found was allowed
-        for entry in self.manifest.names(picture):
-            content = examine(Found(entry.path), lambda _: False, anywhere)
-            if isinstance(content, Content) and content.picture == picture:
-                return content.image
-            self.manifest.drop(entry.path)
+        while names := self.manifest.names(picture):
+            for entry in names:
+                content = examine(Found(entry.path), lambda _: False, anywhere)
+                if isinstance(content, Content) and content.picture == picture:
+                    return content.image
+                self.manifest.drop(entry.path)
         return None
 
     def _tasks(
@@ -182,7 +195,9 @@ class Run:
             try:
                 self.shelf.check(Picture.of([told]))
             except StoreError as error:
-                self.skipped.append(Skipped(entry.path, str(error)))
+                self.skipped.append(Skipped(content.found.name, str(error)))
+                if old and old.picture != entry.picture:  # what it held is not there any more
+                    self.manifest.drop(entry.path)
                 return
             for path in gone:
                 self.manifest.drop(path)
@@ -196,8 +211,8 @@ class Run:
         return "moved" if gone else "duplicate" if self.manifest.names(entry.picture) else "new"
 
     def _gone(self, picture: str) -> list[str]:
-        names = (entry.path for entry in self.manifest.names(picture))
-        return [path for path in names if "://" not in path and not os.path.lexists(path)]
+        names = self.manifest.names(picture)
+        return [entry.path for entry in names if is_gone(entry.path)]
 
 
 def counted(find: Callable[[], Iterable[T]], on_progress: Progress | None) -> Iterator[T]:

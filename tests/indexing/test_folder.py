@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import os
+import shutil
 from pathlib import Path
 
 import numpy as np
@@ -165,18 +166,69 @@ def test_sync_leaves_other_folders_alone(index, folder, tmp_path, shelf):
 def test_a_folder_that_cannot_be_listed_loses_nothing(index, folder, shelf, monkeypatch):
     save(folder / "deep" / "pink.png", "pink")
     index()
-    scandir = os.scandir
-
-    def refuse(path):
-        if Path(path).name == "deep":
-            raise PermissionError(13, "Permission denied")
-        return scandir(path)
-
-    monkeypatch.setattr(os, "scandir", refuse)
-    monkeypatch.setattr(os.path, "lexists", lambda path: "deep" not in str(path))
+    for name in ("scandir", "lstat"):
+        monkeypatch.setattr(os, name, _refusing("deep", getattr(os, name)))
     report = index(sync=True)
     assert counts(report) == {"unchanged": 3, "skipped": 1}
     assert len(shelf.pictures) == 4
+
+
+def test_a_file_that_cannot_be_looked_at_is_not_taken_for_gone(index, folder, shelf, monkeypatch):
+    save(folder / "deep" / "pink.png", "pink")
+    index()
+    (folder / "copy.png").write_bytes((folder / "deep" / "pink.png").read_bytes())
+    monkeypatch.setattr(os, "lstat", _refusing("deep", os.lstat))
+    assert counts(index(sync=True)) == {"duplicate": 1, "unchanged": 4}
+    assert frozenset({"pink.png", "copy.png"}) in shelf.names()
+
+
+def _refusing(part, look):
+    def refuse(path, *args, **kwargs):
+        if part in Path(path).parts:
+            raise PermissionError(13, "Permission denied")
+        return look(path, *args, **kwargs)
+
+    return refuse
+
+
+def test_a_file_whose_place_a_folder_took_leaves_with_sync(index, folder, shelf):
+    index()
+    (folder / "red.png").unlink()
+    save(folder / "red.png" / "pink.png", "pink")
+    assert counts(index(sync=True)) == {"new": 1, "deleted": 1, "unchanged": 2}
+    assert shelf.names() == {frozenset({n}) for n in ("pink.png", "green.png", "blue.png")}
+    shutil.rmtree(folder / "red.png")
+    save(folder / "red.png", "red")
+    assert counts(index(sync=True)) == {"new": 1, "deleted": 1, "unchanged": 2}
+
+
+def test_a_folder_whose_place_a_link_took_leaves_with_sync(index, folder, tmp_path, shelf):
+    save(folder / "deep" / "pink.png", "pink")
+    index()
+    (folder / "deep").rename(tmp_path / "elsewhere")
+    (folder / "deep").symlink_to(tmp_path / "elsewhere")
+    assert counts(index(sync=True)) == {"deleted": 1, "unchanged": 3, "skipped": 1}
+    assert len(shelf.pictures) == 3
+
+
+def test_folders_deeper_than_python_can_call_are_searched(index, folder, shelf):
+    place = os.open(folder, os.O_RDONLY)
+    for _ in range(1_500):
+        os.mkdir("d", dir_fd=place)
+        place, above = os.open("d", os.O_RDONLY, dir_fd=place), place
+        os.close(above)
+    red = os.open("red.png", os.O_WRONLY | os.O_CREAT, dir_fd=place)
+    os.write(red, (folder / "red.png").read_bytes())
+    os.close(red)
+    os.close(place)
+    assert counts(index()) == {"new": 3, "duplicate": 1}
+
+
+def test_a_folder_whose_name_is_no_text_is_an_error_in_words(index, tmp_path):
+    odd = Path(os.fsdecode(os.fsencode(tmp_path) + b"/\xff"))
+    odd.mkdir()
+    with pytest.raises(StoreError, match="no valid UTF-8: rename it"):
+        index(odd, sync=True)
 
 
 def test_a_picture_lost_from_the_shelf_is_found_out_when_asked(index, shelf):
@@ -199,8 +251,9 @@ def test_metadata_is_looked_up_by_relative_path_or_by_function(index, folder, sh
     assert {p.metadata["name"] for p in shelf.pictures.values()} == {"red", "green", "blue", "pink"}
 
 
-def test_a_price_that_is_not_a_number_counts_as_not_known(index, shelf):
-    index(metadata=lambda _: {"price": float("nan")})
+@pytest.mark.parametrize("price", ["nan", "inf", "-inf"])
+def test_a_price_that_is_no_finite_number_counts_as_not_known(index, shelf, price):
+    index(metadata=lambda _: {"price": float(price)})
     assert all(picture.metadata == {} for picture in shelf.pictures.values())
 
 

@@ -13,7 +13,7 @@ from PIL import Image
 
 from mmrag.errors import StoreError
 from mmrag.images import ImagePolicy
-from mmrag.indexing import IndexReport, Listed, Listing, index_folder, index_listing
+from mmrag.indexing import IndexReport, Listed, Listing, index_folder, index_listing, pictures
 from mmrag.manifest import Manifest
 from mmrag.testing import toy_encoder
 
@@ -171,6 +171,87 @@ def test_what_the_shelf_refuses_is_skipped_before_anything_is_recorded(index, sh
     assert counts(index({"red.png": 2, "blue.png": 2})) == {"changed": 1, "new": 1}
 
 
+def test_of_a_changed_file_that_is_refused_nothing_old_is_left(index, shelf, folder, monkeypatch):
+    index({"red.png": 1, "blue.png": 2})
+    Image.new("RGB", (8, 8), "pink").save(folder / "red.png")
+    monkeypatch.setattr(shelf, "check", _refuse_above(5))
+    assert counts(index({"red.png": 9, "blue.png": 9})) == {"skipped": 2}
+    assert shelf.known("price") == {"blue.png": 2}
+
+
+def test_what_is_too_much_only_together_leaves_out_a_file_and_not_the_run(
+    index, shelf, manifest, folder, monkeypatch
+):
+    (folder / "twin.png").write_bytes((folder / "red.png").read_bytes())
+
+    def only_one_fact(picture):
+        if len(picture.metadata) > 1:
+            raise StoreError("too much")
+
+    monkeypatch.setattr(shelf, "check", only_one_fact)
+    index({"red.png": 1})
+    known = {"twin.png": {"stock": 1}}
+    report = index_folder(folder, manifest, shelf, embed, metadata=known)
+    assert [(skip.path.name, skip.reason) for skip in report.skipped] == [("twin.png", "too much")]
+    assert shelf.names() == {frozenset({n}) for n in ("red.png", "green.png", "blue.png")}
+    assert shelf.known("price")["red.png"] == 1
+
+
+def test_what_a_list_no_longer_says_can_leave_a_picture_unfit_but_not_the_run(
+    index, shelf, manifest, folder, monkeypatch
+):
+    index({"red.png": 1, "blue.png": 2})
+    index_folder(folder, manifest, shelf, embed)
+
+    def price_required(picture):
+        if "price" not in picture.metadata:
+            raise StoreError("no price")
+
+    monkeypatch.setattr(shelf, "check", price_required)
+    report = index({"blue.png": 2}, sync=True)
+    assert [skip.path.name for skip in report.skipped] == ["red.png"]
+    assert "red.png" not in shelf.known("price")
+
+
+def test_a_refused_url_is_reported_without_its_secrets(index, shelf, manifest, monkeypatch):
+    secret = "https://me:secret@shop.example/a.png?sig=secret"
+    monkeypatch.setattr(pictures, "read_bytes", lambda *_: Path("red.png").read_bytes())
+    monkeypatch.setattr(shelf, "check", _refuse_above(5))
+    (skipped,) = index({secret: 9}).skipped
+    assert skipped.name == "https://shop.example/a.png"
+    with pytest.raises(StoreError) as told:
+        index_listing(Unkept(), manifest, shelf, embed)
+    assert "secret" not in str(told.value)
+
+
+class Unkept:
+    """A list that says of a URL what cannot be kept."""
+
+    name = "/tags.csv"
+
+    def __iter__(self):
+        return iter([Listed("https://me:secret@shop.example/a.png?sig=secret", {"tags": []})])
+
+
+def _refuse_above(limit):
+    def refuse(picture):
+        if picture.metadata["price"] > limit:
+            raise StoreError("too dear")
+
+    return refuse
+
+
+def test_thousands_of_files_with_one_picture_are_read_a_few_at_a_time(index, shelf, folder):
+    for i in range(300):
+        (folder / f"{i:03}.png").write_bytes((folder / "red.png").read_bytes())
+    rows = {f"{i:03}.png": i for i in range(300)}
+    assert counts(index(rows)) == {"new": 1, "duplicate": 299}
+    (picture,) = shelf.pictures.values()
+    assert len(picture.paths) == 100
+    assert counts(index({"299.png": 299}, sync=True)) == {"deleted": 299, "unchanged": 1}
+    assert shelf.known("price") == {"299.png": 299}
+
+
 def test_only_what_the_policy_allows_is_read(index, folder):
     report = index({"red.png": 1, "/etc/hostname": 2}, policy=ImagePolicy(roots=[folder]))
     assert counts(report) == {"new": 1, "skipped": 1}
@@ -185,6 +266,7 @@ def test_only_what_the_policy_allows_is_read(index, folder):
         ("loop/x.png", "loop of symbolic links|cannot be opened"),
         ("x" * 4_000, "cannot be opened"),
         ("\udcff.png", "UTF-8"),
+        ("https://shop.example/\ud800.png", "UTF-8"),
         ("file:///etc/passwd", "scheme 'file'"),
         ("http://shop.example/a.png", "host 'shop.example'"),
         ("data:image/png;base64,AAAA", "does not exist|is no picture"),
