@@ -5,12 +5,14 @@ Each item gives its main picture; what is not text or a number stays behind.
 
 from __future__ import annotations
 
+import os
+import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from itertools import islice
 from pathlib import Path
 from typing import ClassVar
-from urllib.parse import unquote, urlsplit
+from urllib.parse import unquote
 
 from pydantic import BaseModel, Field, field_validator
 
@@ -100,8 +102,10 @@ class AmazonItems:
     def _located(self, urls: list[str]) -> str:
         if self.images is None:
             return urls[0]
-        files = [self.images / unquote(urlsplit(url).path.rsplit("/", 1)[-1]) for url in urls]
-        return str(next((file for file in files if file.is_file()), files[0]))
+        # Unquoted first: "..%2Fa.jpg" shall not lead out of the folder.
+        names = [unquote(re.split(r"[?#]", url)[0]).rsplit("/", 1)[-1] for url in urls]
+        files = [os.path.join(self.images, name) for name in names]
+        return next(filter(os.path.isfile, files), files[0])
 
 
 def holds_amazon_items(file: Path) -> bool:

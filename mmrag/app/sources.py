@@ -89,14 +89,14 @@ def read_sources(
     patterns: list[Pattern] = []
     tables: list[Table | AmazonItems] = []
     for word in words:
-        path = Path(word).expanduser()
-        if path.is_dir():
+        path = Path(os.path.expanduser(word))
+        if os.path.isdir(path):  # Path.is_dir raises an OSError for a very long name
             folders.append(path)
-        elif path.is_file() and holds_amazon_items(path):
+        elif os.path.isfile(path) and holds_amazon_items(path):
             tables.append(AmazonItems(path, images))
         elif path.suffix.lower() in SUFFIXES:
             tables.append(open_table(path, picture_column))
-        elif path.is_file():
+        elif os.path.isfile(path):
             files.append(path)
         else:
             patterns.append(_pattern(word))

@@ -23,7 +23,7 @@ __all__ = ["SUFFIXES", "Table", "open_table"]
 SUFFIXES = (".csv", ".tsv", ".jsonl", ".parquet")
 PICTURE_COLUMNS = ("image", "image_path", "picture", "file", "filename", "path", "image_url", "url")
 LARGEST_NUMBER = 2**53  # beyond it a float cannot tell neighbours apart: such digits are a name
-STORE_COLUMNS = ("id", "doc_id", "text", "embedding")
+STORE_COLUMNS = ("id", "doc_id", "text", "embedding", "document_id", "ref_doc_id")
 """What the store calls its own; a table's column of that name becomes ``item_…``."""
 
 
@@ -41,6 +41,8 @@ class Table:
         Type of each metadata field, by the name it can be filtered by.
     fields
         That name, by the column's own.
+    state
+        Time, size and number of the file when it was looked through.
     left_out
         Columns that hold lists or objects, or nothing at all.
     """
@@ -49,6 +51,7 @@ class Table:
     picture_column: str
     columns: Mapping[str, type[Scalar]]
     fields: Mapping[str, str]
+    state: tuple[int, int, int]
     left_out: tuple[str, ...] = ()
 
     @property
@@ -57,10 +60,26 @@ class Table:
         return str(self.file.resolve())
 
     def __iter__(self) -> Iterator[Listed]:
-        for row in _rows(self.file):
-            picture = str(row.get(self.picture_column) or "").strip()
-            if picture:
-                yield Listed(self._located(picture), dict(self._typed(row)))
+        """Read the rows.
+
+        Raises
+        ------
+        SettingError
+            When the table cannot be read to its end, or changed after it was looked through.
+        """
+        try:
+            for row in _rows(self.file):
+                picture = str(row.get(self.picture_column) or "").strip()
+                if picture:
+                    yield Listed(self._located(picture), dict(self._typed(row)))
+        except ValueError:  # a SettingError is one, too
+            self._refuse_changes()
+            raise
+        self._refuse_changes()
+
+    def _refuse_changes(self) -> None:
+        if _state(self.file) != self.state:
+            raise SettingError(f"{self.file} changed while it was read: index it again")
 
     def _located(self, picture: str) -> str:
         return picture if "://" in picture else str(self.file.parent / picture)
@@ -86,6 +105,7 @@ def open_table(file: Path, picture_column: str | None = None) -> Table:
     SettingError
         When the file cannot be read as what its name says, or no column names pictures.
     """
+    state = _state(file)
     kinds: dict[str, type[object] | None] = {}
     for row in _rows(file):
         for column, value in row.items():
@@ -99,6 +119,7 @@ def open_table(file: Path, picture_column: str | None = None) -> Table:
         picture_column=picture,
         columns={fields[column]: cast("type[Scalar]", kind) for column, kind in known.items()},
         fields=fields,
+        state=state,
         left_out=tuple(kinds.keys() - known.keys()),
     )
 
@@ -140,16 +161,31 @@ def _rows(file: Path) -> Iterator[dict[str, Any]]:
                 yield from _parquet_rows(file)
             case suffix:
                 raise SettingError(f"{file}: no reader for {suffix!r}; there are {SUFFIXES}")
-    except (OSError, UnicodeDecodeError, csv.Error) as error:
+    except (OSError, UnicodeDecodeError) as error:
         raise SettingError(
             f"{file} cannot be read: {error}. Save it as UTF-8 CSV or JSONL"
         ) from error
 
 
+def _state(file: Path) -> tuple[int, int, int]:
+    try:
+        facts = file.stat()
+    except OSError as error:
+        raise SettingError(f"{file} cannot be read: {error}. Check the path") from error
+    return facts.st_mtime_ns, facts.st_size, facts.st_ino
+
+
 def _csv_rows(file: Path, delimiter: str) -> Iterator[dict[str, Any]]:
     with file.open(encoding="utf-8-sig", newline="") as lines:  # spreadsheets write the mark
-        for row in csv.DictReader(lines, delimiter=delimiter):
-            yield {column: value for column, value in row.items() if isinstance(column, str)}
+        reader = csv.DictReader(lines, delimiter=delimiter, strict=True)
+        try:
+            for row in reader:
+                yield {column: value for column, value in row.items() if isinstance(column, str)}
+        except csv.Error as error:
+            raise SettingError(
+                f"{file}, line {reader.reader.line_num} cannot be read: {error}. "
+                "A quote may be open there, or on a line before"
+            ) from error
 
 
 def _jsonl_rows(file: Path) -> Iterator[dict[str, Any]]:
@@ -165,7 +201,7 @@ def _parquet_rows(file: Path) -> Iterator[dict[str, Any]]:
     try:
         for batch in parquet.ParquetFile(file).iter_batches():
             yield from cast("Iterable[dict[str, Any]]", batch.to_pylist())
-    except arrow.ArrowException as error:
+    except (arrow.ArrowException, ValueError, OverflowError) as error:  # as of dates
         raise SettingError(f"{file} cannot be read as Parquet: {error}") from error
 
 

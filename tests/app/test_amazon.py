@@ -75,6 +75,32 @@ def test_the_picture_that_was_downloaded_is_taken(tmp_path):
     assert [one.source for one in AmazonItems(file, tmp_path)] == [str(tmp_path / "1_t.jpg")]
 
 
+@pytest.mark.parametrize(
+    "url",
+    [
+        f"{HOST}/..%2F..%2Fsecret.jpg",
+        f"{HOST}/%2Fetc%2Fsecret.jpg?x=/y",
+        "http://[broken/secret.jpg",
+        f"{HOST}/" + "x" * 4_000 + "%2Fsecret.jpg",
+    ],
+)
+def test_no_url_leads_out_of_the_folder_of_pictures(tmp_path, url):
+    file = written(tmp_path / "meta.jsonl", item(1, images=[{"large": url}]))
+    assert [one.source for one in AmazonItems(file, tmp_path)] == [str(tmp_path / "secret.jpg")]
+
+
+def test_a_name_that_is_too_long_for_a_file_is_listed_as_missing(tmp_path):
+    file = written(tmp_path / "meta.jsonl", item(1, images=[{"large": "x" * 4_000}]))
+    assert [one.source for one in AmazonItems(file, tmp_path)] == [str(tmp_path / ("x" * 4_000))]
+
+
+def test_a_damaged_gzip_file_is_told(tmp_path):
+    file = tmp_path / "meta.jsonl.gz"
+    file.write_bytes(gzip.compress(b"")[:10] + b"\xff" * 20)  # the head, and no known block
+    with pytest.raises(SettingError, match="cannot be read"):
+        list(AmazonItems(file))
+
+
 def test_an_item_without_pictures_is_no_listed_picture(tmp_path):
     file = written(tmp_path / "meta.jsonl", item(1), item(2, images=[]), item(3, images=[{}]))
     assert [one.metadata["parent_asin"] for one in AmazonItems(file)] == ["B1"]

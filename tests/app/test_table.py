@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import csv
 import json
+from datetime import date
+from decimal import Decimal
 
 import pytest
 from hypothesis import given
@@ -90,10 +92,11 @@ def test_urls_stay_urls_and_rows_without_a_picture_are_passed_over(tmp_path):
 
 def test_columns_that_cannot_be_filtered_are_named(tmp_path):
     file = tmp_path / "shop.jsonl"
-    write_jsonl(file, [{"image": "a.jpg", "tags": ["x"], "none": None, "id": "7", "price": 1}])
+    kept = {"id": "7", "document_id": "d"}
+    write_jsonl(file, [{"image": "a.jpg", "tags": ["x"], "none": None, **kept}])
     table = open_table(file)
     assert set(table.left_out) == {"tags", "none"}
-    assert next(iter(table)).metadata == {"item_id": 7, "price": 1}
+    assert next(iter(table)).metadata == {"item_id": 7, "item_document_id": "d"}
 
 
 def test_columns_of_one_name_are_kept_apart(tmp_path):
@@ -121,12 +124,57 @@ def test_the_picture_column_can_be_named_and_is_asked_for_when_unknown(tmp_path)
         ("a.csv", b"", "no rows"),
         ("a.parquet", b"not parquet", "cannot be read as Parquet"),
         ("a.xlsx", b"", "no reader for '.xlsx'"),
+        ("a.csv", b'image\na.jpg\n"b.jpg\nc.jpg\n', "line 4 cannot be read: unexpected end.*quote"),
+        ("a.csv", b"image\n" + b"x" * 200_000, "line 2 cannot be read: field larger"),
     ],
 )
 def test_a_broken_table_is_one_clear_error(tmp_path, name, text, message):
     (tmp_path / name).write_bytes(text)
     with pytest.raises(SettingError, match=message):
         open_table(tmp_path / name)
+
+
+def test_a_table_that_changed_since_it_was_looked_through_is_not_believed(tmp_path):
+    file = tmp_path / "shop.csv"
+    write_csv(file, [{"image": "a.jpg", "price": 1}])
+    table = open_table(file)
+    for other in ({"image": "a.jpg", "price": "x"}, {"photo": "a.jpg", "price": 2}):
+        write_csv(file, [other])
+        with pytest.raises(SettingError, match="changed while it was read: index it again"):
+            list(table)
+
+
+def test_a_table_that_changes_while_it_is_read_is_not_believed_to_its_end(tmp_path):
+    file = tmp_path / "shop.csv"
+    write_csv(file, [{"image": "a.jpg"}, {"image": "b.jpg"}])
+    rows = iter(open_table(file))
+    next(rows)
+    write_csv(tmp_path / "new.csv", [{"image": "c.jpg"}])
+    (tmp_path / "new.csv").rename(file)
+    with pytest.raises(SettingError, match="changed while it was read"):
+        list(rows)
+
+
+def test_marks_carriage_returns_and_lines_in_cells_are_read_as_spreadsheets_write_them(tmp_path):
+    file = tmp_path / "shop.csv"
+    file.write_bytes('\ufeffimage,note\r\na.jpg,"one\r\ntwo"\r\n'.encode())
+    assert list(open_table(file)) == [Listed(str(tmp_path / "a.jpg"), {"note": "one\r\ntwo"})]
+    lines = tmp_path / "shop.jsonl"
+    lines.write_text('\ufeff{"image": "a.jpg"}\r\n')
+    assert list(open_table(lines)) == [Listed(str(tmp_path / "a.jpg"), {})]
+
+
+def test_what_parquet_holds_beside_text_and_numbers_is_left_out(tmp_path):
+    arrow = pytest.importorskip("pyarrow")
+    row = {"image": "a.jpg", "day": date(2026, 1, 2), "price": Decimal("1.5"), "raw": b"x"}
+    write_parquet(tmp_path / "shop.parquet", [row])
+    assert set(open_table(tmp_path / "shop.parquet").left_out) == {"day", "price", "raw"}
+    far = arrow.table({"image": ["a.jpg"], "day": arrow.array([2**62], arrow.timestamp("us"))})
+    from pyarrow import parquet
+
+    parquet.write_table(far, tmp_path / "far.parquet")
+    with pytest.raises(SettingError, match="cannot be read as Parquet"):
+        open_table(tmp_path / "far.parquet")
 
 
 @given(column=st.text(min_size=1))
