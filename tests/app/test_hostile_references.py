@@ -175,6 +175,7 @@ def test_the_command_line_asks_no_other_host(mmrag, searcher, home, server, kind
     server.seen.clear()
     reference = ADDRESSES[kind].format(home=home, port=server.server_port)
     monkeypatch.setattr("mmrag.app.searching.Searcher.open", lambda _: searcher)
+    monkeypatch.setattr(searcher, "close", lambda: None)  # the other tests still need it
     ran = mmrag("search", "this", "--image", reference, "--no-rerank")
     assert ran.code == 1
     assert "is on the host" in ran.err or "has the scheme" in ran.err

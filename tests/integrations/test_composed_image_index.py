@@ -13,7 +13,7 @@ from llama_index.core.ingestion import IngestionPipeline
 from llama_index.core.postprocessor.types import BaseNodePostprocessor
 from llama_index.core.prompts import PromptTemplate
 from llama_index.core.query_engine import RetrieverQueryEngine
-from llama_index.core.schema import ImageNode, QueryBundle, TextNode
+from llama_index.core.schema import ImageDocument, ImageNode, QueryBundle, TextNode
 from llama_index.indices.composed_image import (
     ComposedImageIndex,
     RankedImages,
@@ -239,6 +239,22 @@ def test_the_stock_way_to_insert_embeds_pictures_too(index, pictures):
     assert vectors["again"] == pytest.approx(
         toy_encoder().encode([pictures / "red.png"])[0].tolist(), abs=1e-6
     )
+
+
+@pytest.mark.parametrize("made", ["of nodes", "of documents"])
+def test_an_index_made_of_pictures_without_words_has_them_all(
+    made, milvus_lite, embedding, pictures
+):
+    paths = [str(path) for path in sorted(pictures.glob("*.png"))]
+    with ComposedImageIndex.open(milvus_lite, embedding) as index:
+        settings = {"storage_context": index.storage_context, "embed_model": embedding}
+        if made == "of nodes":
+            ComposedImageIndex([ImageNode(image_path=path) for path in paths], **settings)
+        else:
+            documents = [ImageDocument(image_path=path) for path in paths]
+            ComposedImageIndex.from_documents(documents, **settings)
+        found = index.as_retriever(similarity_top_k=20).retrieve("red")
+        assert sorted(node.node.image_path for node in found) == paths
 
 
 def test_a_pipeline_fills_the_store(index, embedding, pictures):

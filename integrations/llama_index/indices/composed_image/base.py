@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from llama_index.core.base.base_query_engine import BaseQueryEngine
+from llama_index.core.data_structs import IndexDict
 from llama_index.core.indices.vector_store import VectorStoreIndex
 from llama_index.core.llms.utils import LLMType, resolve_llm
 from llama_index.core.schema import BaseNode
@@ -183,6 +184,10 @@ class ComposedImageIndex(VectorStoreIndex):
         shelf, embed = MilvusShelf(self._vector_store), self._embed_model.get_image_embedding_batch
         with open_manifest(self._vector_store, self._embed_model) as manifest:
             yield manifest, shelf, embed
+
+    def build_index_from_nodes(self, nodes: Sequence[BaseNode], **insert_kwargs: Any) -> IndexDict:
+        """Index nodes, also those of a picture without words, which the base class skips."""
+        return self._build_index_from_nodes(nodes, **insert_kwargs)
 
     def _get_node_with_embedding(
         self, nodes: Sequence[BaseNode], show_progress: bool = False
