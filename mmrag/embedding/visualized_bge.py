@@ -235,7 +235,7 @@ def _load(
                 "one, or train it: python -m mmrag.catalogue.train encoder"
             )
         return *load_encoder(_DEMO), "demo"
-    folder = Path(name_or_path)
+    folder = Path(name_or_path).expanduser()
     if not folder.is_dir():
         raise CheckpointError(
             f"{str(name_or_path)!r} is neither a folder nor an encoder's name: "

@@ -218,3 +218,8 @@ def test_an_encoder_knows_its_facts(encoder):
         "image",
         "composed",
     ]
+
+
+def test_a_folder_may_be_named_from_home(base, monkeypatch):
+    monkeypatch.setenv("HOME", str(base.folder.parent))
+    assert VisualizedBGE.from_pretrained(f"~/{base.folder.name}").name == base.folder.name
