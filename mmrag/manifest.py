@@ -6,6 +6,7 @@ picture is marked settled. What a killed process left unsettled, the next one br
 
 from __future__ import annotations
 
+import fcntl
 import json
 import sqlite3
 import threading
@@ -196,11 +197,27 @@ class Manifest:
             )
 
     def forget(self, pictures: Iterable[str]) -> None:
-        """Forget pictures and the files that hold them: the store holds them no longer."""
+        """Forget the files that hold pictures, which the store has still to remove."""
         with self.transaction():
             for picture in pictures:
                 self._rows("DELETE FROM files WHERE picture = ?", picture)
-                self._rows("DELETE FROM pictures WHERE id = ?", picture)
+                self.unsettle([picture])
+
+    @contextmanager
+    def alone(self) -> Generator[None]:
+        """Keep other runs away: two would write over each other's names in the store.
+
+        Raises
+        ------
+        StoreLockedError
+            When one is at work.
+        """
+        with self.file.with_suffix(".lock").open("ab") as lock:
+            try:
+                fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)  # let go when its process dies
+            except BlockingIOError:
+                raise self._in_use() from None
+            yield
 
     def close(self) -> None:
         """Close the file."""
@@ -229,6 +246,11 @@ class Manifest:
         with self._told():
             return self._database.execute(statement, values).fetchall()
 
+    def _in_use(self) -> StoreLockedError:
+        return StoreLockedError(
+            f"{self.file} is being written by another process: wait for it to finish"
+        )
+
     @contextmanager
     def _told(self) -> Generator[None]:
         try:
@@ -238,17 +260,15 @@ class Manifest:
             raise StoreError(f"{error.object!r} is no valid UTF-8: rename it") from error
         except sqlite3.OperationalError as error:
             if "locked" in str(error):
-                raise StoreLockedError(
-                    f"{self.file} is being written by another process: wait for it to finish"
-                ) from error
+                raise self._in_use() from error
             raise StoreError(
                 f"the manifest {self.file} cannot be used ({error}): "
                 "check that you may write there and that the disk has room"
             ) from error
         except sqlite3.DatabaseError as error:
             raise StoreError(
-                f"the manifest {self.file} is damaged ({error}): delete it, and index again "
-                "(pictures that are stored already are embedded once more)"
+                f"the manifest {self.file} is damaged ({error}): delete it, and index again: "
+                "what is stored is looked up there"
             ) from error
 
 

@@ -65,7 +65,7 @@ def index_folder(
     ImageError
         When the folder does not exist, or vanishes meanwhile.
     """
-    root = folder.expanduser().resolve()
+    root = Path(os.path.expanduser(folder)).resolve()
     if not root.is_dir():
         raise ImageError(f"{folder} is no folder: check the path")
     policy = policy or ImagePolicy()

@@ -138,9 +138,10 @@ class ComposedImageIndex(VectorStoreIndex):
     ) -> None:
         """Remove pictures from the index; their files are left alone."""
         ids = [ids] if isinstance(ids, str) else list(ids)
-        self.delete_nodes(ids, **delete_kwargs)
-        with open_manifest(self._vector_store, self._embed_model) as manifest:
+        with open_manifest(self._vector_store, self._embed_model) as manifest, manifest.alone():
             manifest.forget(ids)
+            self.delete_nodes(ids, **delete_kwargs)
+            manifest.settle(ids)
 
     def as_retriever(self, **kwargs: Any) -> ComposedImageRetriever:
         """Make a retriever; keywords are those of `VectorIndexRetriever`."""
@@ -182,7 +183,9 @@ class ComposedImageIndex(VectorStoreIndex):
     @contextmanager
     def _filling(self) -> Generator[tuple[Manifest, MilvusShelf, Embed]]:
         shelf, embed = MilvusShelf(self._vector_store), self._embed_model.get_image_embedding_batch
-        with open_manifest(self._vector_store, self._embed_model) as manifest:
+        with open_manifest(self._vector_store, self._embed_model) as manifest, manifest.alone():
+            if manifest.count() == (0, 0):
+                shelf.recall(manifest)
             yield manifest, shelf, embed
 
     def build_index_from_nodes(self, nodes: Sequence[BaseNode], **insert_kwargs: Any) -> IndexDict:

@@ -27,7 +27,13 @@ logger = logging.getLogger(__name__)
 CONNECT_FAILED, NOT_LOADED = 2, 101
 AWAY = (CONNECT_FAILED, NOT_LOADED)  # down; or up again, and still loading the collection
 PAUSES = (0.5, 1, 2, 4, 8, 8, 8, 8, 8, 8, 8)  # seconds, about a minute: enough after a kill -9
-LOUD = ("milvus_lite.server_manager", "pymilvus.client.connection_manager", "pymilvus.decorators")
+LOUD = (
+    "grpc._server",
+    "milvus_lite.server_manager",
+    "pymilvus.client.connection_manager",
+    "pymilvus.decorators",
+    "pymilvus.orm.iterator",
+)
 
 
 @dataclass(frozen=True)
@@ -67,7 +73,7 @@ def place_of(uri: str | os.PathLike[str]) -> Place:
     """
     if isinstance(uri, str) and (scheme_of(uri) or uri.startswith("unix:")):
         return Place(named(uri))
-    folder = Path(uri).expanduser().absolute()
+    folder = Path(os.path.expanduser(uri)).absolute()
     if folder.suffix != ".db":
         raise StoreError(
             f"{str(uri)!r} cannot be a Milvus Lite folder: its name must end in '.db'. "
@@ -148,7 +154,7 @@ def _is_locked(lock: Path) -> bool:
 
 @contextmanager
 def _no_tracebacks() -> Generator[None]:
-    # They log the full traceback of an error that we are about to tell in one sentence.
+    # They log, with a traceback, what we tell in one sentence, or what Lite can do without.
     loggers = [logging.getLogger(name) for name in LOUD]
     for loud in loggers:
         loud.addFilter(_not_even_an_error)

@@ -4,18 +4,21 @@ from __future__ import annotations
 
 import hashlib
 import os
-from collections.abc import Iterable, Mapping, Sequence
+import re
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 from urllib.parse import unquote, urlsplit
 
-from llama_index.core.schema import ImageNode
+from llama_index.core.schema import BaseNode, ImageNode
 from llama_index.embeddings.visualized_bge import VisualizedBGEEmbedding
 from llama_index.indices.composed_image.store import PictureStore
 
+from mmrag.errors import StoreError
 from mmrag.images.policy import without_secrets
 from mmrag.indexing import Picture
-from mmrag.manifest import MANIFEST_SUFFIX, Manifest
+from mmrag.indexing.pictures import note_of
+from mmrag.manifest import FOLDERS, MANIFEST_SUFFIX, Entry, Manifest
 
 __all__ = ["MilvusShelf", "open_manifest", "picture_node"]
 
@@ -47,6 +50,15 @@ class MilvusShelf:
         """Fetch the vectors that are there."""
         return self._store.vectors(ids)
 
+    def recall(self, manifest: Manifest) -> None:
+        """Enter what is stored into a record that was lost, or is another machine's."""
+        for nodes in self._store.pages():
+            entries = [entry for node in nodes for entry in _entries(node)]
+            with manifest.transaction():
+                for entry in entries:
+                    manifest.put(entry)
+                manifest.settle(entry.picture for entry in entries)
+
 
 def picture_node(picture: Picture, vector: Sequence[float] | None = None) -> ImageNode:
     """Make the node of a picture: its first path or URL, and all its names."""
@@ -67,10 +79,27 @@ def picture_node(picture: Picture, vector: Sequence[float] | None = None) -> Ima
     )
 
 
+def _entries(node: BaseNode) -> Iterator[Entry]:
+    """Read back the files of a picture that `picture_node` made."""
+    if isinstance(node, ImageNode) and re.fullmatch(r"[0-9a-f]{64}", node.node_id):
+        metadata = dict(node.metadata)
+        metadata.pop("file_name", None)
+        # Of URLs, only the first was stored whole.
+        others = [name for name in metadata.pop("names", ()) if "://" not in name]
+        for path in {node.image_path or node.image_url or "", *others}:
+            yield Entry(path, node.node_id, 0, 0, {FOLDERS: note_of(metadata, path)})
+
+
 def open_manifest(store: PictureStore, embed_model: VisualizedBGEEmbedding) -> Manifest:
     """Open the record of a collection: in its Milvus Lite folder, or the user's data folder."""
     folder = store.place.folder or _data_folder(store)
-    folder.mkdir(parents=True, exist_ok=True)
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise StoreError(
+            f"{folder}, for the record of what is indexed, cannot be made ({error.strerror}): "
+            "check that you may write there, or set XDG_DATA_HOME"
+        ) from error
     file = folder / f"{store.collection_name}{MANIFEST_SUFFIX}"
     return Manifest(file, store.identity, embed_model.encoder_name, embed_model.dim)
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import os
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 from typing import Any, cast
 
@@ -206,6 +206,16 @@ class PictureStore(MilvusVectorStore):
             partition_names=kwargs.get("milvus_partition_names"),
         )
         return [metadata_dict_to_node(row, text=row[self.text_key]) for row in rows]
+
+    def pages(self) -> Iterator[list[BaseNode]]:
+        """Walk all nodes, some hundreds at a time."""
+        with answered(self._place, "reading"):
+            walk = self.client.query_iterator(
+                self.collection_name, batch_size=500, output_fields=self.output_fields
+            )
+            while rows := walk.next():
+                yield [metadata_dict_to_node(row) for row in rows]
+            walk.close()
 
     def query(self, query: VectorStoreQuery, **kwargs: Any) -> VectorStoreQueryResult:
         """Search by vector, and by filter when there is one."""

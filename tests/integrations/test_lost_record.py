@@ -1,0 +1,133 @@
+"""The manifest lost or damaged, or a run cut off: nothing is doubled, kept or lost for that."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+import pytest
+from dict_shelf import counts
+from indexing_worker import open_toy_index
+from llama_index.indices.composed_image import ComposedImageIndex
+from PIL import Image
+
+from mmrag.errors import StoreError, StoreLockedError
+from mmrag.manifest import MANIFEST_SUFFIX, Manifest
+
+COLOURS = ("red", "green", "blue")
+
+
+@pytest.fixture
+def folder(tmp_path) -> Path:
+    folder = tmp_path / "photos"
+    folder.mkdir()
+    for colour in COLOURS:
+        Image.new("RGB", (8, 8), colour).save(folder / f"{colour}.png")
+        os.utime(folder / f"{colour}.png", (1, 1))
+    (folder / "twin.png").write_bytes((folder / "red.png").read_bytes())
+    return folder
+
+
+@pytest.fixture
+def place(tmp_path) -> Path:
+    return tmp_path / "shop.db"
+
+
+@pytest.fixture
+def record(place) -> Path:
+    return place / f"pictures{MANIFEST_SUFFIX}"
+
+
+def names(index: ComposedImageIndex) -> set[str]:
+    found = index.as_retriever(similarity_top_k=9).retrieve("red")
+    return {hit.node.metadata["file_name"] for hit in found}
+
+
+def test_what_is_stored_is_remembered_when_the_record_is_lost(folder, place, record, caplog):
+    known = {f"{colour}.png": {"price": 5, "title": colour} for colour in COLOURS}
+    with open_toy_index(place) as index:
+        index.add_folder(folder, metadata=known)
+    record.unlink()
+    with open_toy_index(place) as index:
+        report = index.add_folder(folder, metadata=known, sync=True)
+        # All that was known of the picture is taken for said of each of its files, here the twin.
+        assert (counts(report), report.embedded) == ({"changed": 1, "unchanged": 3}, 0)
+        assert counts(index.add_folder(folder, metadata=known)) == {"unchanged": 4}
+    assert not caplog.records
+
+
+def test_what_went_away_while_the_record_was_lost_leaves_with_sync(folder, place, record):
+    with open_toy_index(place) as index:
+        index.add_folder(folder)
+    record.unlink()
+    (folder / "red.png").unlink()
+    (folder / "blue.png").unlink()
+    with open_toy_index(place) as index:
+        assert counts(index.add_folder(folder)) == {"unchanged": 2}
+        assert counts(index.add_folder(folder, sync=True)) == {"deleted": 2, "unchanged": 2}
+        assert names(index) == {"green.png", "twin.png"}
+
+
+def test_prices_that_a_lost_record_knew_stay_until_they_are_told_anew(folder, place, record):
+    (folder.parent / "red only").mkdir()
+    with open_toy_index(place) as index:
+        index.add_folder(folder, metadata=lambda _: {"price": 5})
+    record.unlink()
+    with open_toy_index(place) as index:
+        index.add_folder(folder.parent / "red only", sync=True)
+        found = index.as_retriever(similarity_top_k=9).retrieve("red")
+        assert [hit.node.metadata["price"] for hit in found] == [5, 5, 5]
+
+
+def test_a_damaged_record_is_told_with_a_remedy_that_works(folder, place, record):
+    with open_toy_index(place) as index:
+        index.add_folder(folder)
+    record.write_bytes(b"damaged" * 1000)
+    with open_toy_index(place) as index, pytest.raises(StoreError, match="delete it, and index"):
+        index.add_folder(folder)
+    record.unlink()
+    with open_toy_index(place) as index:
+        report = index.add_folder(folder)
+        assert (counts(report), report.embedded) == ({"unchanged": 4}, 0)
+
+
+def test_nodes_that_are_no_indexed_pictures_are_left_alone(folder, place, record):
+    from llama_index.core.schema import ImageNode
+
+    with open_toy_index(place) as index:
+        index.add([ImageNode(id_="mine", image_path=str(folder / "red.png"))])
+        index.add_folder(folder, sync=True)
+        assert index.vector_store.count() == 4
+        index.add_folder(folder, sync=True)
+        assert index.vector_store.count() == 4
+
+
+@pytest.mark.parametrize("moment", ["delete_nodes", "settle"])
+def test_a_deletion_that_was_cut_off_is_completed(folder, place, moment, monkeypatch):
+    with open_toy_index(place) as index:
+        index.add_folder(folder)
+        red = index.as_retriever(similarity_top_k=1).retrieve("red")[0].node_id
+        with monkeypatch.context() as cut:
+            owner = ComposedImageIndex if moment == "delete_nodes" else Manifest
+            cut.setattr(owner, moment, _cut_off)
+            with pytest.raises(KeyboardInterrupt):
+                index.delete(red)
+        for name in ("red.png", "twin.png"):
+            (folder / name).unlink()
+        index.add_folder(folder)
+        assert index.vector_store.count() == 2
+
+
+def _cut_off(*_: object, **__: object) -> None:
+    raise KeyboardInterrupt
+
+
+def test_a_second_run_over_one_collection_is_told_to_wait(folder, place):
+    with open_toy_index(place) as index:
+
+        def meanwhile(done: int, total: int) -> None:
+            with pytest.raises(StoreLockedError, match="another process: wait"):
+                index.add_folder(folder)
+
+        assert counts(index.add_folder(folder, on_progress=meanwhile))["new"] == 3
+        assert counts(index.add_folder(folder)) == {"unchanged": 4}
