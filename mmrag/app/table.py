@@ -22,6 +22,7 @@ __all__ = ["SUFFIXES", "Table", "open_table"]
 
 SUFFIXES = (".csv", ".tsv", ".jsonl", ".parquet")
 PICTURE_COLUMNS = ("image", "image_path", "picture", "file", "filename", "path", "image_url", "url")
+LONGEST_NAME = 200  # Milvus takes 255, and of two that are cut to one name, one gets a number
 LARGEST_NUMBER = 2**53  # beyond it a float cannot tell neighbours apart: such digits are a name
 STORE_COLUMNS = ("id", "doc_id", "text", "embedding", "document_id", "ref_doc_id")
 """What the store calls its own; a table's column of that name becomes ``item_…``."""
@@ -134,7 +135,8 @@ def field_name(column: str) -> str:
     """
     name = re.sub(r"\W+", "_", column, flags=re.ASCII).strip("_")
     taken = name in STORE_COLUMNS or name in WORDS
-    return f"item_{name}" if not name or name[0].isdigit() or taken else name
+    name = f"item_{name}" if not name or name[0].isdigit() or taken else name
+    return name[:LONGEST_NAME]
 
 
 def field_names(columns: Iterable[str]) -> dict[str, str]:

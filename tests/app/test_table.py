@@ -107,6 +107,12 @@ def test_columns_of_one_name_are_kept_apart(tmp_path):
     assert next(iter(table)).metadata == {"Price": 5, "Price_2": 6, "Price_2_2": 7}
 
 
+def test_long_names_of_columns_are_cut_and_kept_apart(tmp_path):
+    file = tmp_path / "shop.csv"
+    write_csv(file, [{"image": "a.jpg", "x" * 300: "5", "x" * 301: "6"}])
+    assert next(iter(open_table(file))).metadata == {"x" * 200: 5, "x" * 200 + "_2": 6}
+
+
 def test_the_picture_column_can_be_named_and_is_asked_for_when_unknown(tmp_path):
     file = tmp_path / "shop.csv"
     write_csv(file, [{"photo": "a.jpg", "title": "Mug"}])

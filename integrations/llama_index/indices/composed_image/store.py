@@ -61,7 +61,8 @@ def milvus_store(
         For servers that ask for one; it is handed to the client and kept nowhere else.
     scalar_fields
         Metadata to keep in typed columns (``{"price": float}``): filters on them are several times
-        faster than on other metadata. Only read when the collection is made.
+        faster than on other metadata. Only read when the collection is made; of more than 60 the
+        first become columns.
     index_type
         ``"HNSW"`` by default on a server and ``"FLAT"`` on Lite, which rebuilds HNSW after a crash.
 
