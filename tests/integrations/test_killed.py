@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import random
+import shutil
 import signal
 import time
 from dataclasses import dataclass
@@ -14,7 +15,7 @@ from indexing_worker import open_toy_index, start_indexing
 from llama_index.indices.composed_image.shelf import open_manifest
 from PIL import Image
 
-PICTURES, KILLS = 5_000, 20
+PICTURES, FEW, KILLS = 5_000, 300, 20
 
 
 @dataclass(frozen=True)
@@ -61,10 +62,55 @@ def test_killed_at_random_moments_it_ends_with_exactly_the_right_set(folder, tmp
         assert kept(place, folder) == wanted
 
 
-def whole_run(place: Path, folder: Path) -> tuple[float, float]:
+def test_killed_between_a_folder_patterns_and_tables_it_ends_like_a_whole_run(tmp_path):
+    folder, sources = tmp_path / "photos", shop(tmp_path)
+    whole_run(tmp_path / "whole.db", *sources)
+    shutil.copytree(tmp_path / "whole.db", tmp_path / "cut.db")
+    for i in range(0, FEW, 3):
+        (folder / f"{i:05}.png").unlink()
+    for i in range(1, FEW, 3):
+        (folder / f"{i:05}.png").rename(folder / f"{i:05} moved.png")
+    for table in sources[2:]:
+        write_table(table, range(50, FEW), price=500)
+    opening, working = whole_run(tmp_path / "whole.db", *sources)
+
+    chance = random.Random(1)
+    endings = []
+    for _ in range(KILLS // 2):
+        process, progress = start_indexing(tmp_path / "cut.db", *sources)
+        time.sleep(chance.uniform(0, opening + working / 5))
+        process.kill()
+        process.join()
+        progress.close()
+        endings.append(process.exitcode)
+    assert endings.count(-signal.SIGKILL) > 3
+    whole_run(tmp_path / "cut.db", *sources)
+    assert kept(tmp_path / "cut.db", tmp_path) == kept(tmp_path / "whole.db", tmp_path)
+    assert kept(tmp_path / "cut.db", tmp_path).unsettled == []
+
+
+def shop(home: Path) -> list[Path]:
+    """Photos, a pattern that leads elsewhere, and two tables that name both."""
+    for name in ("photos", "more"):
+        (home / name).mkdir()
+        for i in range(FEW):
+            colour = (i % 251, i // 251, len(name))
+            Image.new("RGB", (6, 6), colour).save(home / name / f"{i:05}.png")
+    tables = [home / "a.csv", home / "b.csv"]
+    for table in tables:
+        write_table(table, range(FEW - 50), price=0)
+    return [home / "photos", home / "more" / "*.png", *tables]
+
+
+def write_table(file: Path, numbers: range, price: int) -> None:
+    rows = (f"{folder}/{i:05}.png,{i + price}\n" for i in numbers for folder in ("photos", "more"))
+    file.write_text(f"image,price {file.stem}\n" + "".join(rows))
+
+
+def whole_run(place: Path, *sources: Path) -> tuple[float, float]:
     """Index to the end; the seconds until the collection was open, and after."""
     start = time.monotonic()
-    process, progress = start_indexing(place, folder)
+    process, progress = start_indexing(place, *sources)
     assert progress.recv() == "open"
     opened = time.monotonic()
     assert progress.recv() == "done"

@@ -24,6 +24,7 @@ pytestmark = pytest.mark.server
 PICTURES = 400
 INDEX = """
 import sys
+from pathlib import Path
 from llama_index.embeddings.visualized_bge import VisualizedBGEEmbedding
 from llama_index.indices.composed_image import ComposedImageIndex
 from mmrag.app.table import open_table
@@ -32,7 +33,8 @@ from mmrag.testing import toy_encoder
 run.BATCH = 16
 model = VisualizedBGEEmbedding(encoder=toy_encoder())
 index = ComposedImageIndex.open(sys.argv[1], model, sys.argv[2])
-index.add_listing(open_table(sys.argv[3]), sync=True, on_progress=lambda *_: print(flush=True))
+table = open_table(Path(sys.argv[3]))
+index.add_listing(table, sync=True, on_progress=lambda *_: print(flush=True))
 """
 
 

@@ -1,4 +1,4 @@
-"""Indexing in a process of its own, to be killed. In: a collection's place and a folder."""
+"""Indexing in a process of its own, to be killed. In: a collection's place, and sources."""
 
 from __future__ import annotations
 
@@ -10,20 +10,26 @@ from pathlib import Path
 from llama_index.embeddings.visualized_bge import VisualizedBGEEmbedding
 from llama_index.indices.composed_image import ComposedImageIndex
 
+from mmrag.app.sources import read_sources
 from mmrag.indexing import run
 from mmrag.testing import toy_encoder
 
 _processes = multiprocessing.get_context("forkserver")
 # Imported once, by the process that the others are forked from: each then starts at once.
 _processes.set_forkserver_preload(
-    ["llama_index.embeddings.visualized_bge", "llama_index.indices.composed_image", "mmrag.testing"]
+    [
+        "llama_index.embeddings.visualized_bge",
+        "llama_index.indices.composed_image",
+        "mmrag.app.sources",
+        "mmrag.testing",
+    ]
 )
 
 
-def start_indexing(place: Path, folder: Path) -> tuple[BaseProcess, Connection]:
+def start_indexing(place: Path, *sources: Path) -> tuple[BaseProcess, Connection]:
     """Start; the connection tells "open", and "done" when the run was not killed."""
     here, there = _processes.Pipe(duplex=False)
-    process = _processes.Process(target=_index, args=(place, folder, there), daemon=True)
+    process = _processes.Process(target=_index, args=(place, sources, there), daemon=True)
     process.start()
     there.close()
     return process, here
@@ -33,9 +39,13 @@ def open_toy_index(place: Path) -> ComposedImageIndex:
     return ComposedImageIndex.open(place, VisualizedBGEEmbedding(encoder=toy_encoder()))
 
 
-def _index(place: Path, folder: Path, progress: Connection) -> None:
+def _index(place: Path, sources: tuple[Path, ...], progress: Connection) -> None:
     run.BATCH = 64  # more moments between batches to be killed at
     with open_toy_index(place) as index:
         progress.send("open")
-        index.add_folder(folder, sync=True)
+        read = read_sources([str(source) for source in sources])
+        for folder in read.folders:
+            index.add_folder(folder, sync=True)
+        for listing in (*read.patterns, *read.tables):
+            index.add_listing(listing, sync=True)
     progress.send("done")
