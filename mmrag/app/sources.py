@@ -41,7 +41,7 @@ class Pattern:
     name: str
 
     def __iter__(self) -> Iterator[Listed]:
-        for path in sorted(glob.iglob(self.name, recursive=True)):
+        for path in sorted(set(_matches(self.name))):
             if os.path.isfile(path):
                 yield Listed(path, {})
 
@@ -89,6 +89,8 @@ def read_sources(
     patterns: list[Pattern] = []
     tables: list[Table | AmazonItems] = []
     for word in words:
+        if not word:  # of an unset variable; as a path it would be the folder one is in
+            raise SettingError("a source is empty: name a folder, a table or a pattern")
         path = Path(os.path.expanduser(word))
         if os.path.isdir(path):  # Path.is_dir raises an OSError for a very long name
             folders.append(path)
@@ -101,6 +103,20 @@ def read_sources(
         else:
             patterns.append(_pattern(word))
     return Sources(tuple(folders), Files(tuple(files)), tuple(patterns), tuple(tables))
+
+
+def _matches(pattern: str) -> Iterator[str]:
+    """Match as `glob` does, but for ``**``: glob follows links there, in circles without end."""
+    if pattern.endswith("/**"):
+        pattern += "/*"
+    above, deep, below = pattern.partition("/**/")
+    if not deep:
+        yield from glob.iglob(pattern)
+        return
+    for top in glob.iglob(above or "/"):
+        for folder, names, _ in os.walk(top):
+            names[:] = [name for name in names if not name.startswith(".")]
+            yield from _matches(f"{glob.escape(folder)}/{below}")
 
 
 def _pattern(word: str) -> Pattern:

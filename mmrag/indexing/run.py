@@ -80,6 +80,7 @@ class Run:
     def report(self, name: str) -> IndexReport:
         """Sum up what was done with what ``name`` names."""
         seconds = time.perf_counter() - self.started
+        name = os.fsencode(name).decode(errors="replace")
         return IndexReport(name, skipped=tuple(self.skipped), seconds=seconds, **self.counts)
 
     def add(self, found: Iterable[Found | Skipped], verify: bool) -> None:

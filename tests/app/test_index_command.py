@@ -12,6 +12,7 @@ from little_shop import COLOURS, ENCODER, write_shop
 from picture_server import serving
 from PIL import Image
 
+from mmrag.app.sources import read_sources
 from mmrag.embedding import VisualizedBGE
 from mmrag.indexing import run as indexing_run
 
@@ -166,6 +167,47 @@ def test_a_pattern_remembers_what_it_named(mmrag, index, own_shop):
     assert counts(index("shop/b*.png")) == {"new": 1, "unchanged": 1, "embedded": 1}
     told = index("shop/../shop/b*.png", "--sync")
     assert (counts(told), told["stored"]) == ({"deleted": 1, "unchanged": 2}, 2)
+
+
+@pytest.mark.parametrize(
+    ("pattern", "found"),
+    [
+        ("s[[]1]/**/*.png", ["a", "b", "c"]),
+        ("s[[]1]/**", ["a", "b", "c"]),
+        ("s[[]1]/deep/**/*.png", ["b", "c"]),
+        ("**/deeper/**/*.png", ["c"]),
+        ("s?1?/*.png", ["a"]),
+    ],
+)
+def test_a_pattern_finds_at_any_depth_and_goes_round_no_circle(
+    tmp_path, monkeypatch, pattern, found
+):
+    monkeypatch.chdir(tmp_path)
+    shop = Path("s[1]")
+    for name in ("a", "deep/b", "deep/deeper/c", ".hidden/d"):
+        (shop / name).parent.mkdir(exist_ok=True, parents=True)
+        (shop / f"{name}.png").touch()
+    for link in ("round", "and round", "deep/and round"):
+        (shop / link).symlink_to(tmp_path / "s[1]")
+    (listing,) = read_sources([pattern]).patterns
+    assert [Path(listed.source).stem for listed in listing] == found
+
+
+def test_an_empty_word_is_not_the_folder_one_is_in(mmrag):
+    ran = mmrag("index", "", "--into", "new.db", "--model", ENCODER)
+    assert ran.code == 1
+    assert "a source is empty" in ran.err
+
+
+def test_a_folder_whose_name_is_no_text_is_told(mmrag, tmp_path):
+    folder = Path(os.fsdecode(os.fsencode(tmp_path) + b"/\xff"))
+    folder.mkdir()
+    Image.new("RGB", (8, 8)).save(folder / "a.png")
+    (run,) = mmrag("index", str(folder), "--into", "new.db", "--model", ENCODER, "--json").json[
+        "runs"
+    ]
+    assert run["source"].endswith("/�")
+    assert "no valid UTF-8: rename it" in run["skipped"][0]["reason"]
 
 
 def test_files_named_one_by_one_all_stay_and_sync_says_so(mmrag, index, own_shop):
