@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Generator
+from collections.abc import Callable, Generator, Iterator
 from contextlib import contextmanager
 from typing import Any
 
-from rich.console import Console
+from rich.console import Console, ConsoleOptions, ConsoleRenderable, RenderHook
 from rich.progress import (
     BarColumn,
     MofNCompleteColumn,
@@ -15,18 +15,19 @@ from rich.progress import (
     TextColumn,
     TimeRemainingColumn,
 )
+from rich.segment import Segment
 
 __all__ = ["messages", "results", "stage", "write_json"]
 
 
 def results() -> Console:
     """Make the console of what was asked for: stdout."""
-    return Console(highlight=False, markup=False)
+    return _quiet(Console(highlight=False, markup=False))
 
 
 def messages() -> Console:
     """Make the console of everything else: stderr."""
-    return Console(stderr=True, highlight=False, markup=False)
+    return _quiet(Console(stderr=True, highlight=False, markup=False))
 
 
 def write_json(answer: Any) -> None:
@@ -56,3 +57,28 @@ def stage(name: str) -> Generator[Callable[[int, int], None]]:
     ) as bar:
         task = bar.add_task(name, total=None)
         yield lambda done, total: bar.update(task, completed=done, total=total or None)
+
+
+def _quiet(console: Console) -> Console:
+    console.push_render_hook(_NoControls())
+    return console
+
+
+class _NoControls(RenderHook):
+    """Names and titles come from strangers: what would speak to the terminal is shown as �."""
+
+    def process_renderables(self, renderables: list[ConsoleRenderable]) -> list[ConsoleRenderable]:
+        return [_Printable(renderable) for renderable in renderables]
+
+
+class _Printable:
+    def __init__(self, renderable: ConsoleRenderable) -> None:
+        self.renderable = renderable
+
+    def __rich_console__(self, console: Console, options: ConsoleOptions) -> Iterator[Segment]:
+        for segment in console.render(self.renderable, options):
+            if segment.control:  # our own, as a progress bar's
+                yield segment
+            else:
+                letters = (c if c.isprintable() or c in "\n\t" else "�" for c in segment.text)
+                yield segment._replace(text="".join(letters))

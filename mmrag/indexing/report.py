@@ -22,7 +22,9 @@ class Skipped:
         return Path(self.name)
 
     def __str__(self) -> str:
-        return f"{self.name}: {self.reason}"
+        # A name may hold what would speak to a terminal, or begin a line of its own.
+        name = self.name if self.name.isprintable() else repr(self.name)
+        return f"{name}: {self.reason}"
 
 
 @dataclass(frozen=True)

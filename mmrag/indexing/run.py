@@ -87,7 +87,7 @@ class Run:
         """Index pictures, those that are unchanged left alone."""
         tasks = self._tasks(found, verify)
         with ThreadPoolExecutor(READERS, thread_name_prefix="mmrag-read") as pool:
-            for batch in _batches(_ahead(pool, tasks, 2 * READERS)):
+            for batch in _batches(_ahead(pool, tasks, 2 * READERS), _image_of):
                 with self.manifest.transaction():
                     for item in batch:
                         if isinstance(item, Skipped):
@@ -115,22 +115,18 @@ class Run:
             self._settle(pictures[start : start + BATCH], images)
 
     def _settle(self, ids: list[str], images: Mapping[str, Image.Image]) -> None:
-        stored = self.shelf.vectors([i for i in ids if i not in images and self._named(i)])
-        to_embed: dict[str, Image.Image] = {}
-        for picture in ids:
-            if picture in stored:
-                continue
-            image = images.get(picture) or self._image(picture)
-            if image is not None:
-                to_embed[picture] = image
-        fresh = zip(to_embed, self.embed(list(to_embed.values())), strict=True)
-        vectors = {**stored, **dict(fresh)}
+        vectors = dict(self.shelf.vectors([i for i in ids if i not in images and self._named(i)]))
+        missing = [i for i in ids if i not in vectors]
+        seen = ((i, image) for i in missing if (image := images.get(i) or self._image(i)))
+        for batch in _batches(seen, lambda item: item[1]):
+            fresh = self.embed([image for _, image in batch])
+            vectors |= zip((i for i, _ in batch), fresh, strict=True)
+            self.counts["embedded"] += len(batch)
         pictures = [picture for i in ids if i in vectors and (picture := self._kept(i))]
         self.shelf.upsert(pictures, [vectors[picture.id] for picture in pictures])
         self.shelf.delete(sorted(set(ids) - {picture.id for picture in pictures}))
         with self.manifest.transaction():
             self.manifest.settle(ids)
-        self.counts["embedded"] += len(to_embed)
 
     def _named(self, picture: str) -> bool:
         return bool(self.manifest.names(picture))
@@ -232,6 +228,10 @@ def _same(item: Content | Skipped) -> Content | Skipped:
     return item
 
 
+def _image_of(item: Content | Skipped) -> Image.Image | None:
+    return item.image if isinstance(item, Content) else None
+
+
 def _ahead(pool: ThreadPoolExecutor, tasks: Iterable[Callable[[], T]], depth: int) -> Iterator[T]:
     running = deque[Future[T]]()
     for task in tasks:
@@ -242,13 +242,13 @@ def _ahead(pool: ThreadPoolExecutor, tasks: Iterable[Callable[[], T]], depth: in
         yield running.popleft().result()
 
 
-def _batches(items: Iterable[Content | Skipped]) -> Iterator[list[Content | Skipped]]:
-    batch: list[Content | Skipped] = []
+def _batches(items: Iterable[T], image_of: Callable[[T], Image.Image | None]) -> Iterator[list[T]]:
+    batch: list[T] = []
     pixels = 0
     for item in items:
         batch.append(item)
-        if isinstance(item, Content) and item.image is not None:
-            pixels += item.image.width * item.image.height
+        if (image := image_of(item)) is not None:
+            pixels += image.width * image.height
         if len(batch) == BATCH or pixels > BATCH_PIXELS:
             yield batch
             batch, pixels = [], 0

@@ -97,6 +97,31 @@ def test_the_index_itself_is_no_picture(index, own_shop, monkeypatch):
         assert {Path(skip["path"]).name for skip in told["skipped"]} == {"notes.txt", "shop.jsonl"}
 
 
+def test_an_edit_that_keeps_size_and_time_is_seen_when_asked(index, own_shop):
+    for colour in ("red", "#fe0000"):
+        Image.new("RGB", (8, 8), colour).save(own_shop / "red.png")
+        os.utime(own_shop / "red.png", (LONG_AGO, LONG_AGO))
+        report = index(own_shop / "red.png")
+    assert counts(report) == {"unchanged": 1}
+    assert counts(index(own_shop / "red.png", "--verify")) == {"changed": 1, "embedded": 1}
+
+
+def test_a_file_name_writes_nothing_but_itself_on_the_terminal(mmrag, own_shop):
+    (own_shop / "a\x1b[2J\nstored: all.png").touch()
+    ran = mmrag("index", own_shop, "--into", "new.db", "--model", ENCODER)
+    assert r"a\x1b[2J\nstored: all.png': is empty" in ran.err
+    assert "\x1b" not in ran.err
+
+
+def test_no_title_and_no_heading_speaks_to_the_terminal(mmrag, own_shop):
+    Path("t.csv").write_text("image,title,a\x1b[2J,b\x1b[2J\nshop/red.png,Mug\x1b[2J,1,\n")
+    told = mmrag("index", "t.csv", "--into", "new.db", "--model", ENCODER).err
+    found = mmrag("search", "red", "--db", "new.db", "--model", ENCODER, "--no-rerank").out
+    assert "Mug�[2J" in found
+    assert "(a�[2J)" in told
+    assert "\x1b" not in told + found
+
+
 def test_a_changed_price_is_told_and_nothing_embedded(index, own_shop, prices):
     write_table("t.csv", {"red": 5, "blue": 6})
     assert counts(index("t.csv")) == {"new": 2, "embedded": 2}

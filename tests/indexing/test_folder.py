@@ -16,8 +16,10 @@ from PIL import Image
 from mmrag.errors import ImageError, StoreError
 from mmrag.images import ImagePolicy
 from mmrag.indexing import IndexReport, index_folder
+from mmrag.indexing import run as indexing_run
 from mmrag.manifest import Manifest
 from mmrag.testing import toy_encoder
+from mmrag.testing.encoder import ToyEncoder
 
 LONG_AGO = 1_600_000_000_000_000_000
 
@@ -240,6 +242,18 @@ def test_a_picture_lost_from_the_shelf_is_found_out_when_asked(index, shelf):
     shelf.delete(list(shelf.pictures)[:1])
     assert index().embedded == 0
     assert index(verify=True).embedded == 1
+    assert len(shelf.pictures) == 3
+
+
+def test_large_pictures_lost_from_the_shelf_are_not_all_held_at_once(index, shelf, monkeypatch):
+    held: list[int] = []
+    encode = ToyEncoder.encode
+    monkeypatch.setattr(indexing_run, "BATCH_PIXELS", 8 * 8)
+    monkeypatch.setattr(ToyEncoder, "encode", lambda *a: held.append(len(a[1])) or encode(*a))
+    index()
+    shelf.delete(list(shelf.pictures))
+    assert index(verify=True).embedded == 3
+    assert held == [2, 1, 2, 1]
     assert len(shelf.pictures) == 3
 
 

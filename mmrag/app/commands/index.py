@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Unpack
+from typing import TYPE_CHECKING, Annotated, TypedDict, Unpack
 
 import typer
 
@@ -11,12 +11,13 @@ from mmrag.app.console import messages, results, stage, write_json
 from mmrag.app.options import Indexing, Json
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator
 
     from mmrag.app.amazon import AmazonItems
     from mmrag.app.searching import Searcher
     from mmrag.app.sources import Sources
     from mmrag.app.table import Table
+    from mmrag.images import ImagePolicy
     from mmrag.indexing import IndexReport
 
 __all__ = ["index"]
@@ -49,6 +50,10 @@ def index(
     sync: Annotated[
         bool, typer.Option("--sync", help="Also remove what the sources no longer name.")
     ] = False,
+    verify: Annotated[
+        bool,
+        typer.Option("--verify", help="Trust no record: read all files, look up all pictures."),
+    ] = False,
     as_json: Json = False,
     **given: Unpack[Indexing],
 ) -> None:
@@ -70,7 +75,7 @@ def index(
 
         searcher = Searcher(settings, sources.columns)
     with searcher:
-        reports = list(_run(searcher, sources, sync))
+        reports = list(_run(searcher, sources, sync=sync, verify=verify))
         stored = searcher.index.vector_store.count()
     if as_json:
         write_json({"db": settings.where, "stored": stored, "runs": [_told(r) for r in reports]})
@@ -78,6 +83,12 @@ def index(
     for report in reports:
         _show(report)
     results().print(f"{settings.where} now holds {stored} pictures")
+
+
+class _How(TypedDict):
+    verify: bool
+    policy: ImagePolicy
+    on_progress: Callable[[int, int], None]
 
 
 def _tell_columns(table: Table | AmazonItems) -> None:
@@ -89,7 +100,9 @@ def _tell_columns(table: Table | AmazonItems) -> None:
         messages().print(f"{table.file}: filters call columns {', '.join(renamed)}")
 
 
-def _run(searcher: Searcher, sources: Sources, sync: bool) -> Iterator[IndexReport]:
+def _run(
+    searcher: Searcher, sources: Sources, *, sync: bool, verify: bool
+) -> Iterator[IndexReport]:
     done = 0
     try:
         with stage("indexing") as show:
@@ -99,13 +112,13 @@ def _run(searcher: Searcher, sources: Sources, sync: bool) -> Iterator[IndexRepo
                 done = now
                 show(now, total)
 
-            index, policy = searcher.index, searcher.policy
+            how = _How(verify=verify, policy=searcher.policy, on_progress=progress)
             for folder in sources.folders:
-                yield index.add_folder(folder, sync=sync, policy=policy, on_progress=progress)
+                yield searcher.index.add_folder(folder, sync=sync, **how)
             for listing in (*sources.patterns, *sources.tables):
-                yield index.add_listing(listing, sync=sync, policy=policy, on_progress=progress)
+                yield searcher.index.add_listing(listing, sync=sync, **how)
             if sources.files.paths:
-                yield index.add_listing(sources.files, policy=policy, on_progress=progress)
+                yield searcher.index.add_listing(sources.files, **how)
     except KeyboardInterrupt:
         messages().print(
             f"stopped after {done} pictures; they stay. The same command goes on from there"

@@ -98,9 +98,14 @@ def answered(place: Place, doing: str) -> Generator[None]:
     except ParamError as error:
         raise StoreError(f"{doing} in {place} was not tried: {reason(error)}") from error
     except (MilvusException, grpc.RpcError, OSError) as error:
+        advice = (
+            "Check that Milvus runs there and has room on its disk"
+            if place.folder is None
+            else "Check that the disk has room; if it has, move the folder away"
+        )
         raise StoreError(
-            f"{doing} in {place} failed ({reason(error)}). Check that Milvus runs there and has "
-            "room on its disk; running the same command again continues where it stopped"
+            f"{doing} in {place} failed ({reason(error)}). {advice}; "
+            "running the same command again continues where it stopped"
         ) from error
 
 
