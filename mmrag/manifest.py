@@ -205,13 +205,7 @@ class Manifest:
 
     @contextmanager
     def alone(self) -> Generator[None]:
-        """Keep other runs away: two would write over each other's names in the store.
-
-        Raises
-        ------
-        StoreLockedError
-            When one is at work.
-        """
+        """Refuse while another run is at work: two would write over each other's names."""
         with self.file.with_suffix(".lock").open("ab") as lock:
             try:
                 fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)  # let go when its process dies

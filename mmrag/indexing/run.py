@@ -198,7 +198,10 @@ class Run:
                 return
             for path in gone:
                 self.manifest.drop(path)
+            settled = self.manifest.settled(entry.picture)
             self.manifest.put(entry)
+            if kind == "unchanged" and settled and not verify:  # one more source, nothing more said
+                self.manifest.settle([entry.picture])
         self.counts[kind] += 1
 
     def _kind(self, entry: Entry, old: Entry | None, gone: Sequence[str]) -> str:

@@ -112,6 +112,19 @@ def test_a_run_over_the_folder_leaves_prices_alone(index, shelf, manifest, folde
     assert shelf.known("price")["red.png"] == 1
 
 
+def test_a_source_that_says_nothing_new_has_nothing_written(
+    index, shelf, manifest, folder, monkeypatch
+):
+    index({"red.png": 1, "blue.png": 2})
+    (folder / "green.png").unlink()
+    written: list[str] = []
+    monkeypatch.setattr(shelf, "upsert", lambda pictures, _: written.extend(pictures))
+    index_folder(folder, manifest, shelf, embed)
+    assert written == []
+    assert counts(index({}, sync=True)) == {"deleted": 2}
+    assert len(written) == 2  # without their prices: the folder has been remembered, too
+
+
 def test_of_two_lists_the_one_that_spoke_last_is_believed(index, shelf):
     index(Rows({"red.png": 1}, name="/b.csv"))
     index(Rows({"red.png": 2}, name="/a.csv"))
