@@ -173,9 +173,7 @@ class Run:
 
     def _skip(self, item: Skipped) -> None:
         self.skipped.append(item)
-        if os.path.isfile(
-            item.name
-        ):  # it holds something else now; what cannot be reached may come back
+        if os.path.isfile(item.name):  # no picture any more; what is out of reach may come back
             self.manifest.drop(item.name)
 
     def _record(self, content: Content, verify: bool) -> None:
