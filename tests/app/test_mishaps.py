@@ -199,7 +199,9 @@ serve_on(listening, app)
 
 def test_control_c_in_the_demo_says_how_to_go_on(tmp_path):
     words = ["demo", "--folder", str(tmp_path / "demo"), "--queries", "100"]
-    with subprocess.Popen([*MMRAG, *words], stderr=subprocess.PIPE, text=True) as demo:
+    # What is started in the background, as a whole test run may be, inherits deafness to Ctrl-C.
+    hears = {"preexec_fn": lambda: signal.signal(signal.SIGINT, signal.SIG_DFL)}
+    with subprocess.Popen([*MMRAG, *words], stderr=subprocess.PIPE, text=True, **hears) as demo:
         deadline = time.monotonic() + 120
         while not any((tmp_path / "demo").glob("catalogue/*.jpg")):
             assert time.monotonic() < deadline

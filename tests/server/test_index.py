@@ -13,6 +13,7 @@ from PIL import Image
 
 from mmrag.indexing import Listed
 from mmrag.testing import toy_encoder
+from tests.server.eventually import in_the_end
 
 pytestmark = pytest.mark.server
 
@@ -84,8 +85,12 @@ def test_a_table_is_followed_row_by_row(index, folder):
     assert index.add_listing(_Prices({red: 1, green: 2})).new == 2
     report = index.add_listing(_Prices({red: 3, blue: 4}), sync=True)
     assert (report.new, report.changed, report.deleted, report.embedded) == (1, 1, 1, 1)
+    assert in_the_end(lambda: _prices(index), {red: 3, blue: 4})
+
+
+def _prices(index: ComposedImageIndex) -> dict[str, float]:
     found = index.as_retriever(similarity_top_k=9).retrieve("red")
-    assert {hit.node.image_path: hit.node.metadata["price"] for hit in found} == {red: 3, blue: 4}
+    return {hit.node.image_path: hit.node.metadata["price"] for hit in found}
 
 
 class _Prices(dict[str, float]):

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import subprocess
 import sys
-import time
 from bisect import bisect_left
 
 import numpy as np
@@ -14,6 +13,7 @@ from llama_index.core.vector_stores.types import VectorStoreQuery
 from llama_index.indices.composed_image import PictureStore, metadata_filters, milvus_store
 
 from mmrag.errors import StoreError, StoreMismatchError
+from tests.server.eventually import in_the_end
 from tests.server.rows import DIM, VECTORS, facts, nearest, row_id, rows
 
 pytestmark = pytest.mark.server
@@ -28,7 +28,7 @@ def filled(milvus) -> PictureStore:
     store = milvus_store(milvus.uri, "filled", DIM, model="toy", scalar_fields=COLUMNS)
     store.add(rows(range(N)))
     store.client.flush("filled")  # rows of an open segment are compared one by one
-    assert _in_the_end(
+    assert in_the_end(
         lambda: store.client.describe_index("filled", "embedding")["state"], "Finished"
     )
     return store
@@ -97,8 +97,8 @@ def test_deleted_rows_are_gone_and_the_rest_stays(store):
     store.delete_nodes(filters=metadata_filters("shelf >= 50"))
     kept = {row_id(i) for i in range(100, 300) if i % 100 < 50}
     everything = metadata_filters("price >= 0")
-    assert _in_the_end(lambda: {n.node_id for n in store.get_nodes(filters=everything)}, kept)
-    assert _in_the_end(store.count, len(kept))
+    assert in_the_end(lambda: {n.node_id for n in store.get_nodes(filters=everything)}, kept)
+    assert in_the_end(store.count, len(kept))
 
 
 def test_a_collection_opened_again_is_as_it_was(milvus, store):
@@ -112,6 +112,7 @@ def test_a_collection_opened_again_is_as_it_was(milvus, store):
 def test_several_processes_may_write_at_once(milvus, store):
     code = f"""
 from llama_index.indices.composed_image import milvus_store
+from tests.server.eventually import in_the_end
 from tests.server.rows import DIM, rows
 store = milvus_store({milvus.uri!r}, {store.collection_name!r}, DIM, model="toy")
 store.add(rows(range(200, 400)))
@@ -119,7 +120,7 @@ store.add(rows(range(200, 400)))
     other = subprocess.Popen([sys.executable, "-c", code])
     store.add(rows(range(200)))
     assert other.wait(timeout=120) == 0
-    assert _in_the_end(store.count, 400)
+    assert in_the_end(store.count, 400)
 
 
 @pytest.mark.parametrize(("model", "dim"), [("another", DIM), ("toy", DIM * 2)])
@@ -157,12 +158,3 @@ def _passes(store: PictureStore, story: str) -> bool:
 def _search(store: PictureStore, vector: np.ndarray, n: int, **options) -> list[str]:
     result = store.query(VectorStoreQuery(vector.tolist(), similarity_top_k=n, **options))
     return list(result.ids)
-
-
-def _in_the_end(read, expected) -> bool:
-    # A server shows its clients a deletion, or the write of another, some 0.2 s later.
-    for _ in range(50):
-        if read() == expected:
-            return True
-        time.sleep(0.1)
-    return read() == expected
