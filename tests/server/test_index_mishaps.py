@@ -18,6 +18,7 @@ from mmrag.app.sources import read_sources
 from mmrag.app.table import open_table
 from mmrag.filters import parse_filter
 from mmrag.testing import toy_encoder
+from tests.server.eventually import in_the_end
 
 pytestmark = pytest.mark.server
 
@@ -90,7 +91,7 @@ def test_a_run_killed_in_a_table_is_completed_by_the_next(
     assert process.returncode == -signal.SIGKILL
     with open_index() as index:
         index.add_listing(open_table(table), sync=True)
-        assert prices(index) == list(range(PICTURES // 4, PICTURES))
+        assert in_the_end(lambda: prices(index), list(range(PICTURES // 4, PICTURES)))
 
 
 def test_the_record_of_another_machine_is_made_out_of_what_is_stored(open_index, table, data_home):
@@ -103,7 +104,7 @@ def test_the_record_of_another_machine_is_made_out_of_what_is_stored(open_index,
         report = index.add_folder(table.parent / "photos", sync=True)
         assert (report.unchanged + report.changed, report.deleted, report.embedded) == (390, 10, 0)
         index.add_listing(open_table(table))
-        assert prices(index) == list(range(10, PICTURES))
+        assert in_the_end(lambda: prices(index), list(range(10, PICTURES)))
 
 
 def test_what_a_table_no_longer_prices_is_told_and_the_run_goes_on(open_index, table):
@@ -113,7 +114,7 @@ def test_what_a_table_no_longer_prices_is_told_and_the_run_goes_on(open_index, t
         report = index.add_listing(open_table(write(table, range(1, PICTURES))), sync=True)
         assert [skip.path.name for skip in report.skipped] == ["0.png"]
         assert "no 'price'" in report.skipped[0].reason
-        assert prices(index) == list(range(1, PICTURES))
+        assert in_the_end(lambda: prices(index), list(range(1, PICTURES)))
 
 
 def test_a_table_of_a_thousand_columns_is_indexed(open_index, table):
