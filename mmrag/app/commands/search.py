@@ -13,8 +13,6 @@ from mmrag.app.options import Database, Json, Rerank, Searching
 from mmrag.errors import QueryError
 
 if TYPE_CHECKING:
-    from PIL import Image
-
     from mmrag.app.found import Found
     from mmrag.images import ImageSource
 
@@ -94,6 +92,7 @@ def _show(found: Found) -> None:
     from rich.text import Text
 
     from mmrag.app.blocks import picture_row, shows_pictures
+    from mmrag.images.thumbnails import thumbnail
 
     if found.unknown_words:
         unknown = ", ".join(found.unknown_words)
@@ -114,7 +113,8 @@ def _show(found: Found) -> None:
         table.add_row(str(move.after), arrow, score, Text(move.hit.title), Text(move.hit.place))
     results().print(table)
     if shows_pictures(results()):
-        shown = [_thumbnail(move.hit.picture) for move in found.moves[:_IN_A_ROW]]
+        first = found.moves[:_IN_A_ROW]
+        shown = [thumbnail(move.hit.picture, _THUMBNAIL, found.policy) for move in first]
         results().print(picture_row(shown, width=results().width))
     if found.reranked:
         if found.reranked.ranking.reason:
@@ -123,15 +123,3 @@ def _show(found: Found) -> None:
             results().print(Text(f"repaired: {repair}"))
     times = ", ".join(f"{stage} {ms:.0f} ms" for stage, ms in found.milliseconds.items())
     messages().print(times, style="dim")
-
-
-def _thumbnail(picture: str) -> Image.Image:
-    from PIL import Image
-
-    from mmrag.errors import ImageError
-    from mmrag.images.thumbnails import thumbnail
-
-    try:
-        return thumbnail(picture, _THUMBNAIL)
-    except ImageError:  # gone since it was indexed: its place stays, empty
-        return Image.new("RGB", (_THUMBNAIL, _THUMBNAIL), "grey")

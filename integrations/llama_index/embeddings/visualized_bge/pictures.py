@@ -29,7 +29,7 @@ def embeddable(node: BaseNode) -> ImageSource | None:
     """
     data = _data_of(node)
     if not data:
-        return picture_of(node)
+        return address_of(node) or None
     try:
         return base64.b64decode(data, validate=True)
     except ValueError as error:
