@@ -18,7 +18,7 @@ LAYERS = (
     ("mmrag.vision",),
     ("mmrag.rerank",),
     ("llama_index",),
-    ("mmrag.catalogue.train", "mmrag.app", "mmrag.testing"),
+    ("examples.train_demo_models", "mmrag.app", "mmrag.testing"),
 )
 SURFACES = len(LAYERS) - 1
 LAYER = {name: height for height, names in enumerate(LAYERS) for name in names}
@@ -106,8 +106,8 @@ def test_tests_import_nothing_banned():
         ("mmrag.vision.phi3", "if TYPE_CHECKING:\n    from mmrag.app.cli import main"),
         ("mmrag.rerank.listwise", "from llama_index.core import QueryBundle"),
         ("mmrag.rerank.listwise", "require('llama_index.core', extra='x', feature='y')"),
-        ("mmrag.catalogue.drawing", "from mmrag.embedding import VisualizedBGE"),
-        ("mmrag.catalogue.drawing", "importlib.import_module('mmrag.catalogue.train')"),
+        ("mmrag.datasets.render", "from mmrag.embedding import VisualizedBGE"),
+        ("mmrag.datasets.render", "importlib.import_module('examples.train_demo_models')"),
         ("mmrag.images.load", "from mmrag.embedding import VisualizedBGE"),
         ("mmrag.rerank.listwise", "from mmrag import Query"),
         ("llama_index.llms.phi3_vision.base", "import mmrag"),
@@ -124,7 +124,7 @@ def test_a_wrong_import_is_found(module, code):
     [
         ("mmrag.embedding.encode", "from mmrag.images import load_image"),
         ("mmrag.embedding.encode", "from .tower import Tower"),
-        ("mmrag.catalogue.train.encoder", "import mmrag.embedding, mmrag.catalogue.drawing"),
+        ("examples.train_demo_models.encoder", "import mmrag.embedding, mmrag.datasets.render"),
         ("llama_index.llms.phi3_vision.base", "from llama_index.core.llms import LLM"),
         ("mmrag.app.cli", "from llama_index.core import QueryBundle"),
         ("mmrag.app.cli", "from mmrag import Query"),

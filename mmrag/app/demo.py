@@ -15,7 +15,7 @@ from mmrag.app.report import Figure, write_report
 from mmrag.app.searching import Searcher
 from mmrag.app.settings import Settings
 from mmrag.app.sheet import write_sheet
-from mmrag.catalogue import (
+from mmrag.datasets import (
     DrawnQuery,
     Item,
     Kind,

@@ -232,7 +232,7 @@ def _load(
         if not _DEMO.is_dir():
             raise CheckpointError(
                 f"this copy of mmrag comes without the demo encoder ({_DEMO}): install a released "
-                "one, or train it: python -m mmrag.catalogue.train encoder"
+                "one, or train it: python -m examples.train_demo_models encoder"
             )
         return *load_encoder(_DEMO), "demo"
     folder = Path(name_or_path).expanduser()

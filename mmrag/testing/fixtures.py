@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     import numpy as np
     from PIL import Image
 
-    from mmrag.catalogue import Item, Wish
+    from mmrag.datasets import Item, Wish
 
 __all__ = ["DrawnCatalogue", "drawn_catalogue", "milvus_lite"]
 
@@ -71,7 +71,7 @@ class DrawnCatalogue:
 @pytest.fixture(scope="session")
 def drawn_catalogue(tmp_path_factory: pytest.TempPathFactory) -> DrawnCatalogue:
     """Draw seventy-two products, the same in every run."""
-    from mmrag.catalogue import write_catalogue
+    from mmrag.datasets import write_catalogue
 
     folder = tmp_path_factory.mktemp("drawn_catalogue")
     return DrawnCatalogue(folder, tuple(write_catalogue(folder, SIZE, workers=1)))

@@ -29,7 +29,7 @@ def find_checkpoint(name_or_path: str | Path, *, revision: str | None = None) ->
         if not DEMO.is_dir():
             raise CheckpointError(
                 f"the demo reranker is not in this installation ({DEMO} is missing): "
-                "train it with `python -m mmrag.catalogue.train reranker`"
+                "train it with `python -m examples.train_demo_models reranker`"
             )
         return DEMO
     folder = Path(name_or_path).expanduser()

@@ -20,7 +20,7 @@ from pathlib import Path
 from llama_index.embeddings.visualized_bge import VisualizedBGEEmbedding
 from llama_index.indices.composed_image import ComposedImageIndex
 
-from mmrag.catalogue import write_catalogue
+from mmrag.datasets import write_catalogue
 from mmrag.indexing import IndexReport, Listed
 
 LONG_AGO = 1_600_000_000

@@ -14,7 +14,7 @@ from llama_index.postprocessor.llvm_rerank import LLVMRerank
 from PIL import Image
 
 import mmrag.testing
-from mmrag.catalogue import PATTERNS, PRODUCTS, queries
+from mmrag.datasets import PATTERNS, PRODUCTS, queries
 from mmrag.testing import MockVision, looking, toy_encoder
 
 TESTS = """
@@ -62,7 +62,7 @@ def test_the_example_of_the_documentation_runs(drawn_catalogue, milvus_lite):
 
 
 def test_a_pytest_run_that_does_not_use_them_does_not_pay_for_them():
-    heavy = ("torch", "transformers", "llama_index", "pymilvus", "mmrag.catalogue")
+    heavy = ("torch", "transformers", "llama_index", "pymilvus", "mmrag.datasets")
     code = f"import sys, mmrag.testing.fixtures; print([m for m in {heavy} if m in sys.modules])"
     ran = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert ran.stdout.strip() == "[]"

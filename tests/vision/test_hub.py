@@ -36,7 +36,7 @@ def test_an_unreachable_hub_says_what_to_place_by_hand():
 
 def test_a_missing_demo_says_how_to_train_it(tmp_path, monkeypatch):
     monkeypatch.setattr(hub, "DEMO", tmp_path / "demo")
-    with pytest.raises(CheckpointError, match=r"mmrag.catalogue.train reranker"):
+    with pytest.raises(CheckpointError, match=r"examples.train_demo_models reranker"):
         hub.find_checkpoint("demo")
 
 

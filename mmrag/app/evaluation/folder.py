@@ -23,7 +23,7 @@ class _Asked(BaseModel):
 
 
 def read_folder(folder: Path) -> Judged:
-    """Read what `mmrag.catalogue.write_queries` writes, and what others write in its form.
+    """Read what `mmrag.datasets.write_queries` writes, and what others write in its form.
 
     ``queries.jsonl`` has an object a line: ``id``, ``text``, ``picture`` (a file in the folder, or
     null), and ``kind``, which may be left out. ``qrels.txt`` has lines ``query 0 picture grade``.

@@ -49,7 +49,7 @@ def _read(path: Path, images: str | Path | None) -> Judged:
             return read_folder(path)
         raise SettingError(
             f"{path} is no folder with {QUERIES} and {QRELS}, and no annotation file: "
-            "mmrag.catalogue.write_queries shows the form"
+            "mmrag.datasets.write_queries shows the form"
         )
     records = read_list(path)
     first = cast("Mapping[str, Any]", records[0][1]) if records else {}

@@ -12,7 +12,7 @@ from PIL import Image
 
 from mmrag.app.evaluation import read_judged
 from mmrag.app.records import read_list
-from mmrag.catalogue import plan_catalogue, qrels, queries, write_queries
+from mmrag.datasets import plan_catalogue, qrels, queries, write_queries
 from mmrag.errors import SettingError
 
 CIRR = {

@@ -19,7 +19,7 @@ from mmrag.app.searching import Searcher
 from mmrag.app.settings import Settings
 from mmrag.app.web.app import create_app
 from mmrag.app.web.site import Limits
-from mmrag.catalogue import draw_product, draw_swatch
+from mmrag.datasets import draw_product, draw_swatch
 from mmrag.images import ImagePolicy, ImageSource
 from mmrag.query import Query
 from mmrag.ranking import Ranking

@@ -9,7 +9,7 @@ import json
 import pytest
 from PIL import Image
 
-from mmrag.catalogue import draw_product
+from mmrag.datasets import draw_product
 from mmrag.errors import AnswerError
 from mmrag.testing import MockVision, failing, malformed
 

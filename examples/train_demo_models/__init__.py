@@ -1,0 +1,1 @@
+"""Training of the two bundled demo models: ``python -m examples.train_demo_models encoder|reranker``."""

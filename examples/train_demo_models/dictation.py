@@ -1,0 +1,89 @@
+"""What the demo reranker should answer: lists in, whole answers as ids out, for teacher forcing.
+
+The ids are exactly those of `mmrag.vision.answers`; only words, grades and the best label differ
+from list to list, so one dictated answer serves as a form that is filled in many times.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import cached_property
+
+import torch
+from torch import Tensor
+
+from mmrag.datasets.attributes import COLOURS, PATTERNS, PRODUCTS
+from examples.train_demo_models.vocabulary import ANY_COLOUR, compound
+from mmrag.vision.answers import answer_script
+from mmrag.vision.recipe import RankingRecipe
+from mmrag.vision.script import script_ids
+from mmrag.vision.vocabulary import Vocabulary
+
+__all__ = ["GRADES", "Form", "Words"]
+
+GRADES = (0, 3, 6, 9)
+"""What the finer grades none, print, item and full are called in an answer."""
+
+
+@dataclass(frozen=True)
+class Words:
+    """Attributes as numbers, in the order in which they are said: colour, pattern, product."""
+
+    wish: Tensor  # (lists, 3); the last colour number means any
+    shown: Tensor  # (lists, n, 3)
+    grades: Tensor  # (lists, n), 0..3
+    best: Tensor  # (lists,), the place of the candidate that the reason is about
+
+
+class Form:
+    """The answer about n candidates, with blanks."""
+
+    def __init__(self, n: int, recipe: RankingRecipe, vocabulary: Vocabulary) -> None:
+        self.n, self.vocabulary = n, vocabulary
+        script = answer_script(
+            n, "grades", True, words=recipe.words, reason_tokens=recipe.reason_tokens
+        )
+        blanks = {f"shows {label}": " red plain mug" for label in range(1, n + 1)}
+        blanks |= {f"grade {label}": "0" for label in range(1, n + 1)}
+        blanks |= {"wish": " any plain mug", "reason": " matches"}
+        answer = script_ids(script, blanks, vocabulary)
+        self.ids = torch.tensor(answer.ids)  # (tokens,)
+        places = answer.places
+        self.wish = torch.tensor(places["wish"])  # (3,)
+        self.shows = torch.tensor([list(places[f"shows {label}"]) for label in range(1, n + 1)])
+        self.grades = torch.tensor([places[f"grade {label}"].start for label in range(1, n + 1)])
+        self.reason = places["reason"].start  # one word, behind the description that we repeat
+        self.best = self.reason - 5  # then comes the opening of the reason, and the description
+
+    def filled(self, words: Words) -> Tensor:
+        """Fill in many at once: (lists, tokens)."""
+        lists = torch.arange(len(words.wish))
+        ids = self.ids.repeat(len(lists), 1)
+        ids[:, self.wish] = self._say(words.wish)
+        ids[:, self.shows] = self._say(words.shown)  # (lists, n, 3)
+        ids[:, self.grades] = self.digits[words.grades]
+        ids[:, self.reason - 3 : self.reason] = self._say(words.shown[lists, words.best])
+        ids[:, self.best] = self.labels[words.best]
+        return ids
+
+    @cached_property
+    def digits(self) -> Tensor:
+        """The ids of the four grades."""
+        return torch.tensor([self.vocabulary.single(str(grade)) for grade in GRADES])
+
+    def _say(self, attributes: Tensor) -> Tensor:
+        parts = zip(self.names, attributes.unbind(-1), strict=True)
+        return torch.stack([names[part] for names, part in parts], dim=-1)
+
+    @cached_property
+    def names(self) -> list[Tensor]:
+        """The ids of all colours (and any), patterns and products."""
+        return [self._ids((*COLOURS, ANY_COLOUR)), self._ids(PATTERNS), self._ids(PRODUCTS)]
+
+    @cached_property
+    def labels(self) -> Tensor:
+        """The ids of the labels 1 to n."""
+        return torch.tensor([self.vocabulary.single(str(place + 1)) for place in range(self.n)])
+
+    def _ids(self, names: tuple[str, ...] | list[str]) -> Tensor:
+        return torch.tensor([self.vocabulary.single(f" {compound(name)}") for name in names])

@@ -1,0 +1,259 @@
+"""Practising to rank: lists in, the loss of a dictated answer about each of them out.
+
+The same answer is practised on composites, on described pictures (a cell is the sum of the words
+for what it shows), and on lists without pictures, where all that can be learnt is to compare words.
+"""
+
+from __future__ import annotations
+
+from functools import cached_property, lru_cache
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from PIL import Image
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from mmrag.datasets.attributes import COLOURS
+from examples.train_demo_models.cells import CELL, COLUMNS, MOST, ROWS, CellCutter
+from examples.train_demo_models.dictation import GRADES, Form, Words
+from examples.train_demo_models.lists import Lists
+from examples.train_demo_models.naming import Naming
+from examples.train_demo_models.sampling import ANY, Wanted
+from examples.train_demo_models.specimens import SWATCH, Shown, Specimens
+from mmrag.datasets.wording import Kind
+from mmrag.rerank.prompts import Prompt
+from mmrag.vision.conversation import published_turns
+from mmrag.vision.network import Phi3VisionNetwork
+from mmrag.vision.processor import Phi3VisionProcessor
+from mmrag.vision.recipe import RankingRecipe
+
+__all__ = ["Practice", "attributes"]
+
+# Which words of a wish (colour, pattern, product) only the query's picture tells.
+_SEEN = {
+    Kind.SWATCH_PRODUCT: (False, True, False),
+    Kind.PRODUCT_PRODUCT: (False, True, False),
+    Kind.RECOLOUR: (False, True, True),
+    Kind.REPATTERN: (False, False, True),
+    Kind.TEXT: (False, False, False),
+    Kind.PICTURE: (True, True, True),
+}
+_NOISE = 0.3  # of described pictures, in standard deviations
+
+
+class Practice(nn.Module):
+    """The network under training, with all that turns lists into its input.
+
+    Parameters
+    ----------
+    network
+        Trained in place.
+    processor, recipe
+        Those that are shipped with it.
+    naming
+        The head with which the tower learnt to see; its guesses stand in for the model's own
+        words in half of the lists, mistakes included, so that grades do not rely on perfect words.
+    specimens
+        What the rows of lists mean.
+    """
+
+    def __init__(
+        self,
+        network: Phi3VisionNetwork,
+        processor: Phi3VisionProcessor,
+        recipe: RankingRecipe,
+        naming: Naming,
+        specimens: Specimens,
+    ) -> None:
+        super().__init__()
+        self.network, self.naming = network, naming
+        self.specimens = specimens
+        self.cutter = CellCutter(specimens, processor.crops)
+        self._processor = processor
+        self._wording = Prompt(recipe.prompt or "{wish}")
+        self._form = lru_cache(maxsize=MOST)(
+            lambda n: Form(n, recipe, processor.vocabulary)  # pyright: ignore
+        )
+        self._ids = lru_cache(maxsize=100_000)(self._prompt_ids)
+
+    def in_words(self, lists: Lists) -> tuple[Tensor, dict[str, float]]:
+        """Practise without pictures: compare the words that are dictated."""
+        words = self._words(lists)
+        form = self._form(lists.rows.shape[1])
+        return self._answer_loss(lists.wanted, form, form.filled(words), words, None)
+
+    def described(self, lists: Lists) -> tuple[Tensor, dict[str, float]]:
+        """Practise on described pictures: find a candidate by its number, say what is there."""
+        words = self._words(lists)
+        form = self._form(lists.rows.shape[1])
+        pictures = self._raster(*self._descriptions(lists), projected=True)
+        return self._answer_loss(lists.wanted, form, form.filled(words), words, pictures)
+
+    def on_pictures(
+        self, lists: Lists, rng: np.random.Generator
+    ) -> tuple[Tensor, dict[str, float]]:
+        """Practise on composites."""
+        words = self._words(lists)
+        form = self._form(lists.rows.shape[1])
+        rows = [wish.row for wish in lists.wanted]
+        device = self.network.device
+        crops = self.cutter.crops_of(rows, lists.rows, rng).to(device)
+        with torch.autocast(device.type, torch.bfloat16):
+            patches = self.network.pictures.patches(crops.flatten(0, 1))
+            patches = patches.unflatten(0, crops.shape[:2])  # (lists, cells, grid, grid, c)
+            pictures = self._raster(patches[:, 1:], patches[:, 0], projected=False)
+            pictures = self.network.pictures.projection(pictures)  # (lists, tokens, hidden)
+            own = self._own_words(lists, words, patches[:, 1:].detach())
+        spoken = form.filled(own)
+        half = torch.from_numpy(rng.random(len(spoken)) < 0.5)
+        truth = form.filled(words)
+        spoken = torch.where(half[:, None], spoken, truth)
+        return self._answer_loss(lists.wanted, form, truth, words, pictures, spoken=spoken)
+
+    def _answer_loss(
+        self,
+        wanted: list[Wanted],
+        form: Form,
+        truth: Tensor,
+        words: Words,
+        pictures: Tensor | None,
+        spoken: Tensor | None = None,
+    ) -> tuple[Tensor, dict[str, float]]:
+        """Let the model read ``spoken`` (the truth, when not given) and expect the truth."""
+        device = self.network.device
+        prompts, mask = self._prompts(wanted, pictured=pictures is not None)
+        answers = truth if spoken is None else spoken
+        ids = torch.cat([prompts, answers], dim=1).to(device)
+        mask = torch.cat([mask, torch.ones_like(answers)], dim=1).to(device)
+        with torch.autocast(device.type, torch.bfloat16):
+            seen = None if pictures is None else pictures.flatten(0, 1)
+            output = self.network(
+                ids, mask, picture_tokens=seen, logits_to_keep=answers.shape[1] + 1
+            )
+        logits = output.logits[:, :-1].float()  # (lists, answer, vocabulary)
+        wrong = F.cross_entropy(logits.transpose(1, 2), truth.to(device), reduction="none")
+        said = torch.tensor([[not seen for seen in _SEEN[wish.kind]] for wish in wanted])
+        told = said.to(device) | (pictures is not None)  # what can be known at all
+        wish = (wrong[:, form.wish] * told).sum() / told.sum()
+        grade = wrong[:, form.grades].mean()
+        reason = wrong[:, form.reason : form.reason + 2].mean()  # and the quote that closes it
+        closed = wrong[:, form.shows[:, -1] + 1].mean() + wrong[:, form.wish[-1] + 1].mean()
+        grades = words.grades.to(device)
+        at_grades = logits[:, form.grades][..., form.digits]  # (lists, n, 4)
+        order = _rank_loss(
+            at_grades.softmax(-1) @ torch.tensor(GRADES, device=device).float(), grades
+        )
+        loss = wish + 2 * grade + order + 0.2 * (closed + reason)
+        figures = {"wish": wish.item(), "grade": grade.item(), "order": order.item()}
+        if pictures is not None:
+            shows = wrong[:, form.shows].mean()
+            loss = loss + 3 * shows
+            figures["shows"] = shows.item()
+        figures["right"] = (at_grades.argmax(-1) == grades).float().mean().item()
+        figures["reason"] = reason.item()
+        return loss, figures
+
+    def _words(self, lists: Lists) -> Words:
+        shown = attributes(self.specimens.shown.part(lists.rows))
+        grades = torch.from_numpy(lists.grades)
+        return Words(_wishes(lists.wanted), shown, grades, best=grades.argmax(1))
+
+    def _own_words(self, lists: Lists, words: Words, patches: Tensor) -> Words:
+        """Name each cell (lists, places, grid, grid, c) as the tower alone would."""
+        tokens = patches.flatten(2, 3).flatten(0, 1)
+        named = self.naming.guesses(tokens).unflatten(0, patches.shape[:2]).cpu()
+        guess = named[..., [2, 1, 0]]  # (lists, places, 3): colour, pattern, product
+        guess[..., 2] = guess[..., 2].clamp(max=SWATCH - 1)
+        seen = torch.tensor([_SEEN[wish.kind] for wish in lists.wanted])
+        wish = torch.where(seen, guess[:, 0], words.wish)
+        return Words(wish, guess[:, 1 : 1 + lists.rows.shape[1]], words.grades, words.best)
+
+    def _descriptions(self, lists: Lists) -> tuple[Tensor, Tensor]:
+        """Cells (lists, places, grid, grid, hidden) as sums of words, and the global view."""
+        n, grid = lists.rows.shape[1], self.network.config.grid
+        cells = self.sums(self.specimens.shown.part(lists.rows))  # (lists, n, hidden)
+        cells = cells + self.number_words[:n]
+        rows = np.array([wish.row or 0 for wish in lists.wanted])
+        query = self.sums(self.specimens.shown.part(rows))  # (lists, hidden)
+        worded = torch.tensor([wish.row is None for wish in lists.wanted], device=query.device)
+        query = query.masked_fill(worded[:, None], 0.0)
+        empty = query.new_zeros(len(query), MOST - n, query.shape[-1])
+        places = torch.cat([query[:, None], cells, empty], dim=1)[:, :, None, None]
+        places = places.expand(-1, -1, grid, grid, -1)
+        noise = _NOISE * cells.detach().std()
+        places = places + noise * torch.randn_like(places)
+        return places, noise * torch.randn_like(places[:, 0])
+
+    def sums(self, shown: Shown) -> Tensor:
+        """Add up the words for what is shown: (…, hidden)."""
+        said = attributes(shown)
+        words = self.network.decoder.embed_tokens.weight
+        product = said[..., 2].clamp(max=SWATCH - 1)
+        colours, patterns, products = (
+            words[names.to(words.device)] for names in self._form(MOST).names
+        )
+        thing = products[product] * (said[..., 2:] != SWATCH).to(words.device)
+        return colours[said[..., 0]] + patterns[said[..., 1]] + thing
+
+    @property
+    def number_words(self) -> Tensor:
+        """The words for the numbers 1 to 9: (9, hidden)."""
+        words = self.network.decoder.embed_tokens.weight
+        return words[self._form(MOST).labels.to(words.device)]
+
+    def _raster(self, parts: Tensor, whole: Tensor, *, projected: bool) -> Tensor:
+        """Lay out many composites as `PictureEmbedding.merge` lays out one: (lists, tokens, c)."""
+        pictures = self.network.pictures
+        ends = torch.stack([pictures.row_end, pictures.divider])
+        row_end, divider = pictures.projection(ends) if projected else ends
+        parts = parts.unflatten(1, (ROWS, COLUMNS)).transpose(2, 3).flatten(3, 4).flatten(1, 2)
+        lines = [_lines(picture, row_end) for picture in (parts, whole)]
+        between = divider.to(lines[0].dtype).expand(len(parts), 1, -1)
+        return torch.cat([lines[0], between, lines[1]], dim=1)
+
+    def _prompts(self, wanted: list[Wanted], *, pictured: bool) -> tuple[Tensor, Tensor]:
+        prompts = [self._ids(wish.text, pictured) for wish in wanted]
+        longest = max(map(len, prompts))
+        padding = self._processor.vocabulary.padding
+        ids = [[padding] * (longest - len(prompt)) + prompt for prompt in prompts]
+        mask = [[0] * (longest - len(prompt)) + [1] * len(prompt) for prompt in prompts]
+        return torch.tensor(ids), torch.tensor(mask)
+
+    def _prompt_ids(self, text: str, pictured: bool) -> list[int]:
+        pictures = [self._frame] if pictured else []
+        content = self._wording.fill(wish=text, n=MOST)
+        turns = published_turns(
+            [{"role": "user", "content": content}], len(pictures), self._processor.vocabulary
+        )
+        return self._processor.ids(self._processor.prompt(turns), pictures)
+
+    @cached_property
+    def _frame(self) -> Image.Image:
+        return Image.new("RGB", (COLUMNS * CELL, ROWS * CELL))
+
+
+def attributes(shown: Shown) -> Tensor:
+    """Stack what is shown in the order in which it is said: (…, 3) colour, pattern, product."""
+    said: list[NDArray[np.int64]] = [shown.colour, shown.pattern, shown.product]
+    return torch.from_numpy(np.stack(said, axis=-1))
+
+
+def _wishes(wanted: list[Wanted]) -> Tensor:
+    return torch.tensor(
+        [[len(COLOURS) if w.colour == ANY else w.colour, w.pattern, w.product] for w in wanted]
+    )
+
+
+def _lines(picture: Tensor, row_end: Tensor) -> Tensor:
+    ends = row_end.to(picture.dtype).expand(*picture.shape[:2], 1, -1)  # (lists, y, 1, c)
+    return torch.cat([picture, ends], dim=2).flatten(1, 2)  # (lists, y (x + 1), c)
+
+
+def _rank_loss(expected: Tensor, grades: Tensor) -> Tensor:
+    """RankNet (Burges et al. 2005) on expected grades; the full match counts threefold."""
+    ahead = (expected[:, :, None] - expected[:, None, :]) * 4 / 3
+    should = (grades[:, :, None] > grades[:, None, :]).float()
+    should = should * (1 + 2 * (grades[:, :, None] == 3).float())
+    return (F.softplus(-ahead) * should).sum() / should.sum().clamp(min=1)

@@ -1,0 +1,148 @@
+"""Wishes to practise on: specimens in, sentences beside pictures and what would fulfil them out."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Mapping
+from dataclasses import dataclass
+from random import Random
+
+import numpy as np
+from numpy.typing import NDArray
+
+from mmrag.datasets.attributes import COLOURS, PATTERNS, PRODUCTS, colours_of
+from mmrag.datasets.relevance import Wish
+from examples.train_demo_models.specimens import SWATCH, Shown, Specimens
+from mmrag.datasets.wording import Kind, sentence
+
+__all__ = ["ANY", "SHARES", "Sampler", "Shares", "Wanted", "grades"]
+
+ANY = -1
+"""The colour number of a wish that leaves the colour free."""
+
+Shares = Mapping[Kind, float]
+"""How often each kind of wish is drawn."""
+
+SHARES: Shares = {
+    Kind.SWATCH_PRODUCT: 3,
+    Kind.PRODUCT_PRODUCT: 3,
+    Kind.RECOLOUR: 3,
+    Kind.REPATTERN: 3,
+    Kind.TEXT: 2,
+    Kind.PICTURE: 2,
+}
+_COLOUR_NAMED = 0.4
+
+
+@dataclass(frozen=True)
+class Wanted:
+    """A wish in numbers, its sentence, and the row of the specimen beside it (None: text alone)."""
+
+    kind: Kind
+    row: int | None
+    text: str
+    product: int
+    pattern: int
+    colour: int
+
+
+def grades(wanted: Wanted, shown: Shown) -> NDArray[np.int64]:
+    """Grade many pictures 0..3 at once, as `Wish.finer_grade` grades one."""
+    wrong_product = shown.product != wanted.product
+    missed = wrong_product.astype(np.int64) + (shown.pattern != wanted.pattern)
+    if wanted.colour != ANY:
+        missed = missed + (shown.colour != wanted.colour)
+    return np.where(missed == 0, 3, np.where(missed > 1, 0, np.where(wrong_product, 1, 2)))
+
+
+class Sampler:
+    """Draws wishes, and pictures that fulfil them wholly or half, from one set of specimens."""
+
+    def __init__(self, specimens: Specimens) -> None:
+        self.specimens = specimens
+        self._rows: dict[tuple[str, int, int, int], list[int]] = defaultdict(list)
+        shown = specimens.shown
+        attributes = zip(shown.product, shown.pattern, shown.colour, strict=True)
+        for row, (product, pattern, colour) in enumerate(attributes):
+            self._rows["swatch" if product == SWATCH else "product", ANY, ANY, ANY].append(row)
+            if product != SWATCH:
+                self._rows["all", product, pattern, colour].append(row)
+                self._rows["all", product, pattern, ANY].append(row)
+                self._rows["item", product, ANY, ANY].append(row)
+                self._rows["print", ANY, pattern, ANY].append(row)
+
+    @property
+    def products(self) -> list[int]:
+        """The rows that show a product, no swatch."""
+        return self._rows["product", ANY, ANY, ANY]
+
+    def wanted(self, rng: Random, shares: Shares = SHARES) -> Wanted:
+        """Draw a wish of any kind that some other specimen fulfils."""
+        kind = rng.choices(list(shares), list(shares.values()))[0]
+        while True:
+            wanted = self._draw(kind, rng)
+            if any(row != wanted.row for row in self._fulfilling(wanted)[:2]):
+                return wanted
+
+    def fulfilling(self, wanted: Wanted, rng: Random) -> int:
+        """Draw a specimen that fulfils a wish, other than the one beside it."""
+        while True:
+            row = rng.choice(self._fulfilling(wanted))
+            if row != wanted.row:
+                return row
+
+    def half_fulfilling(self, wanted: Wanted, rng: Random) -> int:
+        """Draw the right product in any pattern, or the right pattern on any product."""
+        item = ("item", wanted.product, ANY, ANY)
+        pattern = ("print", ANY, wanted.pattern, ANY)
+        return rng.choice(self._rows[item if rng.random() < 0.5 else pattern])
+
+    def near(self, wanted: Wanted, closeness: float, rng: np.random.Generator) -> int:
+        """Draw a specimen that has each attribute of a wish with probability ``closeness``."""
+
+        def maybe(attribute: int, names: int) -> int:
+            return attribute if rng.random() < closeness else int(rng.integers(names))
+
+        while True:
+            pair = maybe(wanted.product, len(PRODUCTS)), maybe(wanted.pattern, len(PATTERNS))
+            keep_colour = wanted.colour != ANY and rng.random() < closeness
+            rows = self._rows.get(("all", *pair, wanted.colour if keep_colour else ANY))
+            if rows:  # a held-out pair has none
+                return rows[rng.integers(len(rows))]
+
+    def _fulfilling(self, wanted: Wanted) -> list[int]:
+        return self._rows.get(("all", wanted.product, wanted.pattern, wanted.colour), [])
+
+    def _draw(self, kind: Kind, rng: Random) -> Wanted:
+        beside = "swatch" if kind is Kind.SWATCH_PRODUCT else "product"
+        row = rng.choice(self._rows[beside, ANY, ANY, ANY])
+        product = int(self.specimens.shown.product[row])
+        pattern = int(self.specimens.shown.pattern[row])
+        colour = int(self.specimens.shown.colour[row])
+        match kind:
+            case Kind.SWATCH_PRODUCT | Kind.PRODUCT_PRODUCT:
+                product, colour = _other(len(PRODUCTS), product, rng), ANY
+            case Kind.RECOLOUR:
+                own = [COLOURS.index(name) for name in colours_of(PATTERNS[pattern])]
+                colour = rng.choice([other for other in own if other != colour])
+            case Kind.REPATTERN:
+                pattern, colour = _other(len(PATTERNS), pattern, rng), ANY
+            case Kind.TEXT if rng.random() > _COLOUR_NAMED:
+                colour = ANY
+            case _:
+                pass
+        wish = Wish(
+            PRODUCTS[product], PATTERNS[pattern], None if colour == ANY else COLOURS[colour]
+        )
+        return Wanted(
+            kind,
+            None if kind is Kind.TEXT else row,
+            sentence(kind, wish, rng),
+            product,
+            pattern,
+            colour,
+        )
+
+
+def _other(count: int, taken: int, rng: Random) -> int:
+    return rng.choice([number for number in range(count) if number != taken])

@@ -1,0 +1,133 @@
+"""The pictures to learn from: a count and a seed in, pixels and what they show out.
+
+Each picture goes the way a user's does: drawn at catalogue size, written as JPEG, read again, and
+brought to the sizes at which the two models look. Chunks on disk make drawing resumable.
+"""
+
+from __future__ import annotations
+
+import io
+import logging
+import multiprocessing
+import random
+from collections.abc import Iterable
+from concurrent.futures import ProcessPoolExecutor
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+from PIL import Image
+
+from mmrag.datasets.attributes import COLOURS, HELD_OUT, PATTERNS, PRODUCTS, colours_of
+from mmrag.datasets.render import draw_product, draw_swatch
+from mmrag.rerank.composite import bare_cell, query_cell
+
+__all__ = ["CELL", "EYE", "SWATCH", "Specimens", "draw_specimens"]
+
+logger = logging.getLogger(__name__)
+
+EYE = 64
+"""Side at which the demo encoder looks."""
+CELL = 96
+"""Side of a composite's cell, at which the demo reranker looks."""
+SWATCH = len(PRODUCTS)
+"""The product number of a swatch: none of the products."""
+
+_COLUMNS = ("eyes", "candidates", "queries", "product", "pattern", "colour")
+_CHUNK = 500
+_SWATCHES_OF_TEN = 1
+# Far above the seeds of catalogues and queries, which count from small numbers.
+_SEEDS = 1_000_000_000
+
+
+@dataclass(frozen=True)
+class Shown:
+    """What pictures show, as numbers into `PRODUCTS` (or `SWATCH`), `PATTERNS` and `COLOURS`."""
+
+    product: NDArray[np.int64]  # (n,)
+    pattern: NDArray[np.int64]  # (n,)
+    colour: NDArray[np.int64]  # (n,)
+
+    def part(self, rows: slice | NDArray[np.int64]) -> Shown:
+        """Take some of them."""
+        return Shown(self.product[rows], self.pattern[rows], self.colour[rows])
+
+
+@dataclass(frozen=True)
+class Specimens:
+    """Pictures at the sizes at which the models look, and what they show."""
+
+    eyes: NDArray[np.uint8]  # (n, EYE, EYE, 3): as the encoder's preprocessing leaves them
+    candidates: NDArray[np.uint8]  # (n, CELL, CELL, 3): as candidates' cells, not yet numbered
+    queries: NDArray[np.uint8]  # (n, CELL, CELL, 3): as the query's cell
+    shown: Shown
+
+    def __len__(self) -> int:
+        return len(self.eyes)
+
+
+def draw_specimens(folder: Path, count: int, seed: int) -> Specimens:
+    """Draw ``count`` pictures, or as many as are not yet in ``folder``.
+
+    No picture shows a pair of `HELD_OUT`.
+    """
+    folder.mkdir(parents=True, exist_ok=True)
+    files = [folder / f"seed{seed}-{chunk:04}.npz" for chunk in range(-(-count // _CHUNK))]
+    missing = [chunk for chunk, file in enumerate(files) if not file.exists()]
+    with ProcessPoolExecutor(mp_context=multiprocessing.get_context("spawn")) as pool:
+        drawn = pool.map(partial(_draw_chunk, seed=seed, folder=folder), missing)
+        for done, _ in enumerate(drawn, start=len(files) - len(missing) + 1):
+            if done % 10 == 0:
+                logger.info("drawn %d of %d pictures", done * _CHUNK, count)
+    return _join(files, count)
+
+
+def _draw_chunk(chunk: int, *, seed: int, folder: Path) -> None:
+    specimens = [_draw(seed, number) for number in range(chunk * _CHUNK, (chunk + 1) * _CHUNK)]
+    columns = dict(zip(_COLUMNS, zip(*specimens, strict=True), strict=True))
+    file = folder / f"seed{seed}-{chunk:04}.npz"
+    partial_file = file.with_suffix(".partial.npz")
+    stacked = {name: np.stack(values) for name, values in columns.items()}
+    np.savez(partial_file, allow_pickle=False, **stacked)
+    partial_file.rename(file)
+
+
+def _draw(seed: int, number: int) -> tuple[NDArray[np.uint8] | int, ...]:
+    """Draw one, in the order of `_COLUMNS`."""
+    rng = random.Random(f"specimen {seed} {number}")
+    pattern = rng.choice(PATTERNS)
+    colour = rng.choice(colours_of(pattern))
+    own_seed = _SEEDS * (seed + 1) + number
+    if rng.random() * 10 < _SWATCHES_OF_TEN:
+        product, picture = SWATCH, draw_swatch(pattern, colour, own_seed)
+    else:
+        name = rng.choice([name for name in PRODUCTS if (name, pattern) not in HELD_OUT])
+        product, picture = PRODUCTS.index(name), draw_product(name, pattern, colour, own_seed)
+    seen = _through_jpeg(picture)
+    return (
+        np.asarray(seen.resize((EYE, EYE), Image.Resampling.BICUBIC)),
+        np.asarray(bare_cell(seen, CELL)),
+        np.asarray(query_cell(seen, CELL)),
+        product,
+        PATTERNS.index(pattern),
+        COLOURS.index(colour),
+    )
+
+
+def _through_jpeg(picture: Image.Image) -> Image.Image:
+    buffer = io.BytesIO()
+    picture.save(buffer, "JPEG", quality=90)
+    return Image.open(buffer).convert("RGB")
+
+
+def _join(files: Iterable[Path], count: int) -> Specimens:
+    chunks: list[list[NDArray[np.uint8]]] = []
+    for file in files:
+        with np.load(file) as chunk:
+            chunks.append([chunk[name] for name in _COLUMNS])
+    eyes, candidates, queries, *shown = (
+        np.concatenate(column)[:count] for column in zip(*chunks, strict=True)
+    )
+    return Specimens(eyes, candidates, queries, Shown(*shown))

@@ -1,1 +1,0 @@
-"""Training of the two bundled demo models: ``python -m mmrag.catalogue.train encoder|reranker``."""

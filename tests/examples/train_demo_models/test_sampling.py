@@ -1,0 +1,52 @@
+"""Wishes to practise on mean what the catalogue's own wishes mean."""
+
+from __future__ import annotations
+
+from random import Random
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from mmrag.datasets import COLOURS, PATTERNS, PRODUCTS, Kind, Wish
+from examples.train_demo_models.sampling import ANY, Sampler, Wanted, grades
+from examples.train_demo_models.specimens import Shown
+
+attributes = st.tuples(
+    st.integers(0, len(PRODUCTS) - 1),
+    st.integers(0, len(PATTERNS) - 1),
+    st.integers(0, len(COLOURS) - 1),
+)
+
+
+@given(wish=attributes, free=st.booleans(), shown=st.lists(attributes, min_size=1, max_size=9))
+def test_many_pictures_are_graded_like_one(wish, free, shown):
+    product, pattern, colour = wish
+    wanted = Wanted(Kind.TEXT, None, "", product, pattern, ANY if free else colour)
+    named = Wish(PRODUCTS[product], PATTERNS[pattern], None if free else COLOURS[colour])
+    expected = [named.finer_grade(PRODUCTS[p], PATTERNS[q], COLOURS[c]) for p, q, c in shown]
+    assert grades(wanted, Shown(*np.array(shown).T)).tolist() == expected
+
+
+@pytest.fixture(scope="module")
+def sampler(specimens):
+    return Sampler(specimens)
+
+
+def test_every_wish_can_be_fulfilled_by_another_picture(sampler):
+    rng = Random(1)
+    for _ in range(60):
+        wanted = sampler.wanted(rng)
+        row = sampler.fulfilling(wanted, rng)
+        assert row != wanted.row
+        assert grades(wanted, sampler.specimens.shown.part(np.array([row]))).tolist() == [3]
+
+
+def test_a_hard_negative_fulfils_half_a_wish_at_least(sampler):
+    rng = Random(2)
+    shown = sampler.specimens.shown
+    for _ in range(60):
+        wanted = sampler.wanted(rng)
+        row = sampler.half_fulfilling(wanted, rng)
+        assert shown.product[row] == wanted.product or shown.pattern[row] == wanted.pattern
