@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from mmrag.vision.protocol import VisionLLM
+from mmrag.vision.base import VisionLLM
 
 PAGE = (Path(__file__).parents[1] / "CONTRIBUTING.md").read_text()
 

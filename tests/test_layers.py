@@ -99,11 +99,11 @@ def test_tests_import_nothing_banned():
 @pytest.mark.parametrize(
     ("module", "code"),
     [
-        ("mmrag.embedding.encode", "import mmrag.vision.phi3"),
+        ("mmrag.embedding.encode", "import mmrag.vision.phi3.model"),
         ("mmrag.embedding.encode", "from mmrag import rerank"),
-        ("mmrag.vision.phi3", "def ask():\n    from mmrag.rerank.prompts import PROMPT"),
-        ("mmrag.vision.phi3", "from ..rerank import prompts"),
-        ("mmrag.vision.phi3", "if TYPE_CHECKING:\n    from mmrag.app.cli import main"),
+        ("mmrag.vision.phi3.model", "def ask():\n    from mmrag.rerank.prompts import PROMPT"),
+        ("mmrag.vision.phi3.model", "from ..rerank import prompts"),
+        ("mmrag.vision.phi3.model", "if TYPE_CHECKING:\n    from mmrag.app.cli import main"),
         ("mmrag.rerank.listwise", "from llama_index.core import QueryBundle"),
         ("mmrag.rerank.listwise", "require('llama_index.core', extra='x', feature='y')"),
         ("mmrag.datasets.render", "from mmrag.embedding import VisualizedBGE"),

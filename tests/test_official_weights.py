@@ -52,7 +52,7 @@ def encoder(official, request):
 
 @pytest.fixture(scope="module")
 def vision(official, request):
-    from mmrag.vision.phi3 import Phi3Vision
+    from mmrag.vision.phi3.model import Phi3Vision
 
     return Phi3Vision.from_pretrained(official(request.param), dtype="bfloat16")
 

@@ -23,14 +23,14 @@ from examples.train_demo_models.report_encoder import (
 from examples.train_demo_models.report_reranker import Reranking, change_table, rerank_exam
 from examples.train_demo_models.reranker import RECIPE, new_reranker, train_reranker
 from examples.train_demo_models.specimens import draw_specimens
-from mmrag.embedding.visualized_bge import VisualizedBGE
-from mmrag.vision.phi3 import Phi3Vision
+from mmrag.embedding.visualized_bge.model import VisualizedBGE
+from mmrag.vision.phi3.model import Phi3Vision
 
 logger = logging.getLogger("examples.train_demo_models")
 
 _SEEN, _LISTED = 60_000, 20_000  # pictures to learn to see from, and to make lists of
-_ENCODER = Path(mmrag.__file__).parent / "embedding" / "demo"
-_RERANKER = Path(mmrag.__file__).parent / "vision" / "demo"
+_ENCODER = Path(mmrag.__file__).parent / "embedding" / "visualized_bge" / "demo"
+_RERANKER = Path(mmrag.__file__).parent / "vision" / "phi3" / "demo"
 _CONTROLS = 200  # queries of a control
 
 

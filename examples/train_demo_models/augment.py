@@ -11,7 +11,7 @@ from PIL import Image
 from torch import Tensor
 from torch.nn import functional as F
 
-from mmrag.embedding.preprocess import picture_pixels
+from mmrag.embedding.visualized_bge.processing import picture_pixels
 
 __all__ = ["encoder_pixels", "jittered"]
 

@@ -18,7 +18,7 @@ from torch.nn import functional as F
 from examples.train_demo_models.augment import jittered
 from examples.train_demo_models.specimens import CELL, Specimens
 from mmrag.rerank.composite import compose, number_cell, query_cell
-from mmrag.vision.crops import CropRule
+from mmrag.vision.phi3.image_processing import CropRule
 
 __all__ = ["COLUMNS", "MOST", "ROWS", "CellCutter"]
 

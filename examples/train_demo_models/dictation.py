@@ -1,6 +1,6 @@
 """What the demo reranker should answer: lists in, whole answers as ids out, for teacher forcing.
 
-The ids are exactly those of `mmrag.vision.answers`; only words, grades and the best label differ
+The ids are exactly those of `mmrag.vision.phi3.ranking_template`; only words, grades and the best label differ
 from list to list, so one dictated answer serves as a form that is filled in many times.
 """
 
@@ -14,10 +14,10 @@ from torch import Tensor
 
 from mmrag.datasets.attributes import COLOURS, PATTERNS, PRODUCTS
 from examples.train_demo_models.vocabulary import ANY_COLOUR, compound
-from mmrag.vision.answers import answer_script
-from mmrag.vision.recipe import RankingRecipe
-from mmrag.vision.script import script_ids
-from mmrag.vision.vocabulary import Vocabulary
+from mmrag.vision.phi3.ranking_template import answer_script
+from mmrag.vision.config import RankingRecipe
+from mmrag.vision.phi3.template import script_ids
+from mmrag.vision.phi3.tokenizer import Vocabulary
 
 __all__ = ["GRADES", "Form", "Words"]
 

@@ -25,9 +25,9 @@ from examples.train_demo_models.sampling import Sampler, Wanted, grades
 from examples.train_demo_models.specimens import EYE, Specimens
 from examples.train_demo_models.vocabulary import encoder_tokenizer
 from mmrag.datasets.wording import vocabulary
-from mmrag.embedding.checkpoint import save_encoder
-from mmrag.embedding.joint import JointEncoder
-from mmrag.embedding.tower import VisionConfig
+from mmrag.embedding.visualized_bge.checkpoint import save_encoder
+from mmrag.embedding.visualized_bge.joint import JointEncoder
+from mmrag.embedding.visualized_bge.modeling import VisionConfig
 
 __all__ = ["new_encoder", "train_encoder"]
 

@@ -24,10 +24,10 @@ from examples.train_demo_models.sampling import ANY, Wanted
 from examples.train_demo_models.specimens import SWATCH, Shown, Specimens
 from mmrag.datasets.wording import Kind
 from mmrag.rerank.prompts import Prompt
-from mmrag.vision.conversation import published_turns
-from mmrag.vision.network import Phi3VisionNetwork
-from mmrag.vision.processor import Phi3VisionProcessor
-from mmrag.vision.recipe import RankingRecipe
+from mmrag.vision.phi3.conversation import published_turns
+from mmrag.vision.phi3.modeling import Phi3VisionNetwork
+from mmrag.vision.phi3.processing import Phi3VisionProcessor
+from mmrag.vision.config import RankingRecipe
 
 __all__ = ["Practice", "attributes"]
 

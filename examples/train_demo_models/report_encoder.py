@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from mmrag.datasets import HELD_OUT, DrawnQuery, Item, Kind, queries, write_catalogue
-from mmrag.embedding.visualized_bge import VisualizedBGE
+from mmrag.embedding.visualized_bge.model import VisualizedBGE
 from mmrag.query import Query
 
 __all__ = ["Exam", "Figures", "by_colour", "by_encoder", "encoder_table", "gain", "set_exam"]

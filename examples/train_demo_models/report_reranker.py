@@ -15,10 +15,10 @@ from numpy.typing import NDArray
 from mmrag.datasets import Item, Kind
 from examples.train_demo_models.report_encoder import Exam, gain
 from examples.train_demo_models.vocabulary import compound
-from mmrag.embedding.visualized_bge import VisualizedBGE
+from mmrag.embedding.visualized_bge.model import VisualizedBGE
 from mmrag.query import Query
 from mmrag.rerank import ListwiseReranker
-from mmrag.vision.protocol import VisionLLM
+from mmrag.vision.base import VisionLLM
 
 __all__ = ["Change", "Reranking", "change_table", "rerank_exam"]
 

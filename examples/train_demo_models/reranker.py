@@ -23,14 +23,14 @@ from examples.train_demo_models.practice import Practice
 from examples.train_demo_models.sampling import Sampler
 from examples.train_demo_models.specimens import Specimens
 from examples.train_demo_models.vocabulary import reranker_tokenizer
-from mmrag.embedding.checkpoint import load_encoder
-from mmrag.vision.checkpoint import save_vision_model
-from mmrag.vision.config import Phi3VisionConfig
-from mmrag.vision.crops import CropRule
-from mmrag.vision.network import Phi3VisionNetwork
-from mmrag.vision.processor import Phi3VisionProcessor
-from mmrag.vision.recipe import RankingRecipe
-from mmrag.vision.vocabulary import Vocabulary
+from mmrag.embedding.visualized_bge.checkpoint import load_encoder
+from mmrag.vision.phi3.checkpoint import save_vision_model
+from mmrag.vision.phi3.configuration import Phi3VisionConfig
+from mmrag.vision.phi3.image_processing import CropRule
+from mmrag.vision.phi3.modeling import Phi3VisionNetwork
+from mmrag.vision.phi3.processing import Phi3VisionProcessor
+from mmrag.vision.config import RankingRecipe
+from mmrag.vision.phi3.tokenizer import Vocabulary
 
 __all__ = ["RECIPE", "new_reranker", "train_reranker"]
 

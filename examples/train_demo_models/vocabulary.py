@@ -32,7 +32,7 @@ _PHI_SPECIAL = (
 )
 _SAYS = ("it", "is", "a", "an", ANY_COLOUR)
 _NO_WISH = ("something", "like", "the", "query", "picture")  # see `mmrag.rerank.prompts`
-# The frame of an answer, cut where the model chooses: see `mmrag.vision.answers`.
+# The frame of an answer, cut where the model chooses: see `mmrag.vision.phi3.ranking_template`.
 _FRAME = (
     ' {"wish": "',  # an answer begins with the mark of a new word
     '", "candidates": {"1": {"shows": "',

@@ -178,7 +178,7 @@ def _see_that_one_may_write(folder: Path) -> None:
 
 
 def _llm_server(settings: Settings) -> tuple[State, str, str]:
-    from mmrag.vision.chat_server import ChatServer
+    from mmrag.vision.remote.client import ChatServer
 
     key = settings.llm_key.get_secret_value()
     server = ChatServer(settings.llm_url, settings.reranker, key, timeout=30)

@@ -6,7 +6,7 @@ import importlib
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from mmrag.embedding.visualized_bge import VisualizedBGE
+    from mmrag.embedding.visualized_bge.model import VisualizedBGE
 
 __all__ = ["VisualizedBGE"]
 
@@ -14,4 +14,4 @@ __all__ = ["VisualizedBGE"]
 def __getattr__(name: str) -> Any:
     if name not in __all__:
         raise AttributeError(f"module 'mmrag.embedding' has no attribute {name!r}")
-    return getattr(importlib.import_module("mmrag.embedding.visualized_bge"), name)
+    return getattr(importlib.import_module("mmrag.embedding.visualized_bge.model"), name)

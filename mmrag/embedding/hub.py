@@ -10,7 +10,7 @@ from huggingface_hub import hf_hub_download
 from huggingface_hub.errors import LocalEntryNotFoundError
 
 from mmrag.embedding.published import PUBLISHED, TEXT_FILES, WEIGHTS_REPO, Variant
-from mmrag.embedding.tower import VisionConfig
+from mmrag.embedding.visualized_bge.modeling import VisionConfig
 from mmrag.errors import CheckpointError
 
 __all__ = ["Download", "download"]

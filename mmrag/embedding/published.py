@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from mmrag.embedding.tower import VisionConfig
+from mmrag.embedding.visualized_bge.modeling import VisionConfig
 
 __all__ = ["PUBLISHED", "TEXT_FILES", "WEIGHTS_REPO", "Variant"]
 

@@ -18,13 +18,13 @@ from mmrag.errors import AnswerError, ImageError, MMRagError, SettingError
 from mmrag.images import ImagePolicy, ImageSource, load_image
 from mmrag.query import Query
 from mmrag.ranking import Ranking, ranking_from_labels
-from mmrag.rerank.caption import Captions
+from mmrag.rerank.captioning import Captions
 from mmrag.rerank.composite import compose
 from mmrag.rerank.layout import LARGEST_LIST
 from mmrag.rerank.prompts import CAPTION, RANK, Prompt
 from mmrag.rerank.result import Look, Reranked, Stopwatch
-from mmrag.rerank.windows import borda, shuffled, windows
-from mmrag.vision.protocol import VisionLLM
+from mmrag.rerank.sliding_window import borda, shuffled, windows
+from mmrag.vision.base import VisionLLM
 
 __all__ = ["ListwiseReranker", "OnFailure"]
 

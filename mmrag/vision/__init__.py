@@ -6,19 +6,19 @@ import importlib
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from mmrag.vision.instructor import InstructorVision
-    from mmrag.vision.phi3 import Phi3Vision
-    from mmrag.vision.protocol import Message, VisionLLM
-    from mmrag.vision.recipe import RankingRecipe
+    from mmrag.vision.remote.instructor import InstructorVision
+    from mmrag.vision.phi3.model import Phi3Vision
+    from mmrag.vision.base import Message, VisionLLM
+    from mmrag.vision.config import RankingRecipe
 
 __all__ = ["InstructorVision", "Message", "Phi3Vision", "RankingRecipe", "VisionLLM"]
 
 _HOME = {
-    "InstructorVision": "mmrag.vision.instructor",
-    "Message": "mmrag.vision.protocol",
-    "Phi3Vision": "mmrag.vision.phi3",
-    "RankingRecipe": "mmrag.vision.recipe",
-    "VisionLLM": "mmrag.vision.protocol",
+    "InstructorVision": "mmrag.vision.remote.instructor",
+    "Message": "mmrag.vision.base",
+    "Phi3Vision": "mmrag.vision.phi3.model",
+    "RankingRecipe": "mmrag.vision.config",
+    "VisionLLM": "mmrag.vision.base",
 }
 
 

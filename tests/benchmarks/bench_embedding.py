@@ -21,9 +21,9 @@ from PIL import Image
 from transformers import AutoTokenizer, BertConfig
 
 from mmrag import Query, VisualizedBGE
-from mmrag.embedding.joint import JointEncoder
+from mmrag.embedding.visualized_bge.joint import JointEncoder
 from mmrag.embedding.published import PUBLISHED
-from mmrag.embedding.reading import Item
+from mmrag.embedding.visualized_bge.tokenization import Item
 
 GOLDEN = Path(__file__).parents[1] / "golden" / "visualized_bge" / "base-tiny"
 WORDS = ("make", "the", "background", "dark", "at", "night", "with", "a", "picture", "here")

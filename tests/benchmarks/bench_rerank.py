@@ -20,8 +20,8 @@ from statistics import median
 import PIL.Image
 import torch
 
-from mmrag.vision.generate import NetworkReader
-from mmrag.vision.phi3 import Phi3Vision
+from mmrag.vision.phi3.generation import NetworkReader
+from mmrag.vision.phi3.model import Phi3Vision
 
 GOLDEN = Path(__file__).parents[1] / "golden" / "phi3_vision" / "tiny"
 CAPTION = "Describe the query in a few words."

@@ -10,8 +10,10 @@ import numpy as np
 import pytest
 from huggingface_hub.errors import LocalEntryNotFoundError
 
-from mmrag.embedding import VisualizedBGE, checkpoint, hub, visualized_bge
-from mmrag.embedding.checkpoint import read_vision_config
+from mmrag.embedding import VisualizedBGE, hub
+from mmrag.embedding.visualized_bge import checkpoint
+from mmrag.embedding.visualized_bge import model
+from mmrag.embedding.visualized_bge.checkpoint import read_vision_config
 from mmrag.embedding.published import PUBLISHED, TEXT_FILES, WEIGHTS_REPO
 from mmrag.errors import CheckpointError, SettingError
 
@@ -28,7 +30,7 @@ def published(base, monkeypatch):
         sha256=hashlib.sha256(weights).hexdigest(),
         vision_config=read_vision_config(base.folder / "vision_config.json"),
     )
-    for module in (hub, checkpoint, visualized_bge):
+    for module in (hub, checkpoint, model):
         monkeypatch.setattr(module, "PUBLISHED", {NAME: tiny})
     return tiny
 
@@ -130,7 +132,7 @@ def test_an_unknown_name_lists_the_known_ones():
 
 
 def test_a_missing_demo_encoder_says_how_to_make_it(monkeypatch, tmp_path):
-    monkeypatch.setattr(visualized_bge, "_DEMO", tmp_path / "demo")
+    monkeypatch.setattr(model, "_DEMO", tmp_path / "demo")
     with pytest.raises(CheckpointError, match=r"python -m mmrag\.catalogue\.train encoder"):
         VisualizedBGE.from_pretrained("demo")
 

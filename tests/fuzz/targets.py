@@ -11,7 +11,7 @@ from mmrag.errors import AnswerError, ImageError, QueryError
 from mmrag.filters import parse_filter
 from mmrag.images import ImagePolicy, load_image
 from mmrag.query import Query
-from mmrag.vision.reading import ranking_from_answer
+from mmrag.vision.parsing import ranking_from_answer
 
 __all__ = ["TARGETS", "Target"]
 

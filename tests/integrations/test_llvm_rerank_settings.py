@@ -15,7 +15,7 @@ from nine_shades import ids
 from mmrag.errors import SettingError
 from mmrag.rerank import ListwiseReranker
 from mmrag.testing import MockVision, reversing
-from mmrag.vision.protocol import VisionLLM
+from mmrag.vision.base import VisionLLM
 
 
 def test_impossible_settings_are_refused_at_once():

@@ -8,7 +8,7 @@ from shades import BAG, LEOPARD, shade
 from mmrag.query import Query
 from mmrag.rerank import ListwiseReranker
 from mmrag.testing import MockVision, reversing
-from mmrag.vision.recipe import RankingRecipe
+from mmrag.vision.config import RankingRecipe
 
 
 def test_the_prompt_tells_wish_number_and_caption():

@@ -10,7 +10,7 @@ from PIL import Image
 from mmrag.query import Query
 from mmrag.rerank import ListwiseReranker
 from mmrag.vision import Phi3Vision
-from mmrag.vision.recipe import RankingRecipe
+from mmrag.vision.config import RankingRecipe
 
 TINY = Path(__file__).parents[1] / "golden" / "phi3_vision" / "tiny"
 COLOURS = ["red", "green", "blue", "white", "black", "brown", "pink", "grey", "orange"]

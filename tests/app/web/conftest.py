@@ -26,7 +26,7 @@ from mmrag.ranking import Ranking
 from mmrag.rerank import ListwiseReranker
 from mmrag.testing import Asked, MockVision, ToyEncoder, looking, reversing
 from mmrag.testing.vision import Answer
-from mmrag.vision.protocol import VisionLLM
+from mmrag.vision.base import VisionLLM
 
 
 class Gate:

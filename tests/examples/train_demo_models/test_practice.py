@@ -15,8 +15,8 @@ from examples.train_demo_models.practice import Practice
 from examples.train_demo_models.reranker import RECIPE, new_reranker
 from examples.train_demo_models.vocabulary import compound
 from mmrag.rerank.composite import compose, number_cell, query_cell
-from mmrag.vision.answers import answer_script
-from mmrag.vision.script import script_ids
+from mmrag.vision.phi3.ranking_template import answer_script
+from mmrag.vision.phi3.template import script_ids
 
 
 @pytest.fixture(scope="module")

@@ -9,8 +9,8 @@ from examples.train_demo_models.encoder import new_encoder
 from examples.train_demo_models.report_encoder import Figures, by_colour, by_encoder, set_exam
 from examples.train_demo_models.report_reranker import change_table, rerank_exam
 from examples.train_demo_models.reranker import RECIPE, new_reranker
-from mmrag.embedding.visualized_bge import VisualizedBGE
-from mmrag.vision.phi3 import Phi3Vision
+from mmrag.embedding.visualized_bge.model import VisualizedBGE
+from mmrag.vision.phi3.model import Phi3Vision
 
 
 @pytest.fixture(scope="module")

@@ -9,7 +9,7 @@ from PIL import Image
 from mmrag.datasets import HELD_OUT, PATTERNS, PRODUCTS
 from examples.train_demo_models.augment import encoder_pixels, jittered
 from examples.train_demo_models.specimens import EYE, SWATCH, draw_specimens
-from mmrag.embedding.preprocess import picture_pixels
+from mmrag.embedding.visualized_bge.processing import picture_pixels
 
 
 def test_no_specimen_shows_a_held_out_pair(specimens):

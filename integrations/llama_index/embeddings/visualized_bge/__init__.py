@@ -3,6 +3,6 @@
 from __future__ import annotations
 
 from llama_index.embeddings.visualized_bge.base import VisualizedBGEEmbedding
-from llama_index.embeddings.visualized_bge.encoder import Encoder
+from mmrag.embedding.base import Encoder
 
 __all__ = ["Encoder", "VisualizedBGEEmbedding"]

@@ -21,7 +21,7 @@ from llama_index.core.instrumentation.events.embedding import (
 )
 from llama_index.core.schema import BaseNode
 from llama_index.core.utils import get_tqdm_iterable
-from llama_index.embeddings.visualized_bge.encoder import Encoder
+from mmrag.embedding.base import Encoder
 from llama_index.embeddings.visualized_bge.pictures import embeddable
 from PIL import Image
 

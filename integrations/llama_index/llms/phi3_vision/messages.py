@@ -11,7 +11,7 @@ from llama_index.embeddings.visualized_bge.pictures import picture_in
 
 from mmrag.errors import QueryError
 from mmrag.images import ImagePolicy, load_image
-from mmrag.vision.protocol import Message
+from mmrag.vision.base import Message
 
 __all__ = ["turns_of"]
 

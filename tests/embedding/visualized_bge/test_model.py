@@ -1,0 +1,225 @@
+"""Whoever encodes gets unit vectors in order, the same each time, and is told what was lost."""
+
+from __future__ import annotations
+
+import copy
+import io
+import logging
+import re
+from concurrent.futures import ThreadPoolExecutor
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from mmrag.embedding import VisualizedBGE
+from mmrag.embedding.visualized_bge.modeling import VisionTower
+from mmrag.errors import EncodeError, SettingError
+from mmrag.query import Query
+
+LAST_BITS = 1e-6
+
+
+def swatch(colour: str) -> Image.Image:
+    return Image.new("RGB", (40, 30), colour)
+
+
+@pytest.fixture
+def tower_batches(monkeypatch):
+    """How many pictures the tower looked at in each of its calls."""
+    seen = []
+    forward = VisionTower.forward
+
+    def counting(self, pixels):
+        seen.append(len(pixels))
+        return forward(self, pixels)
+
+    monkeypatch.setattr(VisionTower, "forward", counting)
+    return seen
+
+
+def test_vectors_are_single_precision_and_of_length_one(encoder, base):
+    vectors = encoder.encode(base.items)
+    assert vectors.dtype == np.float32
+    assert vectors.shape == (len(base.items), encoder.dim) == (26, 64)
+    assert np.allclose(np.linalg.norm(vectors, axis=1), 1, atol=1e-6)
+
+
+def test_nothing_in_nothing_out(encoder):
+    assert encoder.encode([]).shape == (0, 64)
+
+
+def test_any_source_of_a_picture_gives_its_vector(encoder, base):
+    path = base.folder / "images" / "rgb.png"
+    sources = [path, path.read_bytes(), io.BytesIO(path.read_bytes()), Image.open(path)]
+    queries = [Query(image=path), Query(image=str(path))]
+    vectors = encoder.encode([*sources, *queries], batch_size=2)
+    assert np.abs(vectors - vectors[0]).max() <= LAST_BITS
+
+
+def test_a_string_is_a_text_even_if_it_looks_like_a_path(encoder, base):
+    path = str(base.folder / "images" / "rgb.png")
+    text, picture = encoder.encode([path, Query(image=path)])
+    assert text @ picture < 0.99
+
+
+def test_the_same_call_gives_the_same_bits(encoder, base):
+    for batch_size in (3, 8):
+        first = encoder.encode(base.items, batch_size=batch_size)
+        assert np.array_equal(encoder.encode(base.items, batch_size=batch_size), first)
+
+
+def test_the_same_call_gives_the_same_bits_when_pictures_outnumber_the_cache(base):
+    whole = base.encoder()
+    encoder = VisualizedBGE(whole.network, whole.tokenizer, name="small", cached_pictures=5)
+    pictures = [swatch(f"rgb({step}, 90, 10)") for step in range(0, 240, 30)]
+    first = encoder.encode(pictures, batch_size=3)
+    assert np.array_equal(encoder.encode(pictures, batch_size=3), first)
+
+
+def test_a_repeated_item_has_one_vector(encoder, base):
+    items = [item for item in base.items for _ in range(3)]
+    vectors = encoder.encode(items, batch_size=7).reshape(len(base.items), 3, -1)
+    assert np.array_equal(vectors, vectors[:, :1].repeat(3, axis=1))
+
+
+def test_train_mode_cannot_leak_in(encoder, base):
+    encoder.network.train()
+    assert base.error(encoder) <= 1e-5
+    assert not any(module.training for module in encoder.network.modules())
+
+
+def test_no_gradients_are_kept(encoder):
+    encoder.encode(["a"])
+    assert all(weight.grad is None for weight in encoder.network.parameters())
+
+
+def test_threads_may_share_an_encoder(encoder, base):
+    alone = encoder.encode(base.items, batch_size=4)
+    fresh = base.encoder()
+    with ThreadPoolExecutor(8) as pool:
+        together = list(pool.map(lambda _: fresh.encode(base.items, batch_size=4), range(8)))
+    assert all(np.abs(vectors - alone).max() <= LAST_BITS for vectors in together)
+
+
+def test_progress_counts_items_up_to_all(encoder, base):
+    told = []
+    encoder.encode(base.items, batch_size=5, on_progress=lambda *counts: told.append(counts))
+    done = [count for count, _ in told]
+    assert {total for _, total in told} == {26}
+    assert done == sorted(set(done))
+    assert done[-1] == 26
+
+
+def test_the_progress_bar_leaves_stdout_alone(encoder, capsys):
+    encoder.encode(["a", "b"], show_progress=True)
+    out, err = capsys.readouterr()
+    assert out == ""
+    assert "2/2" in err
+
+
+def test_a_long_text_is_cut_with_one_warning_that_names_the_limits(encoder, base, caplog):
+    image = base.folder / "images" / "rgb.png"
+    words, kept, kept_beside = (" ".join(["night"] * n) for n in (600, 510, 314))
+    cut = encoder.encode([words, "night", Query(words, image=image)])
+    assert [record.message for record in caplog.records] == [
+        "2 texts were longer than this encoder reads (512 tokens, 316 beside a picture) "
+        "and cut there: item 0, 2"
+    ]
+    caplog.clear()
+    whole = encoder.encode([kept, "night", Query(kept_beside, image=image)])
+    assert not caplog.records
+    assert np.abs(cut - whole).max() <= LAST_BITS
+
+
+def test_the_longest_composed_query_runs_in_both_families(golden, caplog):
+    encoder = golden.encoder()
+    network = encoder.network
+    assert (network.text_limit, network.composed_limit) in [(512, 316), (8192, 7938)]
+    image = golden.folder / "images" / "rgb.png"
+    text = " ".join(["night"] * network.composed_limit)
+    assert np.isfinite(encoder.encode([Query(text, image=image)])).all()
+    assert str(network.composed_limit) in caplog.text
+
+
+def test_unknown_words_are_named_once_as_they_were_typed(encoder, caplog):
+    assert encoder.unknown_words("a 龘 at night 🤡, 龘!") == ["龘", "🤡"]
+    assert encoder.unknown_words("make the background dark") == []
+    encoder.encode(["a 龘 at night", "🤡 and 龘", "night"])
+    (record,) = caplog.records
+    assert record.levelno == logging.WARNING
+    assert "lacks '龘', '🤡'" in record.message
+
+
+def test_a_second_sentence_about_a_picture_costs_no_look_at_it(encoder, tower_batches):
+    leopard = swatch("orange")
+    first = encoder.encode([Query("phone case with this", image=leopard)])
+    again = encoder.encode([Query("tote bag with this", image=leopard.copy())])
+    assert tower_batches == [1]
+    assert first[0] @ again[0] < 0.9999
+
+
+def test_a_picture_in_many_queries_is_looked_at_once(encoder, tower_batches):
+    queries = [Query(f"{word} with this", image=swatch("orange")) for word in "abcde"]
+    encoder.encode([*queries, swatch("teal")])
+    assert tower_batches == [2]
+
+
+def test_forgotten_pictures_are_looked_at_again(base, tower_batches):
+    whole = base.encoder()
+    small = VisualizedBGE(whole.network, whole.tokenizer, name="small", cached_pictures=1)
+    for colour in ("red", "blue", "blue", "red"):
+        small.encode([swatch(colour)])
+    assert tower_batches == [1, 1, 1]
+
+
+def test_a_bad_picture_is_named_by_its_place(encoder, base, tmp_path):
+    torn = tmp_path / "torn.png"
+    torn.write_bytes((base.folder / "images" / "rgb.png").read_bytes()[:500])
+    with pytest.raises(EncodeError, match=r"item 2: .*torn\.png") as caught:
+        encoder.encode(["a", swatch("red"), torn, swatch("blue")])
+    assert caught.value.index == 2
+    assert copy.copy(caught.value).index == 2
+
+
+def test_a_strip_is_refused_before_it_fills_the_memory(encoder):
+    with pytest.raises(EncodeError, match=r"item 0: .*1 x 30000 is a strip"):
+        encoder.encode([Image.new("L", (1, 30000))])
+
+
+@pytest.mark.parametrize("text", ["", "  \n"])
+def test_an_empty_text_is_named_by_its_place(encoder, text):
+    with pytest.raises(EncodeError, match="item 1 is empty") as caught:
+        encoder.encode(["a", text])
+    assert caught.value.index == 1
+
+
+@pytest.mark.parametrize("nothing", [None, 3, object()])
+def test_what_is_no_item_is_named_by_its_place(encoder, nothing):
+    with pytest.raises(EncodeError, match="item 1"):
+        encoder.encode(["a", nothing])
+
+
+@pytest.mark.parametrize("single", ["one text", Query("one"), b"picture"])
+def test_one_item_is_no_list_of_items(encoder, single):
+    with pytest.raises(EncodeError, match=re.escape("give a list")):
+        encoder.encode(single)
+
+
+def test_a_batch_holds_something(encoder):
+    with pytest.raises(SettingError, match="batch_size=0"):
+        encoder.encode(["a"], batch_size=0)
+
+
+def test_an_encoder_knows_its_facts(encoder):
+    assert (encoder.name, encoder.dim) == ("base-tiny", 64)
+    assert [kind for kind in ("text", "image", "composed", "audio") if encoder.supports(kind)] == [
+        "text",
+        "image",
+        "composed",
+    ]
+
+
+def test_a_folder_may_be_named_from_home(base, monkeypatch):
+    monkeypatch.setenv("HOME", str(base.folder.parent))
+    assert VisualizedBGE.from_pretrained(f"~/{base.folder.name}").name == base.folder.name

@@ -1,0 +1,72 @@
+"""Windows cover a list from the back, and several looks merge without favour."""
+
+from __future__ import annotations
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from mmrag.errors import SettingError
+from mmrag.rerank.sliding_window import borda, shuffled, windows
+
+
+@st.composite
+def cuts(draw):
+    window = draw(st.integers(1, 25))
+    return draw(st.integers(0, 120)), window, draw(st.integers(1, window))
+
+
+@given(cut=cuts())
+def test_every_position_is_looked_at_and_no_window_is_too_large(cut):
+    n, window, stride = cut
+    spans = windows(n, window, stride)
+    assert {place for start, end in spans for place in range(start, end)} == set(range(n))
+    assert all(0 < end - start <= window for start, end in spans)
+
+
+@given(cut=cuts())
+def test_windows_move_from_the_back_to_the_front(cut):
+    spans = windows(*cut)
+    assert spans == sorted(spans, reverse=True)
+    assert not spans or (spans[0][1], spans[-1][0]) == (cut[0], 0)
+
+
+@given(cut=cuts())
+def test_the_best_of_all_reaches_the_front_in_one_run(cut):
+    n, window, stride = cut
+    if not n or stride == window:
+        return  # windows that do not overlap carry nothing along
+    order = list(range(n))
+    for start, end in windows(n, window, stride):
+        order[start:end] = sorted(order[start:end], reverse=True)
+    assert order[0] == n - 1
+
+
+@pytest.mark.parametrize("stride", [0, -1, 10])
+def test_a_stride_that_leaves_gaps_is_refused(stride):
+    with pytest.raises(SettingError, match=f"stride of {stride} with windows of 9"):
+        windows(20, 9, stride)
+
+
+@given(data=st.data(), n=st.integers(1, 25), looks=st.integers(1, 4))
+def test_merging_looks_keeps_every_label(data, n, looks):
+    labels = data.draw(st.permutations(range(n)))
+    orders = [data.draw(st.permutations(labels)) for _ in range(looks)]
+    assert sorted(borda(labels, orders)) == list(range(n))
+
+
+@given(order=st.permutations(range(9)))
+def test_looks_that_agree_are_followed(order):
+    assert borda(range(9), [order, order]) == order
+
+
+@given(order=st.permutations(range(9)))
+def test_looks_that_contradict_each_other_change_nothing(order):
+    assert borda(range(9), [order, order[::-1]]) == list(range(9))
+
+
+@given(n=st.integers(1, 25), pass_=st.integers(0, 5))
+def test_each_pass_permutes_the_cells_the_same_way_each_time(n, pass_):
+    cells = shuffled(range(n), pass_)
+    assert sorted(cells) == list(range(n))
+    assert cells == shuffled(range(n), pass_)

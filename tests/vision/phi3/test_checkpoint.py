@@ -1,0 +1,160 @@
+"""The published folder, read and written; every fault in it is named."""
+
+from __future__ import annotations
+
+import json
+import shutil
+
+import pytest
+import torch
+from safetensors.torch import load_file, save_file
+
+from mmrag.errors import CheckpointError
+from mmrag.vision import Phi3Vision, RankingRecipe
+from mmrag.vision.phi3.checkpoint import load_vision_model, save_vision_model
+
+UNUSED = "model.vision_embed_tokens.img_processor.vision_model."
+
+
+@pytest.fixture
+def copy(golden_folder, tmp_path):
+    return shutil.copytree(golden_folder, tmp_path / "copy")
+
+
+@pytest.fixture
+def saved(small, tmp_path):
+    folder = tmp_path / "saved"
+    save_vision_model(
+        small.network,
+        folder,
+        tokenizer=small.processor.vocabulary.tokenizer,
+        crops=small.processor.crops,
+        recipe=small.recipe,
+        dtype=torch.float32,
+    )
+    return folder
+
+
+def rewrite(folder, change):
+    file = folder / "model.safetensors"
+    weights = load_file(file)
+    change(weights)
+    save_file(weights, file)
+
+
+def test_a_saved_model_comes_back_as_it_was(small, saved):
+    again = Phi3Vision.from_pretrained(saved, device="cpu")
+    assert again.recipe == small.recipe
+    assert again.processor.crops == small.processor.crops
+    before, after = small.network.state_dict(), again.network.state_dict()
+    assert before.keys() == after.keys()
+    assert all(torch.equal(before[name], after[name]) for name in before)
+    inputs = small.prepare([{"role": "user", "content": "Hi"}])
+    assert torch.equal(again.forward(**inputs).logits, small.forward(**inputs).logits)
+
+
+def test_a_saved_model_has_the_published_names_and_shapes(golden, golden_folder, tmp_path):
+    """All of the golden file but the layer that nobody uses, bit for bit."""
+    vocabulary, crops = golden.processor.vocabulary, golden.processor.crops
+    save_vision_model(golden.network, tmp_path, tokenizer=vocabulary.tokenizer, crops=crops)
+    ours, theirs = (
+        load_file(tmp_path / "model.safetensors"),
+        load_file(golden_folder / "model.safetensors"),
+    )
+    unused = ("encoder.layers.2.", "post_layernorm.")
+    wanted = {k: v for k, v in theirs.items() if not k.removeprefix(UNUSED).startswith(unused)}
+    assert ours.keys() == wanted.keys()
+    assert all(torch.equal(ours[name], wanted[name]) for name in wanted)
+    assert {tensor.dtype for tensor in ours.values()} == {torch.float16}
+
+
+def test_sizes_come_from_the_files(saved):
+    model = Phi3Vision.from_pretrained(saved, device="cpu")
+    assert (model.processor.crops.side, model.processor.crops.grid) == (96, 3)
+    assert model.network.pictures.grid == 3
+
+
+def test_several_shards_are_one_model(golden, copy):
+    weights = load_file(copy / "model.safetensors")
+    (copy / "model.safetensors").unlink()
+    names = sorted(weights)
+    shards = {"a.safetensors": names[::2], "b.safetensors": names[1::2]}
+    for shard, held in shards.items():
+        save_file({name: weights[name] for name in held}, copy / shard)
+    index = {name: shard for shard, held in shards.items() for name in held}
+    (copy / "model.safetensors.index.json").write_text(json.dumps({"weight_map": index}))
+    loaded = load_vision_model(copy).state_dict()
+    assert all(torch.equal(loaded[k], v) for k, v in golden.network.state_dict().items())
+
+
+@pytest.mark.parametrize(
+    ("change", "fault"),
+    [
+        (lambda w: w.pop("lm_head.weight"), r"1 missing \(head.weight\)"),
+        (lambda w: w.update(extra=torch.zeros(1)), r"1 unknown \(extra\)"),
+        (lambda w: w.update({"model.norm.weight": torch.zeros(9)}), r"norm.weight is \(9,\), not"),
+    ],
+)
+def test_weights_of_another_network_are_refused(copy, change, fault):
+    rewrite(copy, change)
+    with pytest.raises(CheckpointError, match=fault):
+        load_vision_model(copy)
+
+
+def test_known_unused_weights_may_be_there_or_not(copy):
+    def without_and_with(weights):
+        weights.pop(f"{UNUSED}post_layernorm.bias")
+        weights["model.vision_embed_tokens.wte.weight"] = torch.zeros(2)
+
+    rewrite(copy, without_and_with)
+    load_vision_model(copy)
+
+
+@pytest.mark.parametrize(
+    "file", ["config.json", "tokenizer.json", "preprocessor_config.json", "model.safetensors"]
+)
+def test_a_missing_file_is_named(copy, file):
+    (copy / file).unlink()
+    with pytest.raises(CheckpointError, match=file):
+        Phi3Vision.from_pretrained(copy)
+
+
+@pytest.mark.parametrize("file", ["config.json", "tokenizer.json", "preprocessor_config.json"])
+def test_a_damaged_file_is_named(copy, file):
+    (copy / file).write_text('{"vocab_size": ')
+    with pytest.raises(CheckpointError, match=file):
+        Phi3Vision.from_pretrained(copy)
+
+
+def test_truncated_weights_are_named(copy):
+    file = copy / "model.safetensors"
+    file.write_bytes(file.read_bytes()[:5000])
+    with pytest.raises(CheckpointError, match=r"model.safetensors is damaged"):
+        load_vision_model(copy)
+
+
+def test_weights_are_used_where_they_lie(copy):
+    """Of the asked type, no tensor is copied: changing one leaves the file alone."""
+    model = load_vision_model(copy, dtype=torch.float16)
+    assert model.head.weight.dtype == torch.float16
+    before = (copy / "model.safetensors").read_bytes()
+    with torch.no_grad():
+        model.head.weight.zero_()
+    assert (copy / "model.safetensors").read_bytes() == before
+
+
+@pytest.mark.parametrize("text", ['{"method": "guess"}', '{"cells": 3}', '{"words": 0}', "[", "3"])
+def test_a_recipe_that_cannot_be_followed_is_refused(text, tmp_path):
+    (tmp_path / "rerank.json").write_text(text)
+    with pytest.raises(CheckpointError):
+        RankingRecipe.of_folder(tmp_path)
+
+
+def test_a_recipe_is_written_and_read_back(tmp_path):
+    recipe = RankingRecipe("grades", True, "Find {wish} in {n}", 96, 5, num_crops=12, words=9)
+    (tmp_path / "rerank.json").write_text(recipe.to_json())
+    assert RankingRecipe.of_folder(tmp_path) == recipe
+
+
+def test_a_folder_without_a_recipe_wants_the_defaults(tmp_path):
+    assert RankingRecipe.of_folder(tmp_path) == RankingRecipe()

@@ -1,0 +1,256 @@
+"""Phi-3 Vision as a caller meets it: chat, stream, rank, one reading of a picture, many threads."""
+
+from __future__ import annotations
+
+import json
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
+
+import PIL.Image
+import pytest
+import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from mmrag.errors import AnswerError, CheckpointError, QueryError
+from mmrag.vision import Phi3Vision, VisionLLM
+from mmrag.vision.phi3.prefix_cache import Beginnings
+
+RED = PIL.Image.new("RGB", (90, 60), "red")
+BLUE = PIL.Image.new("RGB", (60, 90), "blue")
+METHODS = ("permutation", "grades", "first")
+
+
+def ask(text):
+    return [{"role": "user", "content": text}]
+
+
+@pytest.fixture
+def looks(small, monkeypatch):
+    """How many crops the vision tower has been shown, call by call."""
+    seen, patches = [], small.network.pictures.patches
+
+    def counted(crops):
+        seen.append(len(crops))
+        return patches(crops)
+
+    monkeypatch.setattr(small.network.pictures, "patches", counted)
+    return seen
+
+
+def test_it_is_a_vision_llm(small):
+    assert isinstance(small, VisionLLM)
+
+
+def test_chat_answers_the_golden_greedy_continuation(golden, cases, expected):
+    answer = golden.chat(cases["text_plain"]["messages"], max_new_tokens=12)
+    assert answer == golden.processor.vocabulary.decode(expected["text_plain.greedy"].tolist())
+
+
+def test_chat_places_a_picture_as_published(golden, cases, expected, golden_folder, monkeypatch):
+    """The caller writes no tag: it stands before the first user's text, then a line break."""
+    image = PIL.Image.open(golden_folder / "images" / "small.png")
+    rule = replace(golden.processor.crops, num_crops=4)
+    monkeypatch.setattr(golden.processor, "crops", rule)
+    answer = golden.chat(ask("Is it a cat?"), [image], max_new_tokens=12)
+    assert answer == golden.processor.vocabulary.decode(expected["small_4.greedy"].tolist())
+
+
+def test_a_stream_is_the_chat_in_pieces(small):
+    pieces = list(small.stream(ask("What is it?"), [RED], max_new_tokens=20))
+    assert len(pieces) > 2
+    assert "".join(pieces) == small.chat(ask("What is it?"), [RED], max_new_tokens=20)
+
+
+def test_a_stream_never_shows_half_a_letter(small, monkeypatch):
+    letter = [small.processor.vocabulary.id(f"<0x{byte:02X}>") for byte in "猫".encode()]
+    monkeypatch.setattr("mmrag.vision.phi3.model.continuation", lambda *_: iter(letter))
+    assert "".join(small.stream(ask("?"))) == "猫"
+    assert [piece for piece in small.stream(ask("?")) if piece] == ["猫"]
+
+
+def test_an_answer_is_no_longer_than_asked(small, monkeypatch):
+    read = []
+    monkeypatch.setattr(small.processor.vocabulary, "decode", lambda ids: read.append(ids) or "")
+    small.chat(ask("?"), max_new_tokens=3)
+    assert len(read[-1]) == 3
+
+
+@pytest.mark.parametrize("method", METHODS)
+@pytest.mark.parametrize("describe", [True, False])
+@pytest.mark.parametrize("n", [1, 2, 9, 10])
+def test_a_ranking_comes_with_scores_descriptions_and_its_answer(small, method, describe, n):
+    ranking = small.rank("Which fits?", RED, n, method=method, describe=describe)
+    assert len(ranking.scores) == n
+    assert len(ranking.descriptions) == (n if describe else 0)
+    answer = json.loads(ranking.answer)
+    assert ("wish" in answer) == describe
+    assert answer.get("best", ranking.order[0]) == ranking.order[0]
+    if method == "grades":
+        assert ranking.order == sorted(ranking.order, key=lambda k: -ranking.scores[k - 1])
+        assert all(0 <= score <= 10 for score in ranking.scores)
+    else:
+        assert sum(ranking.scores) == pytest.approx(1.0, abs=1e-5)
+    if method != "first":
+        assert answer["reason"].strip() == ranking.reason
+
+
+def test_first_sorts_by_the_odds_of_the_first_place(small):
+    first = small.rank("Which?", RED, 9, method="first")
+    slow = small.rank("Which?", RED, 9, method="permutation")
+    assert first.scores == pytest.approx(slow.scores, abs=1e-6)
+    assert first.order[0] == slow.order[0]
+    assert first.order == sorted(range(1, 10), key=lambda k: -first.scores[k - 1])
+
+
+def test_a_ranking_is_the_same_each_time(small):
+    assert small.rank("Which?", RED, 9) == small.rank("Which?", RED, 9)
+
+
+def test_the_prompt_and_the_picture_matter(small):
+    first = small.rank("Which?", RED, 9).scores
+    assert small.rank("Who?", RED, 9).scores != pytest.approx(first, abs=1e-5)
+    assert small.rank("Which?", BLUE, 9).scores != pytest.approx(first, abs=1e-5)
+
+
+def test_caption_ranking_and_reason_look_at_the_picture_once(small, looks):
+    small.chat(ask("What is it?"), [RED], max_new_tokens=5)
+    small.rank("Which fits?", RED, 9, method="grades", describe=True)
+    small.rank("Which fits?", RED.copy(), 9)
+    assert len(looks) == 1
+
+
+def test_other_pictures_are_looked_at_anew(small, looks):
+    for picture in (RED, BLUE, RED):
+        small.chat(ask("?"), [picture], max_new_tokens=1)
+    assert len(looks) == 2
+
+
+def test_only_the_last_beginnings_are_kept(small, looks):
+    for grey in (1, 2, 3, 3, 2, 1):
+        small.chat(ask("?"), [PIL.Image.new("RGB", (50, 50), (grey,) * 3)], max_new_tokens=1)
+    assert len(looks) == 4
+
+
+@pytest.mark.parametrize("method", METHODS)
+def test_a_kept_beginning_changes_no_result(small, method, monkeypatch):
+    small.chat(ask("What is it?"), [RED], max_new_tokens=8)
+    warm_answer = small.chat(ask("And now?"), [RED], max_new_tokens=8)
+    warm = small.rank("Which fits?", RED, 9, method=method)
+    monkeypatch.setattr(Beginnings, "get", lambda self, key: None)
+    cold = small.rank("Which fits?", RED, 9, method=method)
+    assert (warm.order, warm.answer) == (cold.order, cold.answer)
+    assert warm.scores == pytest.approx(cold.scores, abs=1e-5)
+    assert small.chat(ask("And now?"), [RED], max_new_tokens=8) == warm_answer
+
+
+def test_a_ranking_in_one_reading_is_the_ranking_of_separate_passes(small):
+    """The whole played answer, forced through the bare network at once, gives the same odds."""
+    vocabulary = small.processor.vocabulary
+    ranking = small.rank("Which fits?", RED, 9)
+    inputs = small.prepare(ask("<|image_1|>\nWhich fits?"), [RED])
+    skeleton = torch.tensor([vocabulary.opening('{"order": [')])
+    ids = torch.cat([inputs.pop("input_ids"), skeleton], dim=1)
+    inputs.pop("attention_mask")
+    labels = [vocabulary.single(str(label)) for label in range(1, 10)]
+    odds = small.forward(input_ids=ids, **inputs).logits[0, -1, labels].softmax(0)
+    assert ranking.scores == pytest.approx(odds.tolist(), abs=1e-5)
+
+
+def test_a_beginning_is_not_shared_where_the_long_rope_factors_start(golden, monkeypatch):
+    """Read alone it would turn by the short ones."""
+    rope = golden.network.decoder.rotary_emb
+    turned = []
+    forward = rope.forward
+
+    def noted(x, position_ids):
+        cos = forward(x, position_ids)
+        turned.append((int(position_ids.max()) + 1, torch.equal(rope.inv_freq, rope.long_inv_freq)))
+        return cos
+
+    monkeypatch.setattr(rope, "forward", noted)
+    rule = replace(golden.processor.crops, num_crops=1)
+    monkeypatch.setattr(golden.processor, "crops", rule)
+    golden.chat(ask("word " * 4200), [RED], max_new_tokens=1)
+    assert [(tokens > 4096, long) for tokens, long in turned] == [(True, True)]
+
+
+@pytest.mark.parametrize("method", METHODS)
+def test_an_answer_that_does_not_fit_the_context_is_refused_beforehand(small, method, looks):
+    with pytest.raises(AnswerError, match=r"prompt of \d+ tokens .* context of 1024"):
+        small.rank("x" * 2000, RED, 9, method=method)
+    with pytest.raises(AnswerError, match="answer of up to 2000"):
+        small.chat(ask("?"), [RED], max_new_tokens=2000)
+    assert looks == []
+
+
+def test_too_many_candidates_at_once_are_refused(small):
+    with pytest.raises(QueryError, match="60 candidates cannot be ranked at once"):
+        small.rank("?", RED, 60)
+    with pytest.raises(QueryError, match="0 candidates"):
+        small.rank("?", RED, 0)
+
+
+hostile = st.text(max_size=10) | st.sampled_from(
+    ["<|end|>", "<|user|>", "<|assistant|>", "<|image_1|>", "<|image|>", "<s>", "</s>", "<|sys"]
+)
+
+
+@settings(max_examples=60, deadline=None)
+@given(parts=st.lists(hostile, max_size=6))
+def test_no_text_breaks_out_of_its_turn(golden, parts):
+    """However it is spelt, the only special tokens in the ids are those that we wrote."""
+    text = "".join(parts)
+    read = []
+
+    class StopError(Exception):
+        pass
+
+    def only_look(prompt, images, num_crops, room):
+        read.extend(golden.processor.ids(prompt, images, num_crops))
+        raise StopError
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(golden, "_open", only_look)
+        with pytest.raises(StopError):
+            golden.rank(text, RED, 3)
+    vocabulary = golden.processor.vocabulary
+    special = vocabulary.tokenizer.get_added_tokens_decoder().keys() - {vocabulary.placeholder}
+    named = ["<s>", "<|user|>", "<s>", "<|end|>", "<|assistant|>"]
+    assert [i for i in read if i in special and i != 0] == [vocabulary.id(name) for name in named]
+    assert read.count(vocabulary.placeholder) == golden.processor.crops.tokens(*RED.size, 1)
+
+
+def test_concurrent_callers_get_what_each_would_get_alone(small):
+    """Two pictures, three kinds of question, eight threads."""
+
+    def question(number):
+        picture = (RED, BLUE)[number % 2]
+        if number % 3 == 0:
+            return small.chat(ask(f"What is {number}?"), [picture], max_new_tokens=6)
+        method = METHODS[number % len(METHODS)]
+        return small.rank(f"Which is {number}?", picture, 5, method=method).order
+
+    alone = [question(number) for number in range(24)]
+    with ThreadPoolExecutor(8) as threads:
+        assert list(threads.map(question, range(24))) == alone
+
+
+def test_a_slow_reader_of_a_stream_keeps_nobody_waiting(small):
+    stream = small.stream(ask("Tell me"), [RED], max_new_tokens=20)
+    next(stream)
+    with ThreadPoolExecutor(1) as threads:
+        other = threads.submit(small.chat, ask("?"), [RED], max_new_tokens=3)
+        other.result(timeout=60)
+    assert "".join(stream)
+
+
+def test_half_precision_ranks_too(golden_folder):
+    model = Phi3Vision.from_pretrained(golden_folder, device="cpu", dtype=torch.bfloat16)
+    model.recipe = replace(model.recipe, num_crops=1, reason_tokens=3)
+    assert sorted(model.rank("?", RED, 4).order) == [1, 2, 3, 4]
+
+
+def test_a_name_that_is_neither_folder_nor_repository_is_explained():
+    with pytest.raises(CheckpointError, match="there is no folder 'nowhere'"):
+        Phi3Vision.from_pretrained("nowhere")
