@@ -58,7 +58,7 @@ def checks(settings: Settings) -> Iterator[Check]:
 def _device(settings: Settings) -> tuple[State, str, str]:
     import torch
 
-    from mmrag.placement import device_of
+    from mmrag.device import device_of
 
     device = device_of(settings.device)
     name = torch.cuda.get_device_name(device) if device.type == "cuda" else platform.machine()
@@ -102,14 +102,14 @@ def _encoder(settings: Settings) -> tuple[State, str, str]:
     name = settings.model
     if name in PUBLISHED:
         return _on_hub(name, WEIGHTS_REPO, PUBLISHED[name].weights_file)
-    return _here(name, "mmrag.embedding")
+    return _here(name, "mmrag.embedding.visualized_bge")
 
 
 def _reranker(settings: Settings) -> tuple[State, str, str]:
     name = settings.reranker
     if name.count("/") == 1 and not Path(name).is_dir():
         return _on_hub(name, name)
-    return _here(name, "mmrag.vision")
+    return _here(name, "mmrag.vision.phi3")
 
 
 def _here(model: str, package: str) -> tuple[State, str, str]:

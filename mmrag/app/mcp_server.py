@@ -32,7 +32,7 @@ from pydantic import BaseModel
 from starlette.types import ASGIApp
 
 from mmrag.app.web.guard import Guard
-from mmrag.images.thumbnails import data_uri
+from mmrag.images.encode import data_uri
 from mmrag.rerank.composite import candidate_cell
 
 __all__ = ["create_server", "http_app", "over_stdio"]

@@ -15,7 +15,7 @@ from jinja2 import Environment, PackageLoader, StrictUndefined
 
 from mmrag.app.found import Found
 from mmrag.images import ImagePolicy
-from mmrag.images.thumbnails import data_uri, thumbnail
+from mmrag.images.encode import data_uri, thumbnail
 
 __all__ = ["Figure", "render", "report_page", "section", "small", "write_report"]
 

@@ -16,7 +16,7 @@ from PIL import Image, ImageDraw, ImageFont
 from mmrag.app.found import Found, Move
 from mmrag.errors import SettingError
 from mmrag.images import ImagePolicy
-from mmrag.images.thumbnails import thumbnail
+from mmrag.images.encode import thumbnail
 
 __all__ = ["contact_sheet", "write_sheet"]
 

@@ -10,7 +10,7 @@ from time import perf_counter
 
 import PIL.Image
 
-from mmrag.images.thumbnails import img_tag
+from mmrag.images.encode import img_tag
 from mmrag.ranking import Ranking
 
 __all__ = ["Look", "Reranked", "Stopwatch"]

@@ -10,7 +10,7 @@ from PIL import Image, ImageDraw
 from mmrag.app.found import Found, Hit
 from mmrag.app.sheet import contact_sheet
 from mmrag.images import ImagePolicy
-from mmrag.images.thumbnails import thumbnail
+from mmrag.images.encode import thumbnail
 from mmrag.query import Query
 from mmrag.ranking import Ranking
 from mmrag.rerank import Reranked

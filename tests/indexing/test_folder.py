@@ -10,14 +10,14 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from dict_shelf import DictShelf, counts
+from in_memory_store import DictShelf, counts
 from PIL import Image
 
 from mmrag.errors import ImageError, StoreError
 from mmrag.images import ImagePolicy
 from mmrag.indexing import IndexReport, index_folder
-from mmrag.indexing import run as indexing_run
-from mmrag.manifest import Manifest
+from mmrag.indexing import pipeline as indexing_run
+from mmrag.indexing.manifest import Manifest
 from mmrag.testing import toy_encoder
 from mmrag.testing.encoder import ToyEncoder
 

@@ -14,8 +14,9 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, rule
 from PIL import Image
 
-from mmrag.indexing import Listed, Picture, index_folder, index_listing, run
-from mmrag.manifest import Manifest
+from mmrag.indexing import Listed, Picture, index_folder, index_listing
+from mmrag.indexing import pipeline
+from mmrag.indexing.manifest import Manifest
 from mmrag.testing import toy_encoder
 
 NAMES = ("a.png", "b.png", "deep/c.png", "deep/d.png", "e.png")
@@ -154,7 +155,7 @@ TestShopUnderWay.settings = settings(max_examples=60, stateful_step_count=25, de
 
 @pytest.mark.parametrize("calls", range(14))
 def test_a_run_cut_off_anywhere_is_completed_though_no_file_changed_since(calls, monkeypatch):
-    monkeypatch.setattr(run, "BATCH", 2)
+    monkeypatch.setattr(pipeline, "BATCH", 2)
     machine = ShopUnderWay()
     machine.start()
     machine.index_to_the_end()

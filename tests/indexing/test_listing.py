@@ -8,13 +8,14 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
-from dict_shelf import DictShelf, counts
+from in_memory_store import DictShelf, counts
 from PIL import Image
 
 from mmrag.errors import StoreError
 from mmrag.images import ImagePolicy
-from mmrag.indexing import IndexReport, Listed, Listing, index_folder, index_listing, pictures
-from mmrag.manifest import Manifest
+from mmrag.indexing import IndexReport, Listed, Listing, index_folder, index_listing
+from mmrag.indexing import records
+from mmrag.indexing.manifest import Manifest
 from mmrag.testing import toy_encoder
 
 
@@ -228,7 +229,7 @@ def test_what_a_list_no_longer_says_can_leave_a_picture_unfit_but_not_the_run(
 
 def test_a_refused_url_is_reported_without_its_secrets(index, shelf, manifest, monkeypatch):
     secret = "https://me:secret@shop.example/a.png?sig=secret"
-    monkeypatch.setattr(pictures, "read_bytes", lambda *_: Path("red.png").read_bytes())
+    monkeypatch.setattr(records, "read_bytes", lambda *_: Path("red.png").read_bytes())
     monkeypatch.setattr(shelf, "check", _refuse_above(5))
     (skipped,) = index({secret: 9}).skipped
     assert skipped.name == "https://shop.example/a.png"

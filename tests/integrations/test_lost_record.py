@@ -6,13 +6,13 @@ import os
 from pathlib import Path
 
 import pytest
-from dict_shelf import counts
+from in_memory_store import counts
 from indexing_worker import open_toy_index
 from llama_index.indices.composed_image import ComposedImageIndex
 from PIL import Image
 
 from mmrag.errors import StoreError, StoreLockedError
-from mmrag.manifest import MANIFEST_SUFFIX, Manifest
+from mmrag.indexing.manifest import MANIFEST_SUFFIX, Manifest
 
 COLOURS = ("red", "green", "blue")
 

@@ -14,8 +14,8 @@ from llama_index.embeddings.visualized_bge import VisualizedBGEEmbedding
 from llama_index.indices.composed_image import ComposedImageIndex, metadata_filters
 from PIL import Image
 
-from mmrag.app.sources import read_sources
-from mmrag.app.table import open_table
+from mmrag.indexing.sources import read_sources
+from mmrag.indexing.tables import open_table
 from mmrag.filters import parse_filter
 from mmrag.testing import toy_encoder
 from tests.server.eventually import in_the_end
@@ -28,10 +28,10 @@ import sys
 from pathlib import Path
 from llama_index.embeddings.visualized_bge import VisualizedBGEEmbedding
 from llama_index.indices.composed_image import ComposedImageIndex
-from mmrag.app.table import open_table
-from mmrag.indexing import run
+from mmrag.indexing.tables import open_table
+from mmrag.indexing import pipeline
 from mmrag.testing import toy_encoder
-run.BATCH = 16
+pipeline.BATCH = 16
 model = VisualizedBGEEmbedding(encoder=toy_encoder())
 index = ComposedImageIndex.open(sys.argv[1], model, sys.argv[2])
 table = open_table(Path(sys.argv[3]))

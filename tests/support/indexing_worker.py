@@ -10,8 +10,8 @@ from pathlib import Path
 from llama_index.embeddings.visualized_bge import VisualizedBGEEmbedding
 from llama_index.indices.composed_image import ComposedImageIndex
 
-from mmrag.app.sources import read_sources
-from mmrag.indexing import run
+from mmrag.indexing.sources import read_sources
+from mmrag.indexing import pipeline
 from mmrag.testing import toy_encoder
 
 _processes = multiprocessing.get_context("forkserver")
@@ -20,7 +20,7 @@ _processes.set_forkserver_preload(
     [
         "llama_index.embeddings.visualized_bge",
         "llama_index.indices.composed_image",
-        "mmrag.app.sources",
+        "mmrag.indexing.sources",
         "mmrag.testing",
     ]
 )
@@ -40,7 +40,7 @@ def open_toy_index(place: Path) -> ComposedImageIndex:
 
 
 def _index(place: Path, sources: tuple[Path, ...], progress: Connection) -> None:
-    run.BATCH = 64  # more moments between batches to be killed at
+    pipeline.BATCH = 64  # more moments between batches to be killed at
     with open_toy_index(place) as index:
         progress.send("open")
         read = read_sources([str(source) for source in sources])

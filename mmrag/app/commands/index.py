@@ -13,10 +13,10 @@ from mmrag.app.options import Indexing, Json
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
-    from mmrag.app.amazon import AmazonItems
+    from mmrag.indexing.amazon_reviews import AmazonItems
     from mmrag.app.searching import Searcher
-    from mmrag.app.sources import Sources
-    from mmrag.app.table import Table
+    from mmrag.indexing.sources import Sources
+    from mmrag.indexing.tables import Table
     from mmrag.images import ImagePolicy
     from mmrag.indexing import IndexReport
 
@@ -62,7 +62,7 @@ def index(
     Example: mmrag index photos/ shop.csv --into shop.db --model base-en-v1.5
     """
     from mmrag.app.settings import read_settings
-    from mmrag.app.sources import read_sources
+    from mmrag.indexing.sources import read_sources
 
     settings = read_settings(db=into, **given)
     sources = read_sources(source, image_column, images)

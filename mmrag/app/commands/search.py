@@ -92,7 +92,7 @@ def _show(found: Found) -> None:
     from rich.text import Text
 
     from mmrag.app.blocks import picture_row, shows_pictures
-    from mmrag.images.thumbnails import thumbnail
+    from mmrag.images.encode import thumbnail
 
     if found.unknown_words:
         unknown = ", ".join(found.unknown_words)

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 
-from mmrag.app.records import Placed, Record, read_records
+from mmrag.indexing.json_records import Placed, Record, read_records
 
 __all__ = ["Annotations"]
 

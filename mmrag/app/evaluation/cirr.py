@@ -8,7 +8,7 @@ from pydantic import BaseModel
 
 from mmrag.app.evaluation.annotations import Annotations
 from mmrag.app.evaluation.judged import Judged, JudgedQuery
-from mmrag.app.records import parse, read_text
+from mmrag.indexing.json_records import parse, read_text
 from mmrag.errors import SettingError
 
 __all__ = ["read_cirr"]

@@ -6,7 +6,7 @@ from pydantic import BaseModel
 
 from mmrag.app.evaluation.annotations import Annotations
 from mmrag.app.evaluation.judged import Judged, JudgedQuery
-from mmrag.app.records import read_list
+from mmrag.indexing.json_records import read_list
 from mmrag.errors import SettingError
 
 __all__ = ["read_fashioniq"]

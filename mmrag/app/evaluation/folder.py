@@ -7,7 +7,7 @@ from pathlib import Path
 from pydantic import BaseModel
 
 from mmrag.app.evaluation.judged import Judged, JudgedQuery
-from mmrag.app.records import read_lines, read_records, read_text
+from mmrag.indexing.json_records import read_lines, read_records, read_text
 from mmrag.errors import SettingError
 
 __all__ = ["QRELS", "QUERIES", "read_folder"]

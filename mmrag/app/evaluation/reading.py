@@ -12,7 +12,7 @@ from mmrag.app.evaluation.cirr import read_cirr
 from mmrag.app.evaluation.fashioniq import read_fashioniq
 from mmrag.app.evaluation.folder import QRELS, QUERIES, read_folder
 from mmrag.app.evaluation.judged import Judged, together
-from mmrag.app.records import read_list
+from mmrag.indexing.json_records import read_list
 from mmrag.errors import SettingError
 
 __all__ = ["read_judged"]

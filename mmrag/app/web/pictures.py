@@ -20,7 +20,7 @@ from PIL import Image
 from mmrag.errors import ImageError
 from mmrag.images import ImagePolicy, ImageSource, content_hash, load_image
 from mmrag.images.policy import named
-from mmrag.images.thumbnails import thumbnail
+from mmrag.images.encode import thumbnail
 
 __all__ = ["Indexed", "Uploads", "jpeg"]
 

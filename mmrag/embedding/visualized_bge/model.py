@@ -25,7 +25,7 @@ from mmrag.embedding.published import PUBLISHED
 from mmrag.embedding.visualized_bge.tokenization import Item, Reader
 from mmrag.errors import CheckpointError, EncodeError, ImageError, SettingError
 from mmrag.images import ImageSource
-from mmrag.placement import device_of, dtype_of
+from mmrag.device import device_of, dtype_of
 from mmrag.query import Query
 
 __all__ = ["VisualizedBGE"]

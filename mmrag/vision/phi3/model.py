@@ -13,7 +13,7 @@ from transformers.modeling_outputs import CausalLMOutputWithPast
 
 from mmrag.errors import AnswerError
 from mmrag.images import content_hash
-from mmrag.placement import device_of, dtype_of
+from mmrag.device import device_of, dtype_of
 from mmrag.ranking import Ranking
 from mmrag.vision.phi3.ranking_template import answer_script, read_ranking
 from mmrag.vision.phi3.prefix_cache import Beginnings

@@ -23,7 +23,7 @@ from llama_index.core.schema import NodeWithScore, QueryBundle
 from llama_index.embeddings.visualized_bge.pictures import address_of
 
 from mmrag.images.policy import without_secrets
-from mmrag.images.thumbnails import img_tag, thumbnail
+from mmrag.images.encode import img_tag, thumbnail
 
 __all__ = ["RankedImage", "RankedImages", "RankedImagesResponse", "RankedImagesSynthesizer"]
 

@@ -24,8 +24,8 @@ from llama_index.indices.composed_image.store import PictureStore, ScalarType, m
 from mmrag.errors import AnswerError
 from mmrag.images import ImagePolicy
 from mmrag.indexing import IndexReport, Listing, Metadata, index_folder, index_listing
-from mmrag.indexing.run import Embed
-from mmrag.manifest import Manifest
+from mmrag.indexing.pipeline import Embed
+from mmrag.indexing.manifest import Manifest
 
 __all__ = ["ComposedImageIndex"]
 

@@ -19,7 +19,7 @@ from llama_index.tools.image_search.search import Answer, ImageSearch
 from PIL import Image
 
 from mmrag.images import ImagePolicy, ImageSource
-from mmrag.images.thumbnails import data_uri
+from mmrag.images.encode import data_uri
 
 __all__ = ["ImageSearchToolSpec"]
 

@@ -18,7 +18,7 @@ from mmrag.filters import Scalar
 from mmrag.images import ImagePolicy, load_image, read_bytes
 from mmrag.images.policy import named
 from mmrag.indexing.report import Skipped
-from mmrag.manifest import Entry
+from mmrag.indexing.manifest import Entry
 
 __all__ = ["Content", "Found", "Picture", "examine", "is_gone", "note_of"]
 

@@ -9,8 +9,8 @@ import pytest
 from little_shop import ENCODER
 from PIL import Image
 
-from mmrag.app.amazon import AmazonItems
-from mmrag.app.sources import read_sources
+from mmrag.indexing.amazon_reviews import AmazonItems
+from mmrag.indexing.sources import read_sources
 from mmrag.errors import SettingError
 
 HOST = "https://m.media-amazon.com/images/I"

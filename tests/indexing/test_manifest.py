@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from mmrag.errors import StoreError, StoreLockedError
-from mmrag.manifest import Entry, Manifest
+from mmrag.indexing.manifest import Entry, Manifest
 
 names = st.text(st.characters(exclude_categories=["Cs"], exclude_characters="/\0"), min_size=1)
 

@@ -14,7 +14,7 @@ from mmrag.errors import ImageError
 from mmrag.images import ImagePolicy, load_image
 
 # For this test only; its key is no secret.
-CERTIFICATE = Path(__file__).parent / "golden/tls/shop.example.pem"
+CERTIFICATE = Path(__file__).parents[1] / "golden/tls/shop.example.pem"
 PUBLIC = "93.184.216.34"
 HERE = ImagePolicy(hosts=["127.0.0.1"])
 

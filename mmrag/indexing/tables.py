@@ -13,7 +13,7 @@ from itertools import count
 from pathlib import Path
 from typing import Any, cast
 
-from mmrag.app.records import read_lines
+from mmrag.indexing.json_records import read_lines
 from mmrag.errors import SettingError, require
 from mmrag.filters import WORDS, Scalar
 from mmrag.indexing import Listed

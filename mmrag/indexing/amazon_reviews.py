@@ -16,7 +16,7 @@ from urllib.parse import unquote
 
 from pydantic import BaseModel, Field, field_validator
 
-from mmrag.app.records import read_lines, read_records
+from mmrag.indexing.json_records import read_lines, read_records
 from mmrag.filters import Scalar
 from mmrag.indexing import Listed
 

@@ -11,7 +11,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from mmrag.app.table import field_name, field_names, open_table
+from mmrag.indexing.tables import field_name, field_names, open_table
 from mmrag.errors import SettingError
 from mmrag.filters import Comparison
 from mmrag.indexing import Listed

@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from PIL import Image
 
-from mmrag.images.thumbnails import img_tag, thumbnail
+from mmrag.images.encode import img_tag, thumbnail
 
 
 class Tags(HTMLParser):
