@@ -10,7 +10,7 @@ from pathlib import Path
 from statistics import median
 
 from mmrag.app.found import Found
-from mmrag.app.measuring import Grades, figures
+from mmrag.evaluation.metrics import Grades, figures
 from mmrag.app.report import Figure, write_report
 from mmrag.app.searching import Searcher
 from mmrag.app.settings import Settings

@@ -13,8 +13,8 @@ from mmrag.app.options import Json, Rerank, Searching
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
-    from mmrag.app.evaluation import Evaluation
-    from mmrag.app.evaluation.comparing import Comparison
+    from mmrag.evaluation import Evaluation
+    from mmrag.evaluation.comparison import Comparison
 
 __all__ = ["eval"]
 
@@ -57,9 +57,9 @@ def eval(
 
     settings = read_settings(db=db, **given)
     with messages().status("loading the models"):
-        from mmrag.app.evaluation import Evaluation, evaluate, read_judged
-        from mmrag.app.evaluation.comparing import compare as compared
-        from mmrag.app.evaluation.page import write_evaluation
+        from mmrag.evaluation import Evaluation, evaluate, read_judged
+        from mmrag.evaluation.comparison import compare as compared
+        from mmrag.evaluation.report import write_evaluation
         from mmrag.app.searching import Searcher
 
         queries = read_judged(judged, images)
@@ -79,7 +79,7 @@ def eval(
 
 
 def _show(told: Evaluation, comparison: Comparison | None) -> None:
-    from mmrag.app.evaluation.result import BOTH, GAIN
+    from mmrag.evaluation.result import BOTH, GAIN
 
     results().print(f"{len(told.outcomes)} queries over {told.stored} pictures")
     ways = list(dict.fromkeys(score.way for score in told.scores))
@@ -123,7 +123,7 @@ def _show(told: Evaluation, comparison: Comparison | None) -> None:
 
 
 def _number(told: Evaluation, measure: str, way: str, kind: str = "all") -> str:
-    from mmrag.app.evaluation.result import GAIN
+    from mmrag.evaluation.result import GAIN
 
     return format(told.score(measure, way, kind).value, "+.3f" if way == GAIN else ".3f")
 

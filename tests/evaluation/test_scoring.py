@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from mmrag.app.evaluation.scoring import interval, percentiles, scores
+from mmrag.evaluation.scoring import interval, percentiles, scores
 
 SHARES = st.lists(st.floats(0, 1), min_size=1, max_size=30)
 

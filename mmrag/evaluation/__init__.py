@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from .judged import Judged, JudgedQuery, together
-from .reading import read_judged
+from .dataset import Judged, JudgedQuery, together
+from .readers import read_judged
 from .result import Evaluation, Outcome
-from .running import evaluate
+from .evaluator import evaluate
 
 __all__ = [
     "Evaluation",

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from pydantic import BaseModel
 
-from mmrag.app.evaluation.annotations import Annotations
-from mmrag.app.evaluation.judged import Judged, JudgedQuery
+from mmrag.evaluation.benchmarks import Annotations
+from mmrag.evaluation.dataset import Judged, JudgedQuery
 from mmrag.indexing.json_records import read_list
 from mmrag.errors import SettingError
 

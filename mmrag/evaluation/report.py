@@ -5,9 +5,9 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
-from mmrag.app.evaluation.comparing import Comparison, in_words
-from mmrag.app.evaluation.result import BOTH, GAIN, RERANKED, Evaluation, Outcome
-from mmrag.app.evaluation.scoring import ALL
+from mmrag.evaluation.comparison import Comparison, in_words
+from mmrag.evaluation.result import BOTH, GAIN, RERANKED, Evaluation, Outcome
+from mmrag.evaluation.scoring import ALL
 from mmrag.app.found import Found, Hit
 from mmrag.app.report import render, section, small
 from mmrag.query import Query

@@ -7,8 +7,8 @@ from collections.abc import Sequence
 import numpy as np
 from pydantic import BaseModel, ConfigDict
 
-from mmrag.app.evaluation.result import BOTH, Evaluation, Outcome
-from mmrag.app.evaluation.scoring import interval
+from mmrag.evaluation.result import BOTH, Evaluation, Outcome
+from mmrag.evaluation.scoring import interval
 from mmrag.errors import SettingError
 
 __all__ = ["Change", "Comparison", "compare"]

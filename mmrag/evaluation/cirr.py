@@ -6,8 +6,8 @@ from pathlib import Path
 
 from pydantic import BaseModel
 
-from mmrag.app.evaluation.annotations import Annotations
-from mmrag.app.evaluation.judged import Judged, JudgedQuery
+from mmrag.evaluation.benchmarks import Annotations
+from mmrag.evaluation.dataset import Judged, JudgedQuery
 from mmrag.indexing.json_records import parse, read_text
 from mmrag.errors import SettingError
 

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 from PIL import Image
 
-from mmrag.app.evaluation import Evaluation, Judged, JudgedQuery, evaluate, read_judged
+from mmrag.evaluation import Evaluation, Judged, JudgedQuery, evaluate, read_judged
 from mmrag.app.searching import Searcher
 from mmrag.errors import SettingError
 from mmrag.query import Query

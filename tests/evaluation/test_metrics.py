@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from mmrag.app.found import Found, Hit
-from mmrag.app.measuring import figures
+from mmrag.evaluation.metrics import figures
 from mmrag.query import Query
 from mmrag.ranking import Ranking
 from mmrag.rerank import Reranked

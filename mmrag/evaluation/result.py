@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, computed_field
 
-from mmrag.app.evaluation.scoring import Score, Values, percentiles, scores
+from mmrag.evaluation.scoring import Score, Values, percentiles, scores
 from mmrag.errors import SettingError
 
 __all__ = [
@@ -224,7 +224,7 @@ class Evaluation(BaseModel):
             ) from error
 
     def _repr_html_(self) -> str:
-        from mmrag.app.evaluation.page import evaluation_cell
+        from mmrag.evaluation.report import evaluation_cell
 
         return evaluation_cell(self)
 

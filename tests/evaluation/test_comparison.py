@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from mmrag.app.evaluation import Evaluation, Outcome
-from mmrag.app.evaluation.comparing import compare
+from mmrag.evaluation import Evaluation, Outcome
+from mmrag.evaluation.comparison import compare
 from mmrag.errors import SettingError
 
 

@@ -6,7 +6,7 @@ from pathlib import Path
 
 from pydantic import BaseModel
 
-from mmrag.app.evaluation.judged import Judged, JudgedQuery
+from mmrag.evaluation.dataset import Judged, JudgedQuery
 from mmrag.indexing.json_records import read_lines, read_records, read_text
 from mmrag.errors import SettingError
 

@@ -8,9 +8,9 @@ from html.parser import HTMLParser
 import pytest
 from little_shop import ENCODER, RERANKER
 
-from mmrag.app.evaluation import Evaluation, evaluate, read_judged
-from mmrag.app.evaluation.comparing import compare
-from mmrag.app.evaluation.page import evaluation_page
+from mmrag.evaluation import Evaluation, evaluate, read_judged
+from mmrag.evaluation.comparison import compare
+from mmrag.evaluation.report import evaluation_page
 from mmrag.rerank import ListwiseReranker
 from mmrag.testing import MockVision, scripted
 

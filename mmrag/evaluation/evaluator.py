@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field, replace
 
-from mmrag.app.evaluation.judged import Judged, JudgedQuery
-from mmrag.app.evaluation.result import (
+from mmrag.evaluation.dataset import Judged, JudgedQuery
+from mmrag.evaluation.result import (
     BOTH,
     PICTURE_ONLY,
     RERANKED,
@@ -15,9 +15,9 @@ from mmrag.app.evaluation.result import (
     Outcome,
     Shown,
 )
-from mmrag.app.evaluation.stock import Stock, take_stock
+from mmrag.evaluation.stock import Stock, take_stock
 from mmrag.app.found import Found, Hit
-from mmrag.app.measuring import measured
+from mmrag.evaluation.metrics import measured
 from mmrag.app.searching import Searcher
 from mmrag.errors import ImageError, SettingError
 from mmrag.filters import Filter
