@@ -11,10 +11,10 @@ from statistics import median
 
 from mmrag.app.found import Found
 from mmrag.evaluation.metrics import Grades, figures
-from mmrag.app.report import Figure, write_report
+from mmrag.reports.html import Figure, write_report
 from mmrag.app.searching import Searcher
 from mmrag.app.settings import Settings
-from mmrag.app.sheet import write_sheet
+from mmrag.reports.contact_sheet import write_sheet
 from mmrag.datasets import (
     DrawnQuery,
     Item,

@@ -13,7 +13,7 @@ import ir_measures
 from ir_measures import AP, RR, R, Success, nDCG
 
 from mmrag.app.found import Found
-from mmrag.app.report import Figure
+from mmrag.reports.html import Figure
 
 __all__ = ["Grades", "figures", "measured"]
 

@@ -46,9 +46,9 @@ def search(
 
     Example: mmrag search "phone case with this" --image leopard.jpg --db shop.db --sheet out.png
     """
-    from mmrag.app.report import write_report
+    from mmrag.reports.html import write_report
     from mmrag.app.settings import read_settings
-    from mmrag.app.sheet import write_sheet
+    from mmrag.reports.contact_sheet import write_sheet
     from mmrag.filters import parse_filter
     from mmrag.query import Query
 

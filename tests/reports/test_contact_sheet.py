@@ -8,7 +8,7 @@ from picture_server import serving
 from PIL import Image, ImageDraw
 
 from mmrag.app.found import Found, Hit
-from mmrag.app.sheet import contact_sheet
+from mmrag.reports.contact_sheet import contact_sheet
 from mmrag.images import ImagePolicy
 from mmrag.images.encode import thumbnail
 from mmrag.query import Query

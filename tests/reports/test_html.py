@@ -11,7 +11,7 @@ from PIL import Image
 from web_page import CHROMIUM, FLAGS, PHONE, needs_a_browser
 
 from mmrag.app.found import Found, Hit
-from mmrag.app.report import Figure, report_page, write_report
+from mmrag.reports.html import Figure, report_page, write_report
 from mmrag.images import ImagePolicy
 from mmrag.query import Query
 from mmrag.ranking import Ranking, ranking_from_labels
