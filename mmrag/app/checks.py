@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal, cast
 
-from mmrag.app.settings import Settings
+from mmrag.settings import Settings
 from mmrag.errors import MMRagError, StoreError
 from mmrag.images.policy import named
 

@@ -9,11 +9,11 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from statistics import median
 
-from mmrag.app.found import Found
+from mmrag.results import Found
 from mmrag.evaluation.metrics import Grades, figures
 from mmrag.reports.html import Figure, write_report
-from mmrag.app.searching import Searcher
-from mmrag.app.settings import Settings
+from mmrag.search import Searcher
+from mmrag.settings import Settings
 from mmrag.reports.contact_sheet import write_sheet
 from mmrag.datasets import (
     DrawnQuery,

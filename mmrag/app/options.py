@@ -1,4 +1,4 @@
-"""Options that several commands share. What is left out comes from `mmrag.app.settings`."""
+"""Options that several commands share. What is left out comes from `mmrag.settings`."""
 
 from __future__ import annotations
 

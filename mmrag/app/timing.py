@@ -7,8 +7,8 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from statistics import median
 
-from mmrag.app.found import Found
-from mmrag.app.searching import Searcher
+from mmrag.results import Found
+from mmrag.search import Searcher
 from mmrag.errors import StoreError
 from mmrag.images import load_image
 from mmrag.query import Query

@@ -16,9 +16,9 @@ from mmrag.evaluation.result import (
     Shown,
 )
 from mmrag.evaluation.stock import Stock, take_stock
-from mmrag.app.found import Found, Hit
+from mmrag.results import Found, Hit
 from mmrag.evaluation.metrics import measured
-from mmrag.app.searching import Searcher
+from mmrag.search import Searcher
 from mmrag.errors import ImageError, SettingError
 from mmrag.filters import Filter
 from mmrag.query import Query

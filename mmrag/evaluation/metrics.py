@@ -12,7 +12,7 @@ from statistics import fmean
 import ir_measures
 from ir_measures import AP, RR, R, Success, nDCG
 
-from mmrag.app.found import Found
+from mmrag.results import Found
 from mmrag.reports.html import Figure
 
 __all__ = ["Grades", "figures", "measured"]
@@ -90,7 +90,7 @@ def figures(searches: Sequence[tuple[Found, Grades]], *, depth: int, item: str) 
 
     Examples
     --------
-    >>> from mmrag.app.found import Hit
+    >>> from mmrag.results import Hit
     >>> from mmrag.query import Query
     >>> hits = tuple(Hit(name, name, 1.0, {"item": name}) for name in "ab")
     >>> judged = [(Found(Query("mug"), hits), {"b": 2})]

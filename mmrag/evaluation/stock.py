@@ -15,7 +15,7 @@ from llama_index.core.vector_stores.utils import metadata_dict_to_node
 from llama_index.indices.composed_image import ComposedImageIndex
 from llama_index.indices.composed_image.place import answered
 
-from mmrag.app.found import Hit
+from mmrag.results import Hit
 from mmrag.errors import SettingError
 from mmrag.filters import Comparison, Filter, Scalar
 

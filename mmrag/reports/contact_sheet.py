@@ -13,7 +13,7 @@ from textwrap import wrap
 
 from PIL import Image, ImageDraw, ImageFont
 
-from mmrag.app.found import Found, Move
+from mmrag.results import Found, Move
 from mmrag.errors import SettingError
 from mmrag.images import ImagePolicy
 from mmrag.images.encode import thumbnail

@@ -13,7 +13,7 @@ from typing import Any
 
 from jinja2 import Environment, PackageLoader, StrictUndefined
 
-from mmrag.app.found import Found
+from mmrag.results import Found
 from mmrag.images import ImagePolicy
 from mmrag.images.encode import data_uri, thumbnail
 

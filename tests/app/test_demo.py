@@ -9,7 +9,7 @@ from little_shop import ENCODER
 
 from mmrag.app.console import stage
 from mmrag.app.demo import run_demo
-from mmrag.app.settings import read_settings
+from mmrag.settings import read_settings
 from mmrag.errors import CheckpointError
 
 

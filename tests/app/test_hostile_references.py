@@ -20,8 +20,8 @@ from picture_server import serving
 from PIL import Image
 
 from mmrag.app.mcp_server import create_server
-from mmrag.app.searching import Searcher
-from mmrag.app.settings import Settings
+from mmrag.search import Searcher
+from mmrag.settings import Settings
 from mmrag.app.web.app import create_app
 from mmrag.app.web.site import Limits
 from mmrag.errors import MMRagError
@@ -174,7 +174,7 @@ def test_the_command_line_asks_no_other_host(mmrag, searcher, home, server, kind
     """Files are those of who types; addresses are held to the hosts that were named."""
     server.seen.clear()
     reference = ADDRESSES[kind].format(home=home, port=server.server_port)
-    monkeypatch.setattr("mmrag.app.searching.Searcher.open", lambda _: searcher)
+    monkeypatch.setattr("mmrag.search.Searcher.open", lambda _: searcher)
     monkeypatch.setattr(searcher, "close", lambda: None)  # the other tests still need it
     ran = mmrag("search", "this", "--image", reference, "--no-rerank")
     assert ran.code == 1

@@ -22,8 +22,8 @@ from llama_index.tools.image_search import ImageSearchToolSpec
 from picture_server import serving
 from PIL import Image
 
-from mmrag.app.searching import Searcher
-from mmrag.app.settings import Settings
+from mmrag.search import Searcher
+from mmrag.settings import Settings
 from mmrag.app.web.app import create_app
 from mmrag.errors import MMRagError
 from mmrag.images import ImagePolicy, load_image

@@ -8,8 +8,8 @@ from pathlib import Path
 import pytest
 from little_shop import ENCODER, write_shop
 
-from mmrag.app.searching import Searcher
-from mmrag.app.settings import read_settings
+from mmrag.search import Searcher
+from mmrag.settings import read_settings
 
 
 @pytest.fixture(scope="module")

@@ -8,7 +8,7 @@ import pytest
 from PIL import Image
 
 from mmrag.evaluation import Evaluation, Judged, JudgedQuery, evaluate, read_judged
-from mmrag.app.searching import Searcher
+from mmrag.search import Searcher
 from mmrag.errors import SettingError
 from mmrag.query import Query
 from mmrag.ranking import Ranking

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from mmrag.app.found import Found, Hit
+from mmrag.results import Found, Hit
 from mmrag.evaluation.metrics import figures
 from mmrag.query import Query
 from mmrag.ranking import Ranking

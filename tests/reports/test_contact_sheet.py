@@ -7,7 +7,7 @@ from made_pictures import encoded
 from picture_server import serving
 from PIL import Image, ImageDraw
 
-from mmrag.app.found import Found, Hit
+from mmrag.results import Found, Hit
 from mmrag.reports.contact_sheet import contact_sheet
 from mmrag.images import ImagePolicy
 from mmrag.images.encode import thumbnail

@@ -10,7 +10,7 @@ from picture_server import serving
 from PIL import Image
 from web_page import CHROMIUM, FLAGS, PHONE, needs_a_browser
 
-from mmrag.app.found import Found, Hit
+from mmrag.results import Found, Hit
 from mmrag.reports.html import Figure, report_page, write_report
 from mmrag.images import ImagePolicy
 from mmrag.query import Query

@@ -28,8 +28,8 @@ def bench(
     """
     from dataclasses import asdict
 
-    from mmrag.app.searching import Searcher
-    from mmrag.app.settings import read_settings
+    from mmrag.search import Searcher
+    from mmrag.settings import read_settings
     from mmrag.app.timing import measure
 
     settings = read_settings(db=db, **given)

@@ -27,7 +27,7 @@ def collections(
     """
     from dataclasses import asdict
 
-    from mmrag.app.settings import read_settings
+    from mmrag.settings import read_settings
     from mmrag.app.shelves import shelves
 
     settings = read_settings(db=db)

@@ -13,7 +13,7 @@ from mmrag.app.options import Json, Rerank
 
 if TYPE_CHECKING:
     from mmrag.app.demo import Demo
-    from mmrag.app.found import Found
+    from mmrag.results import Found
 
 __all__ = ["demo"]
 
@@ -35,7 +35,7 @@ def demo(
 
     Example: mmrag demo
     """
-    from mmrag.app.settings import read_settings
+    from mmrag.settings import read_settings
 
     settings = read_settings(
         db=str(folder / "catalogue.db"),

@@ -33,7 +33,7 @@ def doctor(
     Example: mmrag doctor --db shop.db --model m3
     """
     from mmrag.app.checks import checks
-    from mmrag.app.settings import read_settings
+    from mmrag.settings import read_settings
 
     settings = read_settings(
         db=db, collection=collection, model=model, reranker=reranker, device=device

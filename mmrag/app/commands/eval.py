@@ -53,14 +53,14 @@ def eval(
 
     Example: mmrag eval shop.db queries/ --report report.html --no-rerank
     """
-    from mmrag.app.settings import read_settings
+    from mmrag.settings import read_settings
 
     settings = read_settings(db=db, **given)
     with messages().status("loading the models"):
         from mmrag.evaluation import Evaluation, evaluate, read_judged
         from mmrag.evaluation.comparison import compare as compared
         from mmrag.evaluation.report import write_evaluation
-        from mmrag.app.searching import Searcher
+        from mmrag.search import Searcher
 
         queries = read_judged(judged, images)
         earlier = Evaluation.load(compare) if compare else None

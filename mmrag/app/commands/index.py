@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
     from mmrag.indexing.amazon_reviews import AmazonItems
-    from mmrag.app.searching import Searcher
+    from mmrag.search import Searcher
     from mmrag.indexing.sources import Sources
     from mmrag.indexing.tables import Table
     from mmrag.images import ImagePolicy
@@ -61,7 +61,7 @@ def index(
 
     Example: mmrag index photos/ shop.csv --into shop.db --model base-en-v1.5
     """
-    from mmrag.app.settings import read_settings
+    from mmrag.settings import read_settings
     from mmrag.indexing.sources import read_sources
 
     settings = read_settings(db=into, **given)
@@ -71,7 +71,7 @@ def index(
     if sync and sources.files.paths:
         messages().print("--sync: put patterns into quotes; of files named one by one all stay")
     with messages().status("loading the encoder"):
-        from mmrag.app.searching import Searcher
+        from mmrag.search import Searcher
 
         searcher = Searcher(settings, sources.columns)
     with searcher:

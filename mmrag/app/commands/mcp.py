@@ -16,7 +16,7 @@ from mmrag.app.options import AccessToken, Bind, Database, Json, Rerank, Searchi
 from mmrag.errors import require
 
 if TYPE_CHECKING:
-    from mmrag.app.searching import Searcher
+    from mmrag.search import Searcher
 
 __all__ = ["mcp"]
 
@@ -53,7 +53,7 @@ def mcp(
     """
     require("mcp", extra="mcp", feature="mmrag mcp")
     from mmrag.app.listening import address, listen, serve_on
-    from mmrag.app.settings import read_settings
+    from mmrag.settings import read_settings
 
     settings = read_settings(db=db, **given)
     listening = listen(bind, port, access_token) if http else None
@@ -62,7 +62,7 @@ def mcp(
         from llama_index.tools.image_search import ImageSearch
 
         from mmrag.app import mcp_server
-        from mmrag.app.searching import Searcher
+        from mmrag.search import Searcher
         from mmrag.images import ImagePolicy
 
         searcher = Searcher.open(settings)

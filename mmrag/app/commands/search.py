@@ -13,7 +13,7 @@ from mmrag.app.options import Database, Json, Rerank, Searching
 from mmrag.errors import QueryError
 
 if TYPE_CHECKING:
-    from mmrag.app.found import Found
+    from mmrag.results import Found
     from mmrag.images import ImageSource
 
 __all__ = ["search"]
@@ -47,7 +47,7 @@ def search(
     Example: mmrag search "phone case with this" --image leopard.jpg --db shop.db --sheet out.png
     """
     from mmrag.reports.html import write_report
-    from mmrag.app.settings import read_settings
+    from mmrag.settings import read_settings
     from mmrag.reports.contact_sheet import write_sheet
     from mmrag.filters import parse_filter
     from mmrag.query import Query
@@ -57,7 +57,7 @@ def search(
     filters = parse_filter(filter_by) if filter_by else None
 
     with messages().status("loading the models"):
-        from mmrag.app.searching import Searcher
+        from mmrag.search import Searcher
 
         searcher = Searcher.open(settings)
     with searcher, messages().status("searching"):

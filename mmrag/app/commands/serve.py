@@ -38,12 +38,12 @@ def serve(
     for module in ("uvicorn", "fastapi", "python_multipart", "prometheus_client"):
         require(module, extra="web", feature="mmrag serve")
     from mmrag.app.listening import address, listen, serve_on
-    from mmrag.app.settings import read_settings
+    from mmrag.settings import read_settings
 
     settings = read_settings(db=db, **given)
     listening = listen(bind, port, access_token)
     with messages().status("loading the models"):
-        from mmrag.app.searching import Searcher
+        from mmrag.search import Searcher
         from mmrag.app.web.app import create_app
         from mmrag.app.web.site import Limits
 

@@ -10,7 +10,7 @@ from pathlib import Path
 from fastapi import FastAPI
 from fastapi.staticfiles import StaticFiles
 
-from mmrag.app.searching import Searcher
+from mmrag.search import Searcher
 from mmrag.app.web.faults import answer_faults
 from mmrag.app.web.guard import Guard
 from mmrag.app.web.metrics import Counted

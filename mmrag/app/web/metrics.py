@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, generate_latest
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from mmrag.app.found import Found
+from mmrag.results import Found
 from mmrag.app.web.line import Line
 
 __all__ = ["Counted", "Metrics"]

@@ -15,7 +15,7 @@ from jinja2 import Environment, PackageLoader, StrictUndefined
 from prometheus_client import CONTENT_TYPE_LATEST
 from starlette.exceptions import HTTPException
 
-from mmrag.app.found import Found
+from mmrag.results import Found
 from mmrag.app.web.asking import BODY, read_question
 from mmrag.app.web.faults import in_words
 from mmrag.app.web.schema import ID, MOST, Answer, Asked, Fault

@@ -9,7 +9,7 @@ from urllib.parse import quote
 
 from pydantic import BaseModel, ConfigDict, Field
 
-from mmrag.app.found import Found, Move
+from mmrag.results import Found, Move
 from mmrag.filters import Scalar
 
 __all__ = ["ID", "MOST", "Answer", "Asked", "Fault", "Question", "Result", "Seen"]

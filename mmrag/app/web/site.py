@@ -11,8 +11,8 @@ from collections import OrderedDict
 from dataclasses import dataclass
 from urllib.parse import quote
 
-from mmrag.app.found import Found
-from mmrag.app.searching import Searcher
+from mmrag.results import Found
+from mmrag.search import Searcher
 from mmrag.app.web.line import Line
 from mmrag.app.web.metrics import Metrics
 from mmrag.app.web.pictures import Indexed, Uploads, jpeg

@@ -15,8 +15,8 @@ from llama_index.embeddings.visualized_bge import VisualizedBGEEmbedding
 from llama_index.indices.composed_image import ComposedImageIndex
 from web_page import CHROMIUM, DESKTOP, FLAGS
 
-from mmrag.app.searching import Searcher
-from mmrag.app.settings import Settings
+from mmrag.search import Searcher
+from mmrag.settings import Settings
 from mmrag.app.web.app import create_app
 from mmrag.app.web.site import Limits
 from mmrag.datasets import draw_product, draw_swatch

@@ -15,8 +15,8 @@ from llama_index.core.schema import ImageNode, NodeWithScore, QueryBundle
 from llama_index.embeddings.visualized_bge import VisualizedBGEEmbedding
 from llama_index.indices.composed_image import ComposedImageIndex, metadata_filters
 
-from mmrag.app.found import Found, Hit
-from mmrag.app.settings import Settings
+from mmrag.results import Found, Hit
+from mmrag.settings import Settings
 from mmrag.app.shelves import see_shelf
 from mmrag.embedding import VisualizedBGE
 from mmrag.filters import Filter, Scalar

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from mmrag.app.settings import read_settings
+from mmrag.settings import read_settings
 from mmrag.errors import SettingError
 
 
