@@ -19,11 +19,11 @@ from mcp import Client
 from picture_server import serving
 from PIL import Image
 
-from mmrag.app.mcp_server import create_server
+from mmrag.serving.mcp import create_server
 from mmrag.search import Searcher
 from mmrag.settings import Settings
-from mmrag.app.web.app import create_app
-from mmrag.app.web.site import Limits
+from mmrag.serving.app import create_app
+from mmrag.serving.service import Limits
 from mmrag.errors import MMRagError
 from mmrag.images import ImagePolicy
 from mmrag.query import Query

@@ -14,7 +14,7 @@ import httpx
 import pytest
 from little_shop import ENCODER, write_shop
 
-from mmrag.app.listening import listen
+from mmrag.serving.listening import listen
 from mmrag.errors import SettingError
 
 MMRAG = (sys.executable, "-c", "from mmrag.app.cli import main; main()")
@@ -174,12 +174,12 @@ except SystemExit:
 def test_a_server_logs_what_it_calls_a_fault():
     code = """
 import logging
-from mmrag.app.listening import address, listen, serve_on
+from mmrag.serving.listening import address, listen, serve_on
 logging.basicConfig(level=logging.CRITICAL)  # as for every command
 
 async def app(scope, receive, send):
     if scope["type"] == "http":
-        logging.getLogger("mmrag.app.web.faults").error("a request failed")
+        logging.getLogger("mmrag.serving.faults").error("a request failed")
         raise RuntimeError("the roof leaks")
 
 listening = listen("127.0.0.1", 0, "")

@@ -24,7 +24,7 @@ from PIL import Image
 
 from mmrag.search import Searcher
 from mmrag.settings import Settings
-from mmrag.app.web.app import create_app
+from mmrag.serving.app import create_app
 from mmrag.errors import MMRagError
 from mmrag.images import ImagePolicy, load_image
 from mmrag.testing import toy_encoder

@@ -52,7 +52,7 @@ def mcp(
     Example: mmrag mcp --db shop.db
     """
     require("mcp", extra="mcp", feature="mmrag mcp")
-    from mmrag.app.listening import address, listen, serve_on
+    from mmrag.serving.listening import address, listen, serve_on
     from mmrag.settings import read_settings
 
     settings = read_settings(db=db, **given)

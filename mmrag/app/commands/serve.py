@@ -37,15 +37,15 @@ def serve(
     """
     for module in ("uvicorn", "fastapi", "python_multipart", "prometheus_client"):
         require(module, extra="web", feature="mmrag serve")
-    from mmrag.app.listening import address, listen, serve_on
+    from mmrag.serving.listening import address, listen, serve_on
     from mmrag.settings import read_settings
 
     settings = read_settings(db=db, **given)
     listening = listen(bind, port, access_token)
     with messages().status("loading the models"):
         from mmrag.search import Searcher
-        from mmrag.app.web.app import create_app
-        from mmrag.app.web.site import Limits
+        from mmrag.serving.app import create_app
+        from mmrag.serving.service import Limits
 
         searcher = Searcher.open(settings)
         if rerank:

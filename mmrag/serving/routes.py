@@ -16,10 +16,10 @@ from prometheus_client import CONTENT_TYPE_LATEST
 from starlette.exceptions import HTTPException
 
 from mmrag.results import Found
-from mmrag.app.web.asking import BODY, read_question
-from mmrag.app.web.faults import in_words
-from mmrag.app.web.schema import ID, MOST, Answer, Asked, Fault
-from mmrag.app.web.site import Site
+from mmrag.serving.asking import BODY, read_question
+from mmrag.serving.faults import in_words
+from mmrag.serving.schema import ID, MOST, Answer, Asked, Fault
+from mmrag.serving.service import Site
 from mmrag.errors import ImageError, MMRagError
 
 __all__ = ["router"]
@@ -172,5 +172,5 @@ def _cached(request: Request, data: bytes, kind: str = "image/jpeg") -> Response
 @lru_cache(maxsize=1)
 def _templates() -> Environment:
     return Environment(
-        loader=PackageLoader("mmrag.app.web", "page"), autoescape=True, undefined=StrictUndefined
+        loader=PackageLoader("mmrag.serving", "page"), autoescape=True, undefined=StrictUndefined
     )

@@ -13,10 +13,10 @@ from urllib.parse import quote
 
 from mmrag.results import Found
 from mmrag.search import Searcher
-from mmrag.app.web.line import Line
-from mmrag.app.web.metrics import Metrics
-from mmrag.app.web.pictures import Indexed, Uploads, jpeg
-from mmrag.app.web.schema import Asked, Question
+from mmrag.serving.work_queue import Line
+from mmrag.serving.metrics import Metrics
+from mmrag.serving.images import Indexed, Uploads, jpeg
+from mmrag.serving.schema import Asked, Question
 from mmrag.errors import QueryError
 from mmrag.filters import parse_filter
 from mmrag.images import ImagePolicy, ImageSource

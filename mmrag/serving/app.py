@@ -11,11 +11,11 @@ from fastapi import FastAPI
 from fastapi.staticfiles import StaticFiles
 
 from mmrag.search import Searcher
-from mmrag.app.web.faults import answer_faults
-from mmrag.app.web.guard import Guard
-from mmrag.app.web.metrics import Counted
-from mmrag.app.web.routes import router
-from mmrag.app.web.site import Limits, Site
+from mmrag.serving.faults import answer_faults
+from mmrag.serving.security import Guard
+from mmrag.serving.metrics import Counted
+from mmrag.serving.routes import router
+from mmrag.serving.service import Limits, Site
 
 __all__ = ["create_app"]
 

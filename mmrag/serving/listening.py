@@ -6,7 +6,7 @@ import logging
 import socket
 from typing import TYPE_CHECKING
 
-from mmrag.app.web.guard import is_loopback
+from mmrag.serving.security import is_loopback
 from mmrag.errors import SettingError
 
 if TYPE_CHECKING:
@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
 __all__ = ["address", "listen", "serve_on"]
 
-FAULTS = ("mmrag.app.web", "uvicorn.error")
+FAULTS = ("mmrag.serving", "uvicorn.error")
 """Who logs what goes wrong inside; visitors are told no more than that something did."""
 
 

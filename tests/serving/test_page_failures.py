@@ -11,7 +11,7 @@ from llama_index.indices.composed_image import ComposedImageIndex
 from PIL import Image
 from web_page import DESKTOP, PHONE, RERANKED, ask, in_a_browser, shoot, wait_until
 
-from mmrag.app.web.app import create_app
+from mmrag.serving.app import create_app
 from mmrag.datasets import draw_product
 from mmrag.errors import AnswerError
 from mmrag.testing import MockVision, failing, reversing

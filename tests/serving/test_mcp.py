@@ -25,7 +25,7 @@ from llama_index.tools.mcp import BasicMCPClient, McpToolSpec
 from mcp import Client, StdioServerParameters
 from PIL import Image
 
-from mmrag.app.mcp_server import create_server, http_app
+from mmrag.serving.mcp import create_server, http_app
 from mmrag.embedding import VisualizedBGE
 from mmrag.images import ImagePolicy
 from mmrag.testing import MockVision, reversing

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 from PIL import Image
 
-from mmrag.app.web.pictures import Indexed, Uploads
+from mmrag.serving.images import Indexed, Uploads
 from mmrag.errors import ImageError
 from mmrag.images import ImagePolicy
 

@@ -10,7 +10,7 @@ from concurrent.futures import ThreadPoolExecutor
 import pytest
 from PIL import Image
 
-from mmrag.app.web.line import Line
+from mmrag.serving.work_queue import Line
 from mmrag.errors import BusyError
 from mmrag.testing import MockVision
 

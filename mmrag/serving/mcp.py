@@ -31,7 +31,7 @@ from PIL import Image
 from pydantic import BaseModel
 from starlette.types import ASGIApp
 
-from mmrag.app.web.guard import Guard
+from mmrag.serving.security import Guard
 from mmrag.images.encode import data_uri
 from mmrag.rerank.composite import candidate_cell
 

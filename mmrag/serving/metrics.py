@@ -8,7 +8,7 @@ from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, gene
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from mmrag.results import Found
-from mmrag.app.web.line import Line
+from mmrag.serving.work_queue import Line
 
 __all__ = ["Counted", "Metrics"]
 

@@ -63,7 +63,7 @@ def test_the_first_line_does_not_wait_for_the_vision_llm(serve, shop, gate):
     import httpx
     from live_server import serving
 
-    from mmrag.app.web.app import create_app
+    from mmrag.serving.app import create_app
 
     app = create_app(shop.searcher(MockVision(gate)))
     with (

@@ -14,7 +14,7 @@ from schemathesis.specs.openapi.checks import (
     status_code_conformance,
 )
 
-from mmrag.app.web.app import create_app
+from mmrag.serving.app import create_app
 
 CHECKS = [
     not_a_server_error,

@@ -9,7 +9,7 @@ from starlette.datastructures import UploadFile
 from starlette.exceptions import HTTPException
 from starlette.requests import Request
 
-from mmrag.app.web.schema import Question
+from mmrag.serving.schema import Question
 
 __all__ = ["BODY", "read_question"]
 

@@ -17,8 +17,8 @@ from web_page import CHROMIUM, DESKTOP, FLAGS
 
 from mmrag.search import Searcher
 from mmrag.settings import Settings
-from mmrag.app.web.app import create_app
-from mmrag.app.web.site import Limits
+from mmrag.serving.app import create_app
+from mmrag.serving.service import Limits
 from mmrag.datasets import draw_product, draw_swatch
 from mmrag.images import ImagePolicy, ImageSource
 from mmrag.query import Query
