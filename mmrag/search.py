@@ -17,7 +17,7 @@ from llama_index.indices.composed_image import ComposedImageIndex, metadata_filt
 
 from mmrag.results import Found, Hit
 from mmrag.settings import Settings
-from mmrag.app.shelves import see_shelf
+from mmrag.cli.shelves import see_shelf
 from mmrag.embedding import VisualizedBGE
 from mmrag.filters import Filter, Scalar
 from mmrag.images import ImagePolicy, load_image

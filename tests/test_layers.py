@@ -18,7 +18,7 @@ LAYERS = (
     ("mmrag.vision",),
     ("mmrag.rerank",),
     ("llama_index",),
-    ("examples.train_demo_models", "mmrag.app", "mmrag.testing"),
+    ("examples.train_demo_models", "mmrag.cli", "mmrag.testing"),
 )
 SURFACES = len(LAYERS) - 1
 LAYER = {name: height for height, names in enumerate(LAYERS) for name in names}
@@ -103,7 +103,7 @@ def test_tests_import_nothing_banned():
         ("mmrag.embedding.encode", "from mmrag import rerank"),
         ("mmrag.vision.phi3.model", "def ask():\n    from mmrag.rerank.prompts import PROMPT"),
         ("mmrag.vision.phi3.model", "from ..rerank import prompts"),
-        ("mmrag.vision.phi3.model", "if TYPE_CHECKING:\n    from mmrag.app.cli import main"),
+        ("mmrag.vision.phi3.model", "if TYPE_CHECKING:\n    from mmrag.cli.main import main"),
         ("mmrag.rerank.listwise", "from llama_index.core import QueryBundle"),
         ("mmrag.rerank.listwise", "require('llama_index.core', extra='x', feature='y')"),
         ("mmrag.datasets.render", "from mmrag.embedding import VisualizedBGE"),
@@ -111,7 +111,7 @@ def test_tests_import_nothing_banned():
         ("mmrag.images.load", "from mmrag.embedding import VisualizedBGE"),
         ("mmrag.rerank.listwise", "from mmrag import Query"),
         ("llama_index.llms.phi3_vision.base", "import mmrag"),
-        ("mmrag.app.cli", "import torchvision.transforms as T"),
+        ("mmrag.cli.main", "import torchvision.transforms as T"),
         ("llama_index.llms.phi3_vision.base", "import mmrag.settings"),
     ],
 )
@@ -126,8 +126,8 @@ def test_a_wrong_import_is_found(module, code):
         ("mmrag.embedding.encode", "from .tower import Tower"),
         ("examples.train_demo_models.encoder", "import mmrag.embedding, mmrag.datasets.render"),
         ("llama_index.llms.phi3_vision.base", "from llama_index.core.llms import LLM"),
-        ("mmrag.app.cli", "from llama_index.core import QueryBundle"),
-        ("mmrag.app.cli", "from mmrag import Query"),
+        ("mmrag.cli.main", "from llama_index.core import QueryBundle"),
+        ("mmrag.cli.main", "from mmrag import Query"),
     ],
 )
 def test_a_right_import_is_left_alone(module, code):

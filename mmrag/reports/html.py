@@ -103,7 +103,7 @@ def small(picture: str, policy: ImagePolicy | None = None) -> str:
 @lru_cache(maxsize=1)
 def _templates() -> Environment:
     return Environment(
-        loader=PackageLoader("mmrag.app"),
+        loader=PackageLoader("mmrag.cli"),
         autoescape=True,
         undefined=StrictUndefined,
         trim_blocks=True,

@@ -30,7 +30,7 @@ from mmrag.embedding import VisualizedBGE
 from mmrag.images import ImagePolicy
 from mmrag.testing import MockVision, reversing
 
-PROGRAM = ("-c", "from mmrag.app.cli import main; main()", "mcp", "--model", ENCODER)
+PROGRAM = ("-c", "from mmrag.cli.main import main; main()", "mcp", "--model", ENCODER)
 
 
 class Talk(NamedTuple):

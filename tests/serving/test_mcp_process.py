@@ -20,7 +20,7 @@ from mcp.client.streamable_http import streamable_http_client
 
 from mmrag.embedding import VisualizedBGE
 
-PROGRAM = (sys.executable, "-c", "from mmrag.app.cli import main; main()")
+PROGRAM = (sys.executable, "-c", "from mmrag.cli.main import main; main()")
 HELLO = {
     "protocolVersion": "2025-06-18",
     "capabilities": {},

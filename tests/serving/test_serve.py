@@ -15,7 +15,7 @@ import httpx
 import pytest
 from little_shop import ENCODER, RERANKER, write_shop
 
-MMRAG = (sys.executable, "-c", "from mmrag.app.cli import main; main()")
+MMRAG = (sys.executable, "-c", "from mmrag.cli.main import main; main()")
 
 
 @contextmanager

@@ -147,7 +147,7 @@ def _milvus_lite(_: Settings) -> tuple[State, str, str]:
 def _database(settings: Settings) -> tuple[State, str, str]:
     from llama_index.indices.composed_image.place import place_of
 
-    from mmrag.app.shelves import shelves
+    from mmrag.cli.shelves import shelves
 
     db, name = settings.where, settings.collection
     place = place_of(settings.db)

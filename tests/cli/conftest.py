@@ -12,7 +12,7 @@ from typing import Any, NamedTuple
 import pytest
 from little_shop import write_shop
 
-from mmrag.app.cli import main
+from mmrag.cli.main import main
 from mmrag.testing import completion
 
 

@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING, Annotated, Unpack
 
 import typer
 
-from mmrag.app.console import messages, results, stage, write_json
-from mmrag.app.options import Json, Rerank, Searching
+from mmrag.cli.console import messages, results, stage, write_json
+from mmrag.cli.options import Json, Rerank, Searching
 
 if TYPE_CHECKING:
     from collections.abc import Iterable

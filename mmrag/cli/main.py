@@ -1,6 +1,6 @@
 """The `mmrag` command. In: what a person types. Out: an answer, or one line that says what to do.
 
-Each command is one file in `mmrag.app.commands`; nothing heavy is imported before one runs.
+Each command is one file in `mmrag.cli.commands`; nothing heavy is imported before one runs.
 """
 
 from __future__ import annotations
@@ -15,17 +15,17 @@ from typing import Annotated
 import typer
 from rich.text import Text
 
-from mmrag.app.commands.bench import bench
-from mmrag.app.commands.collections import collections
-from mmrag.app.commands.demo import demo
-from mmrag.app.commands.doctor import doctor
-from mmrag.app.commands.eval import eval
-from mmrag.app.commands.index import index
-from mmrag.app.commands.mcp import mcp
-from mmrag.app.commands.search import search
-from mmrag.app.commands.serve import serve
-from mmrag.app.console import messages, results
-from mmrag.app.options import spelled_out
+from mmrag.cli.commands.bench import bench
+from mmrag.cli.commands.collections import collections
+from mmrag.cli.commands.demo import demo
+from mmrag.cli.commands.doctor import doctor
+from mmrag.cli.commands.eval import eval
+from mmrag.cli.commands.index import index
+from mmrag.cli.commands.mcp import mcp
+from mmrag.cli.commands.search import search
+from mmrag.cli.commands.serve import serve
+from mmrag.cli.console import messages, results
+from mmrag.cli.options import spelled_out
 from mmrag.errors import MMRagError
 
 __all__ = ["app", "main"]

@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING, Annotated, TypedDict, Unpack
 
 import typer
 
-from mmrag.app.console import messages, results, stage, write_json
-from mmrag.app.options import Indexing, Json
+from mmrag.cli.console import messages, results, stage, write_json
+from mmrag.cli.options import Indexing, Json
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator

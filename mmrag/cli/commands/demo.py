@@ -8,11 +8,11 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from mmrag.app.console import messages, results, stage, write_json
-from mmrag.app.options import Json, Rerank
+from mmrag.cli.console import messages, results, stage, write_json
+from mmrag.cli.options import Json, Rerank
 
 if TYPE_CHECKING:
-    from mmrag.app.demo import Demo
+    from mmrag.cli.demo import Demo
     from mmrag.results import Found
 
 __all__ = ["demo"]
@@ -45,7 +45,7 @@ def demo(
         llm_url="",
     )
     with messages().status("loading the models"):
-        from mmrag.app.demo import run_demo
+        from mmrag.cli.demo import run_demo
 
     try:
         done = run_demo(folder, settings, stage, n_queries=queries, rerank=rerank)

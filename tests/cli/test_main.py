@@ -8,7 +8,7 @@ import sys
 import pytest
 import typer
 
-from mmrag.app.cli import app, main
+from mmrag.cli.main import app, main
 from mmrag.errors import StoreError
 
 COMMANDS = [command.callback.__name__ for command in app.registered_commands]
@@ -32,7 +32,7 @@ def test_every_command_helps_with_an_example_that_fits(mmrag, command):
 
 
 def test_starting_loads_nothing_heavy():
-    code = f"import sys, mmrag.app.cli; print({HEAVY!r} & {{m.split('.')[0] for m in sys.modules}})"
+    code = f"import sys, mmrag.cli.main; print({HEAVY!r} & {{m.split('.')[0] for m in sys.modules}})"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert done.stdout.strip() == "set()"
 
@@ -62,7 +62,7 @@ def test_what_was_not_expected_is_one_line_too(mmrag, monkeypatch):
     def fail():
         raise RuntimeError("first\nsecond [bold]")
 
-    monkeypatch.setattr("mmrag.app.cli.app", broken)
+    monkeypatch.setattr("mmrag.cli.main.app", broken)
     ran = mmrag()
     assert ran.code == 1
     assert ran.err.startswith("error: RuntimeError: first second [bold].")

@@ -6,11 +6,11 @@ from typing import TYPE_CHECKING, Annotated, Unpack
 
 import typer
 
-from mmrag.app.console import results, stage, write_json
-from mmrag.app.options import Database, Json, Rerank, Searching
+from mmrag.cli.console import results, stage, write_json
+from mmrag.cli.options import Database, Json, Rerank, Searching
 
 if TYPE_CHECKING:
-    from mmrag.app.timing import Timings
+    from mmrag.cli.timing import Timings
 
 __all__ = ["bench"]
 
@@ -30,7 +30,7 @@ def bench(
 
     from mmrag.search import Searcher
     from mmrag.settings import read_settings
-    from mmrag.app.timing import measure
+    from mmrag.cli.timing import measure
 
     settings = read_settings(db=db, **given)
     with Searcher.open(settings) as searcher, stage("timing") as show:

@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING, Annotated, Unpack
 
 import typer
 
-from mmrag.app.console import messages, results, write_json
-from mmrag.app.options import Database, Json, Rerank, Searching
+from mmrag.cli.console import messages, results, write_json
+from mmrag.cli.options import Database, Json, Rerank, Searching
 from mmrag.errors import QueryError
 
 if TYPE_CHECKING:
@@ -91,7 +91,7 @@ def _show(found: Found) -> None:
     from rich.table import Table
     from rich.text import Text
 
-    from mmrag.app.blocks import picture_row, shows_pictures
+    from mmrag.cli.blocks import picture_row, shows_pictures
     from mmrag.images.encode import thumbnail
 
     if found.unknown_words:

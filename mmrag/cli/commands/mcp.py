@@ -11,8 +11,8 @@ from typing import TYPE_CHECKING, Annotated, Unpack
 
 import typer
 
-from mmrag.app.console import messages, write_json
-from mmrag.app.options import AccessToken, Bind, Database, Json, Rerank, Searching
+from mmrag.cli.console import messages, write_json
+from mmrag.cli.options import AccessToken, Bind, Database, Json, Rerank, Searching
 from mmrag.errors import require
 
 if TYPE_CHECKING:
@@ -61,7 +61,7 @@ def mcp(
         from llama_index.postprocessor.llvm_rerank import LLVMRerank
         from llama_index.tools.image_search import ImageSearch
 
-        from mmrag.app import mcp_server
+        from mmrag.cli import mcp_server
         from mmrag.search import Searcher
         from mmrag.images import ImagePolicy
 

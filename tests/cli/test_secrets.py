@@ -154,7 +154,7 @@ def test_the_command_line_shows_no_secret_even_when_it_debugs(tmp_path, words):
     (tmp_path / "mmrag.toml").write_text(f'db = "http://root:{PASSWORD}@{NOWHERE}"\n')
     secrets = {"TOKEN": TOKEN, "LLM_KEY": KEY, "LLM_URL": f"http://{NOWHERE}/v1", "MODEL": ENCODER}
     ran = subprocess.run(
-        [sys.executable, "-c", "from mmrag.app.cli import main; main()", *words],
+        [sys.executable, "-c", "from mmrag.cli.main import main; main()", *words],
         env=os.environ | {f"MMRAG_{name}": secret for name, secret in secrets.items()},
         cwd=tmp_path, capture_output=True, text=True,
     )  # fmt: skip

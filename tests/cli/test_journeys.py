@@ -13,7 +13,7 @@ import pytest
 from little_shop import COLOURS, ENCODER, OTHER_ENCODER
 from PIL import Image
 
-from mmrag.app.cli import main
+from mmrag.cli.main import main
 
 
 @pytest.fixture(scope="module")

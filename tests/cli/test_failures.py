@@ -17,7 +17,7 @@ from little_shop import ENCODER, write_shop
 from mmrag.serving.listening import listen
 from mmrag.errors import SettingError
 
-MMRAG = (sys.executable, "-c", "from mmrag.app.cli import main; main()")
+MMRAG = (sys.executable, "-c", "from mmrag.cli.main import main; main()")
 
 
 @pytest.fixture
@@ -160,7 +160,7 @@ def test_an_address_that_is_not_ours_is_told_apart_from_a_taken_port(bind):
 def test_a_library_that_tries_again_does_not_talk_over_our_one_line():
     code = """
 import logging
-from mmrag.app.cli import main
+from mmrag.cli.main import main
 try:
     main(["collections", "nowhere.db"])
 except SystemExit:
@@ -216,7 +216,7 @@ def test_what_the_demo_says_to_type_can_be_typed(mmrag):
     ran = mmrag("demo", "--folder", "my demo", "--queries", 1, "--no-rerank")
     command = ran.out.partition("search it yourself: ")[2]
     mmrag_here = (
-        f'mmrag() {{ "{sys.executable}" -c "from mmrag.app.cli import main; main()" "$@"; }}'
+        f'mmrag() {{ "{sys.executable}" -c "from mmrag.cli.main import main; main()" "$@"; }}'
     )
     done = subprocess.run(
         ["sh", "-c", f"{mmrag_here}\n{command}"], capture_output=True, text=True, check=False

@@ -7,7 +7,7 @@ import io
 from PIL import Image
 from rich.console import Console
 
-from mmrag.app.blocks import picture_row, shows_pictures
+from mmrag.cli.blocks import picture_row, shows_pictures
 
 
 def test_each_character_shows_two_pixels():

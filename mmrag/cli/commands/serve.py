@@ -7,8 +7,8 @@ from urllib.parse import urlencode
 
 import typer
 
-from mmrag.app.console import messages, write_json
-from mmrag.app.options import AccessToken, Bind, Database, Json, Rerank, Searching
+from mmrag.cli.console import messages, write_json
+from mmrag.cli.options import AccessToken, Bind, Database, Json, Rerank, Searching
 from mmrag.errors import require
 
 __all__ = ["serve"]

@@ -6,11 +6,11 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from mmrag.app.console import results, write_json
-from mmrag.app.options import Json
+from mmrag.cli.console import results, write_json
+from mmrag.cli.options import Json
 
 if TYPE_CHECKING:
-    from mmrag.app.shelves import Shelf
+    from mmrag.cli.shelves import Shelf
 
 __all__ = ["collections"]
 
@@ -28,7 +28,7 @@ def collections(
     from dataclasses import asdict
 
     from mmrag.settings import read_settings
-    from mmrag.app.shelves import shelves
+    from mmrag.cli.shelves import shelves
 
     settings = read_settings(db=db)
     found = shelves(settings.db, settings.token.get_secret_value())

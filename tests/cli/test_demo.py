@@ -7,8 +7,8 @@ from pathlib import Path
 import pytest
 from little_shop import ENCODER
 
-from mmrag.app.console import stage
-from mmrag.app.demo import run_demo
+from mmrag.cli.console import stage
+from mmrag.cli.demo import run_demo
 from mmrag.settings import read_settings
 from mmrag.errors import CheckpointError
 

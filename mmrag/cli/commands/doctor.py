@@ -7,11 +7,11 @@ from typing import TYPE_CHECKING
 
 import typer
 
-from mmrag.app.console import messages, results, write_json
-from mmrag.app.options import Collection, Database, Device, Json, Model, Reranker
+from mmrag.cli.console import messages, results, write_json
+from mmrag.cli.options import Collection, Database, Device, Json, Model, Reranker
 
 if TYPE_CHECKING:
-    from mmrag.app.checks import Check
+    from mmrag.cli.checks import Check
 
 __all__ = ["doctor"]
 
@@ -32,7 +32,7 @@ def doctor(
 
     Example: mmrag doctor --db shop.db --model m3
     """
-    from mmrag.app.checks import checks
+    from mmrag.cli.checks import checks
     from mmrag.settings import read_settings
 
     settings = read_settings(
