@@ -145,7 +145,7 @@ def _milvus_lite(_: Settings) -> tuple[State, str, str]:
 
 
 def _database(settings: Settings) -> tuple[State, str, str]:
-    from llama_index.indices.composed_image.place import place_of
+    from llama_index.indices.composed_image.connection import place_of
 
     from mmrag.cli.shelves import shelves
 

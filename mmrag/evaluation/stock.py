@@ -13,7 +13,7 @@ from typing import Any, cast
 from llama_index.core.schema import ImageNode
 from llama_index.core.vector_stores.utils import metadata_dict_to_node
 from llama_index.indices.composed_image import ComposedImageIndex
-from llama_index.indices.composed_image.place import answered
+from llama_index.indices.composed_image.connection import answered
 
 from mmrag.results import Hit
 from mmrag.errors import SettingError

@@ -8,7 +8,7 @@ import pytest
 from llama_index.core.schema import ImageNode, NodeWithScore, QueryBundle
 from llama_index.embeddings.visualized_bge import VisualizedBGEEmbedding
 from llama_index.indices.composed_image import ComposedImageIndex
-from llama_index.indices.composed_image.store import PictureStore, milvus_store
+from llama_index.indices.composed_image.vector_store import PictureStore, milvus_store
 from llama_index.tools.image_search import ImageSearchToolSpec
 from PIL import Image
 from shop_rows import COLUMNS

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import pytest
-from llama_index.indices.composed_image import place as module
-from llama_index.indices.composed_image.place import AWAY, PAUSES, patiently, place_of
+from llama_index.indices.composed_image import connection as module
+from llama_index.indices.composed_image.connection import AWAY, PAUSES, patiently, place_of
 from pymilvus.exceptions import MilvusException
 
 from mmrag.errors import StoreError

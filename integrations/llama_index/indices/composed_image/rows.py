@@ -11,8 +11,8 @@ import numpy as np
 from llama_index.core.bridge.pydantic import ConfigDict, TypeAdapter, ValidationError
 from llama_index.core.schema import BaseNode, ImageNode, TextNode
 from llama_index.core.vector_stores.utils import node_to_metadata_dict
-from llama_index.embeddings.visualized_bge.pictures import address_of, picture_of
-from llama_index.indices.composed_image.collection import LONGEST_TEXT, ScalarType
+from llama_index.embeddings.visualized_bge.image_sources import address_of, picture_of
+from llama_index.indices.composed_image.schema import LONGEST_TEXT, ScalarType
 
 from mmrag.errors import StoreError, StoreMismatchError
 from mmrag.images.policy import scheme_of

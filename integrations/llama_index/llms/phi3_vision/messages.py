@@ -7,7 +7,7 @@ from typing import Any
 
 import PIL.Image
 from llama_index.core.base.llms.types import ChatMessage, ImageBlock, MessageRole, TextBlock
-from llama_index.embeddings.visualized_bge.pictures import picture_in
+from llama_index.embeddings.visualized_bge.image_sources import picture_in
 
 from mmrag.errors import QueryError
 from mmrag.images import ImagePolicy, load_image

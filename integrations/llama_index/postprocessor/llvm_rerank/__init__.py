@@ -3,6 +3,6 @@
 from __future__ import annotations
 
 from llama_index.postprocessor.llvm_rerank.base import LLVMRerank
-from llama_index.postprocessor.llvm_rerank.create import LlamaIndexCreate
+from llama_index.postprocessor.llvm_rerank.client import LlamaIndexCreate
 
 __all__ = ["LLVMRerank", "LlamaIndexCreate"]

@@ -17,7 +17,7 @@ from llama_index.core.prompts import PromptTemplate
 from llama_index.core.prompts.mixin import PromptDictType
 from llama_index.core.schema import NodeWithScore, QueryBundle
 from llama_index.llms.phi3_vision import Phi3VisionLLM
-from llama_index.postprocessor.llvm_rerank.create import LlamaIndexCreate, event_loop
+from llama_index.postprocessor.llvm_rerank.client import LlamaIndexCreate, event_loop
 from llama_index.postprocessor.llvm_rerank.pictures import query_of, shown
 
 from mmrag.images import ImagePolicy

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from llama_index.core.schema import BaseNode, QueryBundle
-from llama_index.embeddings.visualized_bge.pictures import picture_of
+from llama_index.embeddings.visualized_bge.image_sources import picture_of
 
 from mmrag.errors import QueryError
 from mmrag.images import ImageSource

@@ -5,7 +5,7 @@ from __future__ import annotations
 from llama_index.core.base.llms.types import ImageBlock, MessageRole
 from llama_index.core.memory import BaseMemory
 from llama_index.core.workflow import Context
-from llama_index.embeddings.visualized_bge.pictures import picture_in
+from llama_index.embeddings.visualized_bge.image_sources import picture_in
 
 from mmrag.images import ImageSource
 

@@ -22,8 +22,8 @@ from llama_index.indices.composed_image import (
     RankedImages,
     metadata_filters,
 )
-from llama_index.indices.composed_image.shelf import open_manifest
-from llama_index.tools.image_search.references import References, shrunk
+from llama_index.indices.composed_image.indexing import open_manifest
+from llama_index.tools.image_search.image_references import References, shrunk
 from llama_index.tools.image_search.schema import (
     MOST,
     DescribeImage,

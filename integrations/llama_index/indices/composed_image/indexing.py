@@ -12,7 +12,7 @@ from urllib.parse import unquote, urlsplit
 
 from llama_index.core.schema import BaseNode, ImageNode
 from llama_index.embeddings.visualized_bge import VisualizedBGEEmbedding
-from llama_index.indices.composed_image.store import PictureStore
+from llama_index.indices.composed_image.vector_store import PictureStore
 
 from mmrag.errors import StoreError
 from mmrag.images.policy import without_secrets

@@ -20,7 +20,7 @@ from llama_index.core.llms import MockLLM
 from llama_index.core.prompts.mixin import PromptDictType
 from llama_index.core.response_synthesizers import BaseSynthesizer
 from llama_index.core.schema import NodeWithScore, QueryBundle
-from llama_index.embeddings.visualized_bge.pictures import address_of
+from llama_index.embeddings.visualized_bge.image_sources import address_of
 
 from mmrag.images.policy import without_secrets
 from mmrag.images.encode import img_tag, thumbnail

@@ -10,7 +10,7 @@ import pytest
 from hostile_pictures import Expectation
 from llama_index.embeddings.visualized_bge import VisualizedBGEEmbedding
 from llama_index.indices.composed_image import ComposedImageIndex
-from llama_index.indices.composed_image.shelf import open_manifest
+from llama_index.indices.composed_image.indexing import open_manifest
 
 from mmrag.images import load_image
 from mmrag.indexing import IndexReport

@@ -17,7 +17,7 @@ from llama_index.core.vector_stores.types import (
     VectorStoreQueryResult,
 )
 from llama_index.core.vector_stores.utils import metadata_dict_to_node
-from llama_index.indices.composed_image.collection import (
+from llama_index.indices.composed_image.schema import (
     IDENTITY,
     INDEXES,
     ScalarType,
@@ -27,7 +27,7 @@ from llama_index.indices.composed_image.collection import (
     required_of,
 )
 from llama_index.indices.composed_image.filters import expression
-from llama_index.indices.composed_image.place import Place, answered, patiently, place_of
+from llama_index.indices.composed_image.connection import Place, answered, patiently, place_of
 from llama_index.indices.composed_image.rows import Rows
 from llama_index.vector_stores.milvus import MilvusVectorStore
 from pymilvus import MilvusClient

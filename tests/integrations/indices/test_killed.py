@@ -12,7 +12,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 from indexing_worker import open_toy_index, start_indexing
-from llama_index.indices.composed_image.shelf import open_manifest
+from llama_index.indices.composed_image.indexing import open_manifest
 from PIL import Image
 
 PICTURES, FEW, KILLS = 5_000, 300, 20

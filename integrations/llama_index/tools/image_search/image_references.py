@@ -11,7 +11,7 @@ from pathlib import Path
 
 from llama_index.core.schema import ImageNode
 from llama_index.indices.composed_image import PictureStore
-from llama_index.indices.composed_image.place import answered
+from llama_index.indices.composed_image.connection import answered
 from PIL import Image
 
 from mmrag.errors import ImageError
