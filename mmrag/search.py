@@ -14,14 +14,14 @@ from typing import TYPE_CHECKING
 from llama_index.core.schema import ImageNode, NodeWithScore, QueryBundle
 from llama_index.embeddings.visualized_bge import VisualizedBGEEmbedding
 from llama_index.indices.composed_image import ComposedImageIndex, metadata_filters
+from llama_index.indices.composed_image.collections import see_shelf
 
-from mmrag.results import Found, Hit
-from mmrag.settings import Settings
-from mmrag.cli.shelves import see_shelf
 from mmrag.embedding import VisualizedBGE
 from mmrag.filters import Filter, Scalar
 from mmrag.images import ImagePolicy, load_image
 from mmrag.query import Query
+from mmrag.results import Found, Hit
+from mmrag.settings import Settings
 
 if TYPE_CHECKING:
     from collections.abc import Mapping

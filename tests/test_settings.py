@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from mmrag.settings import read_settings
 from mmrag.errors import SettingError
+from mmrag.settings import read_settings
 
 
 @pytest.fixture(autouse=True)

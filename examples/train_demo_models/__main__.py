@@ -100,7 +100,9 @@ def _shuffled(found: np.ndarray, number: int) -> np.ndarray:
 
 
 def _options() -> argparse.Namespace:
-    parser = argparse.ArgumentParser(prog="python -m examples.train_demo_models", description=__doc__)
+    parser = argparse.ArgumentParser(
+        prog="python -m examples.train_demo_models", description=__doc__
+    )
     parser.add_argument("model", choices=["encoder", "reranker"])
     parser.add_argument("--work", type=Path, default=Path("training"), help="pictures, checkpoints")
     parser.add_argument("--out", type=Path, help="the model's folder (default: the bundled one)")

@@ -12,10 +12,10 @@ from functools import cached_property
 import torch
 from torch import Tensor
 
-from mmrag.datasets.attributes import COLOURS, PATTERNS, PRODUCTS
 from examples.train_demo_models.vocabulary import ANY_COLOUR, compound
-from mmrag.vision.phi3.ranking_template import answer_script
+from mmrag.datasets.attributes import COLOURS, PATTERNS, PRODUCTS
 from mmrag.vision.config import RankingRecipe
+from mmrag.vision.phi3.ranking_template import answer_script
 from mmrag.vision.phi3.template import script_ids
 from mmrag.vision.phi3.tokenizer import Vocabulary
 

@@ -17,13 +17,13 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 from transformers import BertConfig, PreTrainedTokenizerBase
 
-from mmrag.datasets.attributes import COLOURS, PATTERNS, PRODUCTS
 from examples.train_demo_models.augment import encoder_pixels, jittered
 from examples.train_demo_models.fitting import Stage, fit, training_device
 from examples.train_demo_models.naming import Naming
 from examples.train_demo_models.sampling import Sampler, Wanted, grades
 from examples.train_demo_models.specimens import EYE, Specimens
 from examples.train_demo_models.vocabulary import encoder_tokenizer
+from mmrag.datasets.attributes import COLOURS, PATTERNS, PRODUCTS
 from mmrag.datasets.wording import vocabulary
 from mmrag.embedding.visualized_bge.checkpoint import save_encoder
 from mmrag.embedding.visualized_bge.joint import JointEncoder

@@ -15,19 +15,19 @@ from PIL import Image
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from mmrag.datasets.attributes import COLOURS
 from examples.train_demo_models.cells import CELL, COLUMNS, MOST, ROWS, CellCutter
 from examples.train_demo_models.dictation import GRADES, Form, Words
 from examples.train_demo_models.lists import Lists
 from examples.train_demo_models.naming import Naming
 from examples.train_demo_models.sampling import ANY, Wanted
 from examples.train_demo_models.specimens import SWATCH, Shown, Specimens
+from mmrag.datasets.attributes import COLOURS
 from mmrag.datasets.wording import Kind
 from mmrag.rerank.prompts import Prompt
+from mmrag.vision.config import RankingRecipe
 from mmrag.vision.phi3.conversation import published_turns
 from mmrag.vision.phi3.modeling import Phi3VisionNetwork
 from mmrag.vision.phi3.processing import Phi3VisionProcessor
-from mmrag.vision.config import RankingRecipe
 
 __all__ = ["Practice", "attributes"]
 

@@ -12,9 +12,9 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from mmrag.datasets import Item, Kind
 from examples.train_demo_models.report_encoder import Exam, gain
 from examples.train_demo_models.vocabulary import compound
+from mmrag.datasets import Item, Kind
 from mmrag.embedding.visualized_bge.model import VisualizedBGE
 from mmrag.query import Query
 from mmrag.rerank import ListwiseReranker

@@ -14,7 +14,6 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from mmrag.datasets.attributes import COLOURS, PATTERNS, PRODUCTS
 from examples.train_demo_models.cells import CELL, COLUMNS, MOST, ROWS, CellCutter
 from examples.train_demo_models.fitting import Stage, fit, training_device
 from examples.train_demo_models.lists import Lists, ListSampler
@@ -23,13 +22,14 @@ from examples.train_demo_models.practice import Practice
 from examples.train_demo_models.sampling import Sampler
 from examples.train_demo_models.specimens import Specimens
 from examples.train_demo_models.vocabulary import reranker_tokenizer
+from mmrag.datasets.attributes import COLOURS, PATTERNS, PRODUCTS
 from mmrag.embedding.visualized_bge.checkpoint import load_encoder
+from mmrag.vision.config import RankingRecipe
 from mmrag.vision.phi3.checkpoint import save_vision_model
 from mmrag.vision.phi3.configuration import Phi3VisionConfig
 from mmrag.vision.phi3.image_processing import CropRule
 from mmrag.vision.phi3.modeling import Phi3VisionNetwork
 from mmrag.vision.phi3.processing import Phi3VisionProcessor
-from mmrag.vision.config import RankingRecipe
 from mmrag.vision.phi3.tokenizer import Vocabulary
 
 __all__ = ["RECIPE", "new_reranker", "train_reranker"]

@@ -10,9 +10,9 @@ from random import Random
 import numpy as np
 from numpy.typing import NDArray
 
+from examples.train_demo_models.specimens import SWATCH, Shown, Specimens
 from mmrag.datasets.attributes import COLOURS, PATTERNS, PRODUCTS, colours_of
 from mmrag.datasets.relevance import Wish
-from examples.train_demo_models.specimens import SWATCH, Shown, Specimens
 from mmrag.datasets.wording import Kind, sentence
 
 __all__ = ["ANY", "SHARES", "Sampler", "Shares", "Wanted", "grades"]

@@ -10,9 +10,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal, cast
 
-from mmrag.settings import Settings
 from mmrag.errors import MMRagError, StoreError
 from mmrag.images.policy import named
+from mmrag.settings import Settings
 
 __all__ = ["Check", "State", "checks"]
 
@@ -145,9 +145,8 @@ def _milvus_lite(_: Settings) -> tuple[State, str, str]:
 
 
 def _database(settings: Settings) -> tuple[State, str, str]:
+    from llama_index.indices.composed_image.collections import shelves
     from llama_index.indices.composed_image.connection import place_of
-
-    from mmrag.cli.shelves import shelves
 
     db, name = settings.where, settings.collection
     place = place_of(settings.db)

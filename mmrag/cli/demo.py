@@ -9,12 +9,6 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from statistics import median
 
-from mmrag.results import Found
-from mmrag.evaluation.metrics import Grades, figures
-from mmrag.reports.html import Figure, write_report
-from mmrag.search import Searcher
-from mmrag.settings import Settings
-from mmrag.reports.contact_sheet import write_sheet
 from mmrag.datasets import (
     DrawnQuery,
     Item,
@@ -25,9 +19,15 @@ from mmrag.datasets import (
     read_catalogue,
     write_catalogue,
 )
+from mmrag.evaluation.metrics import Grades, figures
 from mmrag.filters import Scalar
 from mmrag.indexing import IndexReport
 from mmrag.query import Query
+from mmrag.reports.contact_sheet import write_sheet
+from mmrag.reports.html import Figure, write_report
+from mmrag.results import Found
+from mmrag.search import Searcher
+from mmrag.settings import Settings
 
 __all__ = ["Demo", "run_demo"]
 

@@ -7,11 +7,11 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from statistics import median
 
-from mmrag.results import Found
-from mmrag.search import Searcher
 from mmrag.errors import StoreError
 from mmrag.images import load_image
 from mmrag.query import Query
+from mmrag.results import Found
+from mmrag.search import Searcher
 
 __all__ = ["Timings", "measure"]
 

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from .queries import EVERYTHING, DrawnQuery, Shelf, make_query, queries
 from .attributes import COLOURS, HELD_OUT, PATTERNS, PRODUCTS, colours_of
-from .depiction import Depiction
-from .render import draw_product, draw_swatch
 from .catalog import Item, plan_catalogue, read_catalogue, write_catalogue
+from .depiction import Depiction
 from .judging import qrels, write_queries
+from .queries import EVERYTHING, DrawnQuery, Shelf, make_query, queries
 from .relevance import GRADE_NAMES, Wish
+from .render import draw_product, draw_swatch
 from .studio import draw_files
 from .wording import Kind, vocabulary
 

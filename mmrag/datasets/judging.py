@@ -7,8 +7,8 @@ from collections.abc import Iterable, Sequence
 from dataclasses import asdict
 from pathlib import Path
 
-from .queries import DrawnQuery
 from .catalog import Item
+from .queries import DrawnQuery
 from .studio import draw_files
 
 __all__ = ["qrels", "write_queries"]

@@ -13,8 +13,8 @@ from PIL import Image
 from mmrag.errors import QueryError
 
 from .attributes import PATTERNS, PRODUCTS, colours_of
-from .depiction import Depiction
 from .catalog import Item
+from .depiction import Depiction
 from .relevance import Wish
 from .wording import Kind, sentence
 

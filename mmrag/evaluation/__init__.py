@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from .dataset import Judged, JudgedQuery, together
+from .evaluator import evaluate
 from .readers import read_judged
 from .result import Evaluation, Outcome
-from .evaluator import evaluate
 
 __all__ = [
     "Evaluation",

@@ -6,10 +6,10 @@ from pathlib import Path
 
 from pydantic import BaseModel
 
+from mmrag.errors import SettingError
 from mmrag.evaluation.benchmarks import Annotations
 from mmrag.evaluation.dataset import Judged, JudgedQuery
 from mmrag.indexing.json_records import parse, read_text
-from mmrag.errors import SettingError
 
 __all__ = ["read_cirr"]
 

@@ -7,9 +7,9 @@ from collections.abc import Sequence
 import numpy as np
 from pydantic import BaseModel, ConfigDict
 
+from mmrag.errors import SettingError
 from mmrag.evaluation.result import BOTH, Evaluation, Outcome
 from mmrag.evaluation.scoring import interval
-from mmrag.errors import SettingError
 
 __all__ = ["Change", "Comparison", "compare"]
 

@@ -5,7 +5,9 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field, replace
 
+from mmrag.errors import ImageError, SettingError
 from mmrag.evaluation.dataset import Judged, JudgedQuery
+from mmrag.evaluation.metrics import measured
 from mmrag.evaluation.result import (
     BOTH,
     PICTURE_ONLY,
@@ -16,12 +18,10 @@ from mmrag.evaluation.result import (
     Shown,
 )
 from mmrag.evaluation.stock import Stock, take_stock
-from mmrag.results import Found, Hit
-from mmrag.evaluation.metrics import measured
-from mmrag.search import Searcher
-from mmrag.errors import ImageError, SettingError
 from mmrag.filters import Filter
 from mmrag.query import Query
+from mmrag.results import Found, Hit
+from mmrag.search import Searcher
 
 __all__ = ["evaluate"]
 

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from pydantic import BaseModel
 
+from mmrag.errors import SettingError
 from mmrag.evaluation.benchmarks import Annotations
 from mmrag.evaluation.dataset import Judged, JudgedQuery
 from mmrag.indexing.json_records import read_list
-from mmrag.errors import SettingError
 
 __all__ = ["read_fashioniq"]
 

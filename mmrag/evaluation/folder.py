@@ -6,9 +6,9 @@ from pathlib import Path
 
 from pydantic import BaseModel
 
+from mmrag.errors import SettingError
 from mmrag.evaluation.dataset import Judged, JudgedQuery
 from mmrag.indexing.json_records import read_lines, read_records, read_text
-from mmrag.errors import SettingError
 
 __all__ = ["QRELS", "QUERIES", "read_folder"]
 

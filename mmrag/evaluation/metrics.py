@@ -12,8 +12,8 @@ from statistics import fmean
 import ir_measures
 from ir_measures import AP, RR, R, Success, nDCG
 
-from mmrag.results import Found
 from mmrag.reports.html import Figure
+from mmrag.results import Found
 
 __all__ = ["Grades", "figures", "measured"]
 

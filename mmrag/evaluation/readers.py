@@ -6,14 +6,14 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, cast
 
+from mmrag.errors import SettingError
 from mmrag.evaluation.benchmarks import Annotations
 from mmrag.evaluation.circo import read_circo
 from mmrag.evaluation.cirr import read_cirr
+from mmrag.evaluation.dataset import Judged, together
 from mmrag.evaluation.fashioniq import read_fashioniq
 from mmrag.evaluation.folder import QRELS, QUERIES, read_folder
-from mmrag.evaluation.dataset import Judged, together
 from mmrag.indexing.json_records import read_list
-from mmrag.errors import SettingError
 
 __all__ = ["read_judged"]
 

@@ -8,11 +8,11 @@ from typing import Any
 from mmrag.evaluation.comparison import Comparison, in_words
 from mmrag.evaluation.result import BOTH, GAIN, RERANKED, Evaluation, Outcome
 from mmrag.evaluation.scoring import ALL
-from mmrag.results import Found, Hit
-from mmrag.reports.html import render, section, small
 from mmrag.query import Query
 from mmrag.ranking import Ranking
+from mmrag.reports.html import render, section, small
 from mmrag.rerank import Reranked
+from mmrag.results import Found, Hit
 
 __all__ = ["evaluation_cell", "evaluation_page", "write_evaluation"]
 

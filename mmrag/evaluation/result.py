@@ -8,8 +8,8 @@ from pathlib import Path
 import numpy as np
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, computed_field
 
-from mmrag.evaluation.scoring import Score, Values, percentiles, scores
 from mmrag.errors import SettingError
+from mmrag.evaluation.scoring import Score, Values, percentiles, scores
 
 __all__ = [
     "BOTH",

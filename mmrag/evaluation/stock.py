@@ -15,9 +15,9 @@ from llama_index.core.vector_stores.utils import metadata_dict_to_node
 from llama_index.indices.composed_image import ComposedImageIndex
 from llama_index.indices.composed_image.connection import answered
 
-from mmrag.results import Hit
 from mmrag.errors import SettingError
 from mmrag.filters import Comparison, Filter, Scalar
+from mmrag.results import Hit
 
 __all__ = ["Stock", "take_stock"]
 

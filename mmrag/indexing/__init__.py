@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from mmrag.indexing.folder import Metadata, index_folder
 from mmrag.indexing.listing import Listed, Listing, index_listing
+from mmrag.indexing.pipeline import Shelf
 from mmrag.indexing.records import Picture
 from mmrag.indexing.report import IndexReport, Skipped
-from mmrag.indexing.pipeline import Shelf
 
 __all__ = [
     "IndexReport",

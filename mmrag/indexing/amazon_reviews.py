@@ -16,9 +16,9 @@ from urllib.parse import unquote
 
 from pydantic import BaseModel, Field, field_validator
 
-from mmrag.indexing.json_records import read_lines, read_records
 from mmrag.filters import Scalar
 from mmrag.indexing import Listed
+from mmrag.indexing.json_records import read_lines, read_records
 
 __all__ = ["AmazonItems", "holds_amazon_items"]
 

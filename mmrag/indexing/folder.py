@@ -11,10 +11,10 @@ from pathlib import Path
 from mmrag.errors import ImageError
 from mmrag.filters import Scalar
 from mmrag.images import ImagePolicy
+from mmrag.indexing.manifest import FOLDERS, MANIFEST_SUFFIX, Manifest
+from mmrag.indexing.pipeline import Embed, Progress, Run, Shelf, counted
 from mmrag.indexing.records import Found, is_gone, note_of
 from mmrag.indexing.report import IndexReport, Skipped
-from mmrag.indexing.pipeline import Embed, Progress, Run, Shelf, counted
-from mmrag.indexing.manifest import FOLDERS, MANIFEST_SUFFIX, Manifest
 
 __all__ = ["Metadata", "index_folder", "walk"]
 

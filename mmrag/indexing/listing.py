@@ -11,10 +11,10 @@ from typing import Protocol
 from mmrag.filters import Scalar
 from mmrag.images import ImagePolicy
 from mmrag.images.policy import without_secrets
+from mmrag.indexing.manifest import Entry, Manifest
+from mmrag.indexing.pipeline import Embed, Progress, Run, Shelf, counted
 from mmrag.indexing.records import Found, is_gone, note_of
 from mmrag.indexing.report import IndexReport, Skipped
-from mmrag.indexing.pipeline import Embed, Progress, Run, Shelf, counted
-from mmrag.indexing.manifest import Entry, Manifest
 
 __all__ = ["Listed", "Listing", "index_listing"]
 

@@ -16,9 +16,9 @@ from PIL import Image
 
 from mmrag.errors import StoreError
 from mmrag.images import ImagePolicy
+from mmrag.indexing.manifest import Entry, Manifest
 from mmrag.indexing.records import Content, Found, Picture, examine, is_gone
 from mmrag.indexing.report import IndexReport, Skipped
-from mmrag.indexing.manifest import Entry, Manifest
 
 __all__ = ["Embed", "Progress", "Run", "Shelf", "counted"]
 

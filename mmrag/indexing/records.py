@@ -17,8 +17,8 @@ from mmrag.errors import ImageError, StoreError
 from mmrag.filters import Scalar
 from mmrag.images import ImagePolicy, load_image, read_bytes
 from mmrag.images.policy import named
-from mmrag.indexing.report import Skipped
 from mmrag.indexing.manifest import Entry
+from mmrag.indexing.report import Skipped
 
 __all__ = ["Content", "Found", "Picture", "examine", "is_gone", "note_of"]
 

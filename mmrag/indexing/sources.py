@@ -8,12 +8,12 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from mmrag.indexing.amazon_reviews import AmazonItems, holds_amazon_items
-from mmrag.indexing.tables import SUFFIXES, Table, open_table
 from mmrag.errors import SettingError
 from mmrag.filters import Scalar
 from mmrag.indexing import Listed
+from mmrag.indexing.amazon_reviews import AmazonItems, holds_amazon_items
 from mmrag.indexing.manifest import FOLDERS
+from mmrag.indexing.tables import SUFFIXES, Table, open_table
 
 __all__ = ["Files", "Pattern", "Sources", "read_sources"]
 

@@ -13,10 +13,10 @@ from itertools import count
 from pathlib import Path
 from typing import Any, cast
 
-from mmrag.indexing.json_records import read_lines
 from mmrag.errors import SettingError, require
 from mmrag.filters import WORDS, Scalar
 from mmrag.indexing import Listed
+from mmrag.indexing.json_records import read_lines
 
 __all__ = ["SUFFIXES", "Table", "open_table"]
 

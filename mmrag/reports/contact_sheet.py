@@ -13,10 +13,10 @@ from textwrap import wrap
 
 from PIL import Image, ImageDraw, ImageFont
 
-from mmrag.results import Found, Move
 from mmrag.errors import SettingError
 from mmrag.images import ImagePolicy
 from mmrag.images.encode import thumbnail
+from mmrag.results import Found, Move
 
 __all__ = ["contact_sheet", "write_sheet"]
 

@@ -13,9 +13,9 @@ from typing import Any
 
 from jinja2 import Environment, PackageLoader, StrictUndefined
 
-from mmrag.results import Found
 from mmrag.images import ImagePolicy
 from mmrag.images.encode import data_uri, thumbnail
+from mmrag.results import Found
 
 __all__ = ["Figure", "render", "report_page", "section", "small", "write_report"]
 
@@ -103,7 +103,7 @@ def small(picture: str, policy: ImagePolicy | None = None) -> str:
 @lru_cache(maxsize=1)
 def _templates() -> Environment:
     return Environment(
-        loader=PackageLoader("mmrag.cli"),
+        loader=PackageLoader("mmrag.reports"),
         autoescape=True,
         undefined=StrictUndefined,
         trim_blocks=True,

@@ -12,9 +12,9 @@ from fastapi.staticfiles import StaticFiles
 
 from mmrag.search import Searcher
 from mmrag.serving.faults import answer_faults
-from mmrag.serving.security import Guard
 from mmrag.serving.metrics import Counted
 from mmrag.serving.routes import router
+from mmrag.serving.security import Guard
 from mmrag.serving.service import Limits, Site
 
 __all__ = ["create_app"]
@@ -53,7 +53,7 @@ def create_app(searcher: Searcher, limits: Limits | None = None, *, token: str =
     )
     app.state.site = site
     app.include_router(router)
-    app.mount("/page", StaticFiles(directory=Path(__file__).parent / "page"), name="page")
+    app.mount("/page", StaticFiles(directory=Path(__file__).parent / "static"), name="page")
     app.add_middleware(Guard, token=token, max_bytes=limits.upload_bytes * 4 // 3 + ROOM)
     app.add_middleware(Counted, metrics=site.metrics)
     answer_faults(app)

@@ -19,8 +19,8 @@ from PIL import Image
 
 from mmrag.errors import ImageError
 from mmrag.images import ImagePolicy, ImageSource, content_hash, load_image
-from mmrag.images.policy import named
 from mmrag.images.encode import thumbnail
+from mmrag.images.policy import named
 
 __all__ = ["Indexed", "Uploads", "jpeg"]
 

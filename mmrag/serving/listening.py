@@ -6,8 +6,8 @@ import logging
 import socket
 from typing import TYPE_CHECKING
 
-from mmrag.serving.security import is_loopback
 from mmrag.errors import SettingError
+from mmrag.serving.security import is_loopback
 
 if TYPE_CHECKING:
     from starlette.types import ASGIApp

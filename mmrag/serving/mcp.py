@@ -31,9 +31,9 @@ from PIL import Image
 from pydantic import BaseModel
 from starlette.types import ASGIApp
 
-from mmrag.serving.security import Guard
 from mmrag.images.encode import data_uri
 from mmrag.rerank.composite import candidate_cell
+from mmrag.serving.security import Guard
 
 __all__ = ["create_server", "http_app", "over_stdio"]
 

@@ -15,12 +15,12 @@ from jinja2 import Environment, PackageLoader, StrictUndefined
 from prometheus_client import CONTENT_TYPE_LATEST
 from starlette.exceptions import HTTPException
 
+from mmrag.errors import ImageError, MMRagError
 from mmrag.results import Found
 from mmrag.serving.asking import BODY, read_question
 from mmrag.serving.faults import in_words
 from mmrag.serving.schema import ID, MOST, Answer, Asked, Fault
 from mmrag.serving.service import Site
-from mmrag.errors import ImageError, MMRagError
 
 __all__ = ["router"]
 
@@ -172,5 +172,5 @@ def _cached(request: Request, data: bytes, kind: str = "image/jpeg") -> Response
 @lru_cache(maxsize=1)
 def _templates() -> Environment:
     return Environment(
-        loader=PackageLoader("mmrag.serving", "page"), autoescape=True, undefined=StrictUndefined
+        loader=PackageLoader("mmrag.serving", "static"), autoescape=True, undefined=StrictUndefined
     )

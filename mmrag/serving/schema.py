@@ -9,8 +9,8 @@ from urllib.parse import quote
 
 from pydantic import BaseModel, ConfigDict, Field
 
-from mmrag.results import Found, Move
 from mmrag.filters import Scalar
+from mmrag.results import Found, Move
 
 __all__ = ["ID", "MOST", "Answer", "Asked", "Fault", "Question", "Result", "Seen"]
 

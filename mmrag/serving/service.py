@@ -11,16 +11,16 @@ from collections import OrderedDict
 from dataclasses import dataclass
 from urllib.parse import quote
 
-from mmrag.results import Found
-from mmrag.search import Searcher
-from mmrag.serving.work_queue import Line
-from mmrag.serving.metrics import Metrics
-from mmrag.serving.images import Indexed, Uploads, jpeg
-from mmrag.serving.schema import Asked, Question
 from mmrag.errors import QueryError
 from mmrag.filters import parse_filter
 from mmrag.images import ImagePolicy, ImageSource
 from mmrag.query import Query
+from mmrag.results import Found
+from mmrag.search import Searcher
+from mmrag.serving.images import Indexed, Uploads, jpeg
+from mmrag.serving.metrics import Metrics
+from mmrag.serving.schema import Asked, Question
+from mmrag.serving.work_queue import Line
 
 __all__ = ["Limits", "Site"]
 

@@ -16,8 +16,8 @@ import PIL.Image
 from mmrag.ranking import Ranking, ranking_from_grades, ranking_from_labels
 from mmrag.rerank.layout import Layout
 from mmrag.vision.base import Message
-from mmrag.vision.parsing import ranking_from_answer
 from mmrag.vision.config import Method, RankingRecipe
+from mmrag.vision.parsing import ranking_from_answer
 
 if TYPE_CHECKING:
     from openai.types.chat import ChatCompletion

@@ -6,10 +6,10 @@ import importlib
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from mmrag.vision.remote.instructor import InstructorVision
-    from mmrag.vision.phi3.model import Phi3Vision
     from mmrag.vision.base import Message, VisionLLM
     from mmrag.vision.config import RankingRecipe
+    from mmrag.vision.phi3.model import Phi3Vision
+    from mmrag.vision.remote.instructor import InstructorVision
 
 __all__ = ["InstructorVision", "Message", "Phi3Vision", "RankingRecipe", "VisionLLM"]
 

@@ -21,8 +21,8 @@ from PIL import Image
 from transformers import AutoTokenizer, BertConfig
 
 from mmrag import Query, VisualizedBGE
-from mmrag.embedding.visualized_bge.joint import JointEncoder
 from mmrag.embedding.published import PUBLISHED
+from mmrag.embedding.visualized_bge.joint import JointEncoder
 from mmrag.embedding.visualized_bge.tokenization import Item
 
 GOLDEN = Path(__file__).parents[1] / "golden" / "visualized_bge" / "base-tiny"

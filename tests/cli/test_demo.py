@@ -9,8 +9,8 @@ from little_shop import ENCODER
 
 from mmrag.cli.console import stage
 from mmrag.cli.demo import run_demo
-from mmrag.settings import read_settings
 from mmrag.errors import CheckpointError
+from mmrag.settings import read_settings
 
 
 @pytest.fixture(scope="module")

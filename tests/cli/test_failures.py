@@ -14,8 +14,8 @@ import httpx
 import pytest
 from little_shop import ENCODER, write_shop
 
-from mmrag.serving.listening import listen
 from mmrag.errors import SettingError
+from mmrag.serving.listening import listen
 
 MMRAG = (sys.executable, "-c", "from mmrag.cli.main import main; main()")
 

@@ -19,14 +19,14 @@ from mcp import Client
 from picture_server import serving
 from PIL import Image
 
-from mmrag.serving.mcp import create_server
-from mmrag.search import Searcher
-from mmrag.settings import Settings
-from mmrag.serving.app import create_app
-from mmrag.serving.service import Limits
 from mmrag.errors import MMRagError
 from mmrag.images import ImagePolicy
 from mmrag.query import Query
+from mmrag.search import Searcher
+from mmrag.serving.app import create_app
+from mmrag.serving.mcp import create_server
+from mmrag.serving.service import Limits
+from mmrag.settings import Settings
 
 FILES = {
     "an absolute path": "{home}/secret.png",

@@ -12,9 +12,9 @@ from little_shop import COLOURS, ENCODER, write_shop
 from picture_server import serving
 from PIL import Image
 
-from mmrag.indexing.sources import read_sources
 from mmrag.embedding import VisualizedBGE
 from mmrag.indexing import pipeline as indexing_run
+from mmrag.indexing.sources import read_sources
 
 LONG_AGO = 1_600_000_000
 

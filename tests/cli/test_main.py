@@ -32,7 +32,9 @@ def test_every_command_helps_with_an_example_that_fits(mmrag, command):
 
 
 def test_starting_loads_nothing_heavy():
-    code = f"import sys, mmrag.cli.main; print({HEAVY!r} & {{m.split('.')[0] for m in sys.modules}})"
+    code = (
+        f"import sys, mmrag.cli.main; print({HEAVY!r} & {{m.split('.')[0] for m in sys.modules}})"
+    )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert done.stdout.strip() == "set()"
 

@@ -22,11 +22,11 @@ from llama_index.tools.image_search import ImageSearchToolSpec
 from picture_server import serving
 from PIL import Image
 
-from mmrag.search import Searcher
-from mmrag.settings import Settings
-from mmrag.serving.app import create_app
 from mmrag.errors import MMRagError
 from mmrag.images import ImagePolicy, load_image
+from mmrag.search import Searcher
+from mmrag.serving.app import create_app
+from mmrag.settings import Settings
 from mmrag.testing import toy_encoder
 from mmrag.vision import InstructorVision
 

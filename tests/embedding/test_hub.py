@@ -11,10 +11,9 @@ import pytest
 from huggingface_hub.errors import LocalEntryNotFoundError
 
 from mmrag.embedding import VisualizedBGE, hub
-from mmrag.embedding.visualized_bge import checkpoint
-from mmrag.embedding.visualized_bge import model
-from mmrag.embedding.visualized_bge.checkpoint import read_vision_config
 from mmrag.embedding.published import PUBLISHED, TEXT_FILES, WEIGHTS_REPO
+from mmrag.embedding.visualized_bge import checkpoint, model
+from mmrag.embedding.visualized_bge.checkpoint import read_vision_config
 from mmrag.errors import CheckpointError, SettingError
 
 NAME = "base-en-v1.5"

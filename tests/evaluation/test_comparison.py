@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import pytest
 
+from mmrag.errors import SettingError
 from mmrag.evaluation import Evaluation, Outcome
 from mmrag.evaluation.comparison import compare
-from mmrag.errors import SettingError
 
 
 def outcome(id: str, hit: float, reranked: float | None = None, **facts) -> Outcome:

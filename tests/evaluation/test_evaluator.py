@@ -7,12 +7,12 @@ from pathlib import Path
 import pytest
 from PIL import Image
 
-from mmrag.evaluation import Evaluation, Judged, JudgedQuery, evaluate, read_judged
-from mmrag.search import Searcher
 from mmrag.errors import SettingError
+from mmrag.evaluation import Evaluation, Judged, JudgedQuery, evaluate, read_judged
 from mmrag.query import Query
 from mmrag.ranking import Ranking
 from mmrag.rerank import ListwiseReranker
+from mmrag.search import Searcher
 from mmrag.testing import MockVision, failing, malformed, reversing, scripted
 
 

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import pytest
 
-from mmrag.results import Found, Hit
 from mmrag.evaluation.metrics import figures
 from mmrag.query import Query
 from mmrag.ranking import Ranking
 from mmrag.rerank import Reranked
+from mmrag.results import Found, Hit
 
 HITS = tuple(Hit(name, name, 0.5, {"item": name}) for name in "abc")
 

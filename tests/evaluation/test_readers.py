@@ -10,10 +10,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 from PIL import Image
 
-from mmrag.evaluation import read_judged
-from mmrag.indexing.json_records import read_list
 from mmrag.datasets import plan_catalogue, qrels, queries, write_queries
 from mmrag.errors import SettingError
+from mmrag.evaluation import read_judged
+from mmrag.indexing.json_records import read_list
 
 CIRR = {
     "pairid": 12063,

@@ -9,9 +9,9 @@ import pytest
 from little_shop import ENCODER
 from PIL import Image
 
+from mmrag.errors import SettingError
 from mmrag.indexing.amazon_reviews import AmazonItems
 from mmrag.indexing.sources import read_sources
-from mmrag.errors import SettingError
 
 HOST = "https://m.media-amazon.com/images/I"
 

@@ -14,8 +14,7 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, rule
 from PIL import Image
 
-from mmrag.indexing import Listed, Picture, index_folder, index_listing
-from mmrag.indexing import pipeline
+from mmrag.indexing import Listed, Picture, index_folder, index_listing, pipeline
 from mmrag.indexing.manifest import Manifest
 from mmrag.testing import toy_encoder
 

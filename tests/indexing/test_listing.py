@@ -13,8 +13,7 @@ from PIL import Image
 
 from mmrag.errors import StoreError
 from mmrag.images import ImagePolicy
-from mmrag.indexing import IndexReport, Listed, Listing, index_folder, index_listing
-from mmrag.indexing import records
+from mmrag.indexing import IndexReport, Listed, Listing, index_folder, index_listing, records
 from mmrag.indexing.manifest import Manifest
 from mmrag.testing import toy_encoder
 

@@ -11,10 +11,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from mmrag.indexing.tables import field_name, field_names, open_table
 from mmrag.errors import SettingError
 from mmrag.filters import Comparison
 from mmrag.indexing import Listed
+from mmrag.indexing.tables import field_name, field_names, open_table
 
 ROWS = [
     {"file": "a.jpg", "title": "Mug", "price": 9.5, "stock": 3, "new": True},

@@ -7,13 +7,13 @@ from made_pictures import encoded
 from picture_server import serving
 from PIL import Image, ImageDraw
 
-from mmrag.results import Found, Hit
-from mmrag.reports.contact_sheet import contact_sheet
 from mmrag.images import ImagePolicy
 from mmrag.images.encode import thumbnail
 from mmrag.query import Query
 from mmrag.ranking import Ranking
+from mmrag.reports.contact_sheet import contact_sheet
 from mmrag.rerank import Reranked
+from mmrag.results import Found, Hit
 
 COLOURS = ["#d02020", "#20d020", "#2020d0", "#d0d020", "#20d0d0", "#d020d0", "#808080", "#402000"]
 

@@ -10,12 +10,12 @@ from picture_server import serving
 from PIL import Image
 from web_page import CHROMIUM, FLAGS, PHONE, needs_a_browser
 
-from mmrag.results import Found, Hit
-from mmrag.reports.html import Figure, report_page, write_report
 from mmrag.images import ImagePolicy
 from mmrag.query import Query
 from mmrag.ranking import Ranking, ranking_from_labels
+from mmrag.reports.html import Figure, report_page, write_report
 from mmrag.rerank import Look, Reranked
+from mmrag.results import Found, Hit
 
 
 class Page(HTMLParser):

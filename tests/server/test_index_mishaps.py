@@ -14,9 +14,9 @@ from llama_index.embeddings.visualized_bge import VisualizedBGEEmbedding
 from llama_index.indices.composed_image import ComposedImageIndex, metadata_filters
 from PIL import Image
 
+from mmrag.filters import parse_filter
 from mmrag.indexing.sources import read_sources
 from mmrag.indexing.tables import open_table
-from mmrag.filters import parse_filter
 from mmrag.testing import toy_encoder
 from tests.server.eventually import in_the_end
 

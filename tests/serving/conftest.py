@@ -15,15 +15,15 @@ from llama_index.embeddings.visualized_bge import VisualizedBGEEmbedding
 from llama_index.indices.composed_image import ComposedImageIndex
 from web_page import CHROMIUM, DESKTOP, FLAGS
 
-from mmrag.search import Searcher
-from mmrag.settings import Settings
-from mmrag.serving.app import create_app
-from mmrag.serving.service import Limits
 from mmrag.datasets import draw_product, draw_swatch
 from mmrag.images import ImagePolicy, ImageSource
 from mmrag.query import Query
 from mmrag.ranking import Ranking
 from mmrag.rerank import ListwiseReranker
+from mmrag.search import Searcher
+from mmrag.serving.app import create_app
+from mmrag.serving.service import Limits
+from mmrag.settings import Settings
 from mmrag.testing import Asked, MockVision, ToyEncoder, looking, reversing
 from mmrag.testing.vision import Answer
 from mmrag.vision.base import VisionLLM

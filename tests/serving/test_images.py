@@ -9,9 +9,9 @@ from pathlib import Path
 import pytest
 from PIL import Image
 
-from mmrag.serving.images import Indexed, Uploads
 from mmrag.errors import ImageError
 from mmrag.images import ImagePolicy
+from mmrag.serving.images import Indexed, Uploads
 
 
 @pytest.fixture

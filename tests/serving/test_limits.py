@@ -10,8 +10,8 @@ from concurrent.futures import ThreadPoolExecutor
 import pytest
 from PIL import Image
 
-from mmrag.serving.work_queue import Line
 from mmrag.errors import BusyError
+from mmrag.serving.work_queue import Line
 from mmrag.testing import MockVision
 
 

@@ -25,9 +25,9 @@ from llama_index.tools.mcp import BasicMCPClient, McpToolSpec
 from mcp import Client, StdioServerParameters
 from PIL import Image
 
-from mmrag.serving.mcp import create_server, http_app
 from mmrag.embedding import VisualizedBGE
 from mmrag.images import ImagePolicy
+from mmrag.serving.mcp import create_server, http_app
 from mmrag.testing import MockVision, reversing
 
 PROGRAM = ("-c", "from mmrag.cli.main import main; main()", "mcp", "--model", ENCODER)

@@ -11,9 +11,9 @@ from llama_index.indices.composed_image import ComposedImageIndex
 from PIL import Image
 from web_page import DESKTOP, PHONE, RERANKED, ask, in_a_browser, shoot, wait_until
 
-from mmrag.serving.app import create_app
 from mmrag.datasets import draw_product
 from mmrag.errors import AnswerError
+from mmrag.serving.app import create_app
 from mmrag.testing import MockVision, failing, reversing
 
 pytestmark = in_a_browser

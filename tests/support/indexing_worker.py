@@ -10,8 +10,8 @@ from pathlib import Path
 from llama_index.embeddings.visualized_bge import VisualizedBGEEmbedding
 from llama_index.indices.composed_image import ComposedImageIndex
 
-from mmrag.indexing.sources import read_sources
 from mmrag.indexing import pipeline
+from mmrag.indexing.sources import read_sources
 from mmrag.testing import toy_encoder
 
 _processes = multiprocessing.get_context("forkserver")

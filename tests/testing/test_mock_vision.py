@@ -21,8 +21,8 @@ from mmrag.testing import (
     scripted,
     slow,
 )
-from mmrag.vision.remote.instructor import InstructorVision
 from mmrag.vision.base import VisionLLM
+from mmrag.vision.remote.instructor import InstructorVision
 
 PICTURE = Image.new("RGB", (480, 192))
 READABLE = [row for row in MALFORMED if row not in ("refusal", "empty")]

@@ -12,12 +12,12 @@ import torch
 from tokenizers import Tokenizer, decoders, models, normalizers, processors
 from transformers.cache_utils import DynamicCache
 
+from mmrag.vision.config import RankingRecipe
 from mmrag.vision.phi3.configuration import Phi3VisionConfig
 from mmrag.vision.phi3.image_processing import CropRule
-from mmrag.vision.phi3.modeling import Phi3VisionNetwork
 from mmrag.vision.phi3.model import Phi3Vision
+from mmrag.vision.phi3.modeling import Phi3VisionNetwork
 from mmrag.vision.phi3.processing import Phi3VisionProcessor
-from mmrag.vision.config import RankingRecipe
 from mmrag.vision.phi3.tokenizer import Vocabulary
 
 GOLDEN = Path(__file__).parents[1] / "golden" / "phi3_vision" / "tiny"

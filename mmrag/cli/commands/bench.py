@@ -28,9 +28,9 @@ def bench(
     """
     from dataclasses import asdict
 
+    from mmrag.cli.timing import measure
     from mmrag.search import Searcher
     from mmrag.settings import read_settings
-    from mmrag.cli.timing import measure
 
     settings = read_settings(db=db, **given)
     with Searcher.open(settings) as searcher, stage("timing") as show:

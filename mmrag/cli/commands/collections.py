@@ -10,7 +10,7 @@ from mmrag.cli.console import results, write_json
 from mmrag.cli.options import Json
 
 if TYPE_CHECKING:
-    from mmrag.cli.shelves import Shelf
+    from llama_index.indices.composed_image.collections import Shelf
 
 __all__ = ["collections"]
 
@@ -27,8 +27,9 @@ def collections(
     """
     from dataclasses import asdict
 
+    from llama_index.indices.composed_image.collections import shelves
+
     from mmrag.settings import read_settings
-    from mmrag.cli.shelves import shelves
 
     settings = read_settings(db=db)
     found = shelves(settings.db, settings.token.get_secret_value())

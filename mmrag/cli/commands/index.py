@@ -13,12 +13,12 @@ from mmrag.cli.options import Indexing, Json
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
-    from mmrag.indexing.amazon_reviews import AmazonItems
-    from mmrag.search import Searcher
-    from mmrag.indexing.sources import Sources
-    from mmrag.indexing.tables import Table
     from mmrag.images import ImagePolicy
     from mmrag.indexing import IndexReport
+    from mmrag.indexing.amazon_reviews import AmazonItems
+    from mmrag.indexing.sources import Sources
+    from mmrag.indexing.tables import Table
+    from mmrag.search import Searcher
 
 __all__ = ["index"]
 
@@ -61,8 +61,8 @@ def index(
 
     Example: mmrag index photos/ shop.csv --into shop.db --model base-en-v1.5
     """
-    from mmrag.settings import read_settings
     from mmrag.indexing.sources import read_sources
+    from mmrag.settings import read_settings
 
     settings = read_settings(db=into, **given)
     sources = read_sources(source, image_column, images)

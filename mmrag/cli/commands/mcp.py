@@ -62,8 +62,8 @@ def mcp(
         from llama_index.tools.image_search import ImageSearch
 
         from mmrag.cli import mcp_server
-        from mmrag.search import Searcher
         from mmrag.images import ImagePolicy
+        from mmrag.search import Searcher
 
         searcher = Searcher.open(settings)
         engine = searcher.index.as_query_engine(

@@ -13,8 +13,8 @@ from mmrag.cli.options import Database, Json, Rerank, Searching
 from mmrag.errors import QueryError
 
 if TYPE_CHECKING:
-    from mmrag.results import Found
     from mmrag.images import ImageSource
+    from mmrag.results import Found
 
 __all__ = ["search"]
 
@@ -46,11 +46,11 @@ def search(
 
     Example: mmrag search "phone case with this" --image leopard.jpg --db shop.db --sheet out.png
     """
-    from mmrag.reports.html import write_report
-    from mmrag.settings import read_settings
-    from mmrag.reports.contact_sheet import write_sheet
     from mmrag.filters import parse_filter
     from mmrag.query import Query
+    from mmrag.reports.contact_sheet import write_sheet
+    from mmrag.reports.html import write_report
+    from mmrag.settings import read_settings
 
     settings = read_settings(db=db, **given)
     query = Query(text, _picture(image))

@@ -14,8 +14,8 @@ from typing import Any
 
 from transformers import AutoTokenizer, BertConfig, PreTrainedTokenizerBase, XLMRobertaConfig
 
-from mmrag.embedding.visualized_bge.joint import JointEncoder, TextConfig
 from mmrag.embedding.published import PUBLISHED
+from mmrag.embedding.visualized_bge.joint import JointEncoder, TextConfig
 from mmrag.embedding.visualized_bge.modeling import VisionConfig
 from mmrag.embedding.visualized_bge.weights import load_weights, save_weights
 from mmrag.errors import CheckpointError

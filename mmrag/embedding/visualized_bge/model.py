@@ -15,17 +15,17 @@ from torch import Tensor
 from tqdm.auto import tqdm
 from transformers import PreTrainedTokenizerBase
 
+from mmrag.device import device_of, dtype_of
 from mmrag.embedding.batching import Request, batches, merged, padded, prefetched
 from mmrag.embedding.cache import TokenCache
-from mmrag.embedding.visualized_bge.checkpoint import load_encoder, load_network
 from mmrag.embedding.hub import download
+from mmrag.embedding.published import PUBLISHED
+from mmrag.embedding.visualized_bge.checkpoint import load_encoder, load_network
 from mmrag.embedding.visualized_bge.joint import JointEncoder
 from mmrag.embedding.visualized_bge.processing import Picture, read_picture
-from mmrag.embedding.published import PUBLISHED
 from mmrag.embedding.visualized_bge.tokenization import Item, Reader
 from mmrag.errors import CheckpointError, EncodeError, ImageError, SettingError
 from mmrag.images import ImageSource
-from mmrag.device import device_of, dtype_of
 from mmrag.query import Query
 
 __all__ = ["VisualizedBGE"]

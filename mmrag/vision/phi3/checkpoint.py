@@ -14,11 +14,11 @@ from tokenizers import Tokenizer
 from torch import Tensor
 
 from mmrag.errors import CheckpointError
-from mmrag.vision.phi3.configuration import CONFIG_FILE, Phi3VisionConfig
-from mmrag.vision.phi3.image_processing import PREPROCESSOR_FILE, CropRule
-from mmrag.vision.phi3.files import read_object
-from mmrag.vision.phi3.modeling import Phi3VisionNetwork
 from mmrag.vision.config import RECIPE_FILE, RankingRecipe
+from mmrag.vision.phi3.configuration import CONFIG_FILE, Phi3VisionConfig
+from mmrag.vision.phi3.files import read_object
+from mmrag.vision.phi3.image_processing import PREPROCESSOR_FILE, CropRule
+from mmrag.vision.phi3.modeling import Phi3VisionNetwork
 from mmrag.vision.phi3.tokenizer import TOKENIZER_FILE, Vocabulary
 
 __all__ = ["load_vision_model", "save_vision_model"]

@@ -10,8 +10,8 @@ import torch
 from torch import Tensor
 from transformers.cache_utils import DynamicCache
 
-from mmrag.vision.phi3.prefix_cache import rewind
 from mmrag.vision.phi3.modeling import Phi3VisionNetwork
+from mmrag.vision.phi3.prefix_cache import rewind
 from mmrag.vision.phi3.processing import Pictures
 
 __all__ = ["NetworkReader", "Reader", "continuation"]

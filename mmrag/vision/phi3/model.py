@@ -11,22 +11,22 @@ import torch
 from torch import Tensor
 from transformers.modeling_outputs import CausalLMOutputWithPast
 
+from mmrag.device import device_of, dtype_of
 from mmrag.errors import AnswerError
 from mmrag.images import content_hash
-from mmrag.device import device_of, dtype_of
 from mmrag.ranking import Ranking
-from mmrag.vision.phi3.ranking_template import answer_script, read_ranking
-from mmrag.vision.phi3.prefix_cache import Beginnings
+from mmrag.vision.base import Message
+from mmrag.vision.config import Method, RankingRecipe
 from mmrag.vision.phi3.checkpoint import load_vision_model
+from mmrag.vision.phi3.constrained_decoding import SlotFiller
 from mmrag.vision.phi3.conversation import published_turns
 from mmrag.vision.phi3.generation import NetworkReader, continuation
 from mmrag.vision.phi3.hub import find_checkpoint
 from mmrag.vision.phi3.modeling import Phi3VisionNetwork
+from mmrag.vision.phi3.prefix_cache import Beginnings
 from mmrag.vision.phi3.processing import Inputs, Phi3VisionProcessor
-from mmrag.vision.base import Message
-from mmrag.vision.config import Method, RankingRecipe
+from mmrag.vision.phi3.ranking_template import answer_script, read_ranking
 from mmrag.vision.phi3.template import longest, perform
-from mmrag.vision.phi3.constrained_decoding import SlotFiller
 
 __all__ = ["Phi3Vision"]
 

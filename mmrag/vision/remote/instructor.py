@@ -11,10 +11,10 @@ from typing import TYPE_CHECKING, Any, Literal
 
 from mmrag.errors import AnswerError, MMRagError, SettingError
 from mmrag.ranking import Ranking
+from mmrag.vision.config import Method, RankingRecipe
+from mmrag.vision.parsing import ranking_from_answer, read_answer
 from mmrag.vision.remote.client import ChatServer
 from mmrag.vision.remote.messages import picture_part, placed
-from mmrag.vision.parsing import ranking_from_answer, read_answer
-from mmrag.vision.config import Method, RankingRecipe
 from mmrag.vision.remote.schema import MOST_IN_A_GRAMMAR, OrderedAnswer, grades_for, order_grammar
 
 if TYPE_CHECKING:

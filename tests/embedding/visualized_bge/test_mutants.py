@@ -12,9 +12,7 @@ from torch.nn import functional as F
 from transformers.models.xlm_roberta.modeling_xlm_roberta import XLMRobertaEmbeddings
 
 from mmrag.embedding import batching
-from mmrag.embedding.visualized_bge import joint
-from mmrag.embedding.visualized_bge import modeling
-from mmrag.embedding.visualized_bge import model
+from mmrag.embedding.visualized_bge import joint, model, modeling
 from mmrag.embedding.visualized_bge.joint import JointEncoder
 from mmrag.embedding.visualized_bge.modeling import Rope, VisionTower
 

@@ -7,13 +7,13 @@ import pytest
 import torch
 from PIL import Image
 
-from mmrag.datasets import COLOURS, PATTERNS, PRODUCTS
 from examples.train_demo_models.cells import CELL, COLUMNS, MOST, CellCutter
 from examples.train_demo_models.dictation import GRADES, Form, Words
 from examples.train_demo_models.naming import Naming
 from examples.train_demo_models.practice import Practice
 from examples.train_demo_models.reranker import RECIPE, new_reranker
 from examples.train_demo_models.vocabulary import compound
+from mmrag.datasets import COLOURS, PATTERNS, PRODUCTS
 from mmrag.rerank.composite import compose, number_cell, query_cell
 from mmrag.vision.phi3.ranking_template import answer_script
 from mmrag.vision.phi3.template import script_ids

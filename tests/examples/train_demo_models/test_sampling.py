@@ -9,9 +9,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from mmrag.datasets import COLOURS, PATTERNS, PRODUCTS, Kind, Wish
 from examples.train_demo_models.sampling import ANY, Sampler, Wanted, grades
 from examples.train_demo_models.specimens import Shown
+from mmrag.datasets import COLOURS, PATTERNS, PRODUCTS, Kind, Wish
 
 attributes = st.tuples(
     st.integers(0, len(PRODUCTS) - 1),

@@ -6,9 +6,9 @@ import numpy as np
 import torch
 from PIL import Image
 
-from mmrag.datasets import HELD_OUT, PATTERNS, PRODUCTS
 from examples.train_demo_models.augment import encoder_pixels, jittered
 from examples.train_demo_models.specimens import EYE, SWATCH, draw_specimens
+from mmrag.datasets import HELD_OUT, PATTERNS, PRODUCTS
 from mmrag.embedding.visualized_bge.processing import picture_pixels
 
 

@@ -14,9 +14,9 @@ from llama_index.postprocessor.llvm_rerank import LlamaIndexCreate, LLVMRerank
 from PIL import Image
 
 from mmrag.testing import MALFORMED
-from mmrag.vision.remote.instructor import InstructorVision
-from mmrag.vision.parsing import read_answer
 from mmrag.vision.config import RankingRecipe
+from mmrag.vision.parsing import read_answer
+from mmrag.vision.remote.instructor import InstructorVision
 
 SMALL = RankingRecipe(method="grades", cell=48)  # hundreds of composites are drawn
 QUERY = QueryBundle("a bag with this")

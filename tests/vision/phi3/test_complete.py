@@ -8,9 +8,9 @@ import PIL.Image
 import pytest
 import torch
 
+from mmrag.vision.phi3.constrained_decoding import SlotFiller
 from mmrag.vision.phi3.ranking_template import answer_script, read_ranking
 from mmrag.vision.phi3.template import perform
-from mmrag.vision.phi3.constrained_decoding import SlotFiller
 
 SEEDS = range(10)
 SIZES = range(1, 21)

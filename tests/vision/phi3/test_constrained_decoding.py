@@ -9,9 +9,9 @@ import pytest
 import torch
 from transformers.cache_utils import DynamicCache
 
+from mmrag.vision.phi3.constrained_decoding import SlotFiller
 from mmrag.vision.phi3.generation import NetworkReader
 from mmrag.vision.phi3.template import Choice, Free, Grade, Text, perform
-from mmrag.vision.phi3.constrained_decoding import SlotFiller
 
 PROMPT = [5, 6, 7]
 

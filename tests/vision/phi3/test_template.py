@@ -9,9 +9,9 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from mmrag.vision.phi3.constrained_decoding import SlotFiller
 from mmrag.vision.phi3.ranking_template import answer_script
 from mmrag.vision.phi3.template import Choice, Free, Grade, longest, perform, script_ids
-from mmrag.vision.phi3.constrained_decoding import SlotFiller
 from mmrag.vision.phi3.tokenizer import Vocabulary
 
 methods = st.sampled_from(["permutation", "grades", "first"])

@@ -14,8 +14,8 @@ import pytest
 from PIL import Image
 
 from mmrag.errors import AnswerError, QueryError, SettingError
-from mmrag.vision.remote.instructor import InstructorVision
 from mmrag.vision.config import RankingRecipe
+from mmrag.vision.remote.instructor import InstructorVision
 
 PICTURE = Image.new("RGB", (64, 32), "orange")
 SECRET = "a bag {{ like }} SECRETWISH"

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from llama_index.embeddings.visualized_bge.base import VisualizedBGEEmbedding
+
 from mmrag.embedding.base import Encoder
 
 __all__ = ["Encoder", "VisualizedBGEEmbedding"]

@@ -21,10 +21,10 @@ from llama_index.core.instrumentation.events.embedding import (
 )
 from llama_index.core.schema import BaseNode
 from llama_index.core.utils import get_tqdm_iterable
-from mmrag.embedding.base import Encoder
 from llama_index.embeddings.visualized_bge.image_sources import embeddable
 from PIL import Image
 
+from mmrag.embedding.base import Encoder
 from mmrag.images import ImagePolicy, ImageSource, content_hash, load_image
 from mmrag.images.policy import named
 from mmrag.query import Query

@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
+from llama_index.indices.composed_image.base import ComposedImageIndex
+from llama_index.indices.composed_image.filters import metadata_filters
+from llama_index.indices.composed_image.query_engine import ComposedImageQueryEngine
 from llama_index.indices.composed_image.response import (
     RankedImage,
     RankedImages,
     RankedImagesResponse,
     RankedImagesSynthesizer,
 )
-from llama_index.indices.composed_image.base import ComposedImageIndex
-from llama_index.indices.composed_image.query_engine import ComposedImageQueryEngine
-from llama_index.indices.composed_image.filters import metadata_filters
 from llama_index.indices.composed_image.retriever import ComposedImageRetriever
 from llama_index.indices.composed_image.vector_store import PictureStore, milvus_store
 

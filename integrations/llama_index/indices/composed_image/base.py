@@ -15,17 +15,17 @@ from llama_index.core.llms.utils import LLMType, resolve_llm
 from llama_index.core.schema import BaseNode
 from llama_index.core.storage.storage_context import StorageContext
 from llama_index.embeddings.visualized_bge import VisualizedBGEEmbedding
-from llama_index.indices.composed_image.response import RankedImagesSynthesizer
-from llama_index.indices.composed_image.query_engine import ComposedImageQueryEngine
-from llama_index.indices.composed_image.retriever import ComposedImageRetriever
 from llama_index.indices.composed_image.indexing import MilvusShelf, open_manifest
+from llama_index.indices.composed_image.query_engine import ComposedImageQueryEngine
+from llama_index.indices.composed_image.response import RankedImagesSynthesizer
+from llama_index.indices.composed_image.retriever import ComposedImageRetriever
 from llama_index.indices.composed_image.vector_store import PictureStore, ScalarType, milvus_store
 
 from mmrag.errors import AnswerError
 from mmrag.images import ImagePolicy
 from mmrag.indexing import IndexReport, Listing, Metadata, index_folder, index_listing
-from mmrag.indexing.pipeline import Embed
 from mmrag.indexing.manifest import Manifest
+from mmrag.indexing.pipeline import Embed
 
 __all__ = ["ComposedImageIndex"]
 

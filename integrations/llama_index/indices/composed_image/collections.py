@@ -10,8 +10,8 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any, cast
 
-from llama_index.indices.composed_image.schema import COLUMNS, DIM, MODEL
 from llama_index.indices.composed_image.connection import answered, place_of
+from llama_index.indices.composed_image.schema import COLUMNS, DIM, MODEL
 from pymilvus import MilvusClient
 
 from mmrag.errors import StoreError

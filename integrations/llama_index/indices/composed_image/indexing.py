@@ -17,8 +17,8 @@ from llama_index.indices.composed_image.vector_store import PictureStore
 from mmrag.errors import StoreError
 from mmrag.images.policy import without_secrets
 from mmrag.indexing import Picture
-from mmrag.indexing.records import note_of
 from mmrag.indexing.manifest import FOLDERS, MANIFEST_SUFFIX, Entry, Manifest
+from mmrag.indexing.records import note_of
 
 __all__ = ["MilvusShelf", "open_manifest", "picture_node"]
 

@@ -22,8 +22,8 @@ from llama_index.core.response_synthesizers import BaseSynthesizer
 from llama_index.core.schema import NodeWithScore, QueryBundle
 from llama_index.embeddings.visualized_bge.image_sources import address_of
 
-from mmrag.images.policy import without_secrets
 from mmrag.images.encode import img_tag, thumbnail
+from mmrag.images.policy import without_secrets
 
 __all__ = ["RankedImage", "RankedImages", "RankedImagesResponse", "RankedImagesSynthesizer"]
 

@@ -17,6 +17,9 @@ from llama_index.core.vector_stores.types import (
     VectorStoreQueryResult,
 )
 from llama_index.core.vector_stores.utils import metadata_dict_to_node
+from llama_index.indices.composed_image.connection import Place, answered, patiently, place_of
+from llama_index.indices.composed_image.filters import expression
+from llama_index.indices.composed_image.rows import Rows
 from llama_index.indices.composed_image.schema import (
     IDENTITY,
     INDEXES,
@@ -26,9 +29,6 @@ from llama_index.indices.composed_image.schema import (
     make,
     required_of,
 )
-from llama_index.indices.composed_image.filters import expression
-from llama_index.indices.composed_image.connection import Place, answered, patiently, place_of
-from llama_index.indices.composed_image.rows import Rows
 from llama_index.vector_stores.milvus import MilvusVectorStore
 from pymilvus import MilvusClient
 

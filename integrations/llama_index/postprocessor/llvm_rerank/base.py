@@ -22,8 +22,8 @@ from llama_index.postprocessor.llvm_rerank.pictures import query_of, shown
 
 from mmrag.images import ImagePolicy
 from mmrag.rerank import ListwiseReranker, OnFailure, Reranked
-from mmrag.vision.remote.instructor import InstructorVision
 from mmrag.vision.base import VisionLLM
+from mmrag.vision.remote.instructor import InstructorVision
 
 __all__ = ["LLVMRerank"]
 

@@ -12,8 +12,8 @@ from llama_index.core.bridge.pydantic import BaseModel
 from llama_index.core.tools import FunctionTool, ToolMetadata
 from llama_index.core.tools.tool_spec.base import SPEC_FUNCTION_TYPE, BaseToolSpec
 from llama_index.core.workflow import Context
-from llama_index.tools.image_search.memory import last_picture
 from llama_index.tools.image_search.image_references import LAST
+from llama_index.tools.image_search.memory import last_picture
 from llama_index.tools.image_search.schema import DescribeImage
 from llama_index.tools.image_search.search import Answer, ImageSearch
 from PIL import Image
