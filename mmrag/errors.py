@@ -95,6 +95,4 @@ def require(module: str, *, extra: str, feature: str) -> ModuleType:
     try:
         return importlib.import_module(module)
     except ImportError as error:
-        raise MissingExtraError(
-            f"{feature} needs '{module}'. Install it: pip install \"mmrag[{extra}]\""
-        ) from error
+        raise MissingExtraError(f"{feature} needs '{module}'. Install it: pip install \"mmrag[{extra}]\"") from error

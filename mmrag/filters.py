@@ -35,9 +35,7 @@ class Comparison:
         if not re.fullmatch(r"[A-Za-z_]\w*", self.key, re.ASCII) or self.key in WORDS:
             raise QueryError(f"{self.key!r} is no field name: use letters, digits and '_'")
         if isinstance(self.value, tuple) != (self.operator in ("in", "not in")):
-            raise QueryError(
-                f"{self.key} {self.operator} {self.value!r}: 'in' takes a list, others one value"
-            )
+            raise QueryError(f"{self.key} {self.operator} {self.value!r}: 'in' takes a list, others one value")
 
     def __str__(self) -> str:
         return f"{self.key} {self.operator} {_written(self.value)}"
@@ -183,9 +181,7 @@ class _Reader:
         kind = self.token.lastgroup or "end"
         found = "the end" if kind == "end" else repr(self.token[kind])
         column = self.token.start(kind) + 1
-        return QueryError(
-            f"filter, column {column}: expected {expected}, found {found}. For example: {EXAMPLE}"
-        )
+        return QueryError(f"filter, column {column}: expected {expected}, found {found}. For example: {EXAMPLE}")
 
 
 def _written(value: Scalar | tuple[Scalar, ...]) -> str:

@@ -134,10 +134,7 @@ def _path_inside(inside: str) -> str:
 
 def _written(image: ImageSource) -> str:
     if not isinstance(image, (str, os.PathLike)):
-        raise QueryError(
-            f"{named(image)} is in memory and has no name to write: "
-            "save the picture and give its path"
-        )
+        raise QueryError(f"{named(image)} is in memory and has no name to write: save the picture and give its path")
     path = os.fspath(image)
     if not _NEEDS_BRACKETS.search(path):
         return path

@@ -45,24 +45,15 @@ class Ranking(BaseModel):
     def _is_a_permutation(self) -> Ranking:
         n = len(self.order)
         if sorted(self.order) != list(range(1, n + 1)):
-            raise ValueError(
-                f"{self.order} is no permutation of 1..{n}: complete it with ranking_from_labels"
-            )
+            raise ValueError(f"{self.order} is no permutation of 1..{n}: complete it with ranking_from_labels")
         for name, values in (("scores", self.scores), ("descriptions", self.descriptions)):
             if values and len(values) != n:
-                raise ValueError(
-                    f"{len(values)} {name} for {n} candidates: give one a label, or none"
-                )
+                raise ValueError(f"{len(values)} {name} for {n} candidates: give one a label, or none")
         return self
 
 
 def ranking_from_labels(
-    answered: Iterable[int],
-    n: int,
-    *,
-    reason: str = "",
-    scores: Sequence[float] = (),
-    answer: str = "",
+    answered: Iterable[int], n: int, *, reason: str = "", scores: Sequence[float] = (), answer: str = ""
 ) -> Ranking:
     """Complete the order a model answered: its valid labels first, the rest in retrieval order.
 
@@ -95,9 +86,7 @@ def ranking_from_labels(
     )
 
 
-def ranking_from_grades(
-    grades: Mapping[int, float], n: int, *, reason: str = "", answer: str = ""
-) -> Ranking:
+def ranking_from_grades(grades: Mapping[int, float], n: int, *, reason: str = "", answer: str = "") -> Ranking:
     """Sort candidates by grade, highest first; equal grades keep retrieval order.
 
     An ungraded candidate goes last and scores 0.
@@ -110,11 +99,7 @@ def ranking_from_grades(
     graded = {label: grade for label, grade in grades.items() if 1 <= label <= n}
     best_first = sorted(graded, key=lambda label: (-graded[label], label))
     return ranking_from_labels(
-        best_first,
-        n,
-        reason=reason,
-        scores=[graded.get(label, 0.0) for label in range(1, n + 1)],
-        answer=answer,
+        best_first, n, reason=reason, scores=[graded.get(label, 0.0) for label in range(1, n + 1)], answer=answer
     )
 
 

@@ -103,9 +103,7 @@ class Found:
         [('c', '▲2'), ('a', '▼1'), ('b', '▼1')]
         """
         order = self.reranked.ranking.order if self.reranked else range(1, len(self.hits) + 1)
-        return tuple(
-            Move(self.hits[before - 1], before, after) for after, before in enumerate(order, 1)
-        )
+        return tuple(Move(self.hits[before - 1], before, after) for after, before in enumerate(order, 1))
 
     @property
     def failure(self) -> str:

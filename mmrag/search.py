@@ -43,9 +43,7 @@ class Searcher:
         Typed fields to make when the collection is made.
     """
 
-    def __init__(
-        self, settings: Settings, columns: Mapping[str, type[Scalar]] | None = None
-    ) -> None:
+    def __init__(self, settings: Settings, columns: Mapping[str, type[Scalar]] | None = None) -> None:
         self.settings = settings
         self.policy = ImagePolicy(hosts=settings.hosts)
         self.encoder = VisualizedBGE.from_pretrained(settings.model, device=settings.device)
@@ -76,9 +74,7 @@ class Searcher:
 
         return ListwiseReranker(vision_llm(self.settings), policy=self.policy)
 
-    def search(
-        self, query: Query, *, top: int, filters: Filter | None = None, rerank: bool = True
-    ) -> Found:
+    def search(self, query: Query, *, top: int, filters: Filter | None = None, rerank: bool = True) -> Found:
         """Retrieve, and let the vision LLM put the best first unless ``rerank`` is off."""
         found = self.retrieve(query, top=top, filters=filters)
         return self.rerank(found) if rerank and found.hits else found
@@ -116,12 +112,7 @@ class Searcher:
     def __enter__(self) -> Searcher:
         return self
 
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        at: TracebackType | None,
-    ) -> None:
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, at: TracebackType | None) -> None:
         self.close()
 
 
@@ -131,9 +122,7 @@ def vision_llm(settings: Settings) -> VisionLLM:
 
     if settings.llm_url:
         key = settings.llm_key.get_secret_value()
-        return InstructorVision.from_openai(
-            base_url=settings.llm_url, model=settings.reranker, api_key=key
-        )
+        return InstructorVision.from_openai(base_url=settings.llm_url, model=settings.reranker, api_key=key)
     return Phi3Vision.from_pretrained(settings.reranker, device=settings.device)
 
 

@@ -21,10 +21,7 @@ scalars = st.one_of(
 comparisons = st.one_of(
     st.builds(Comparison, keys, st.sampled_from(["==", "!=", "<", "<=", ">", ">="]), scalars),
     st.builds(
-        Comparison,
-        keys,
-        st.sampled_from(["in", "not in"]),
-        st.lists(scalars, min_size=1, max_size=4).map(tuple),
+        Comparison, keys, st.sampled_from(["in", "not in"]), st.lists(scalars, min_size=1, max_size=4).map(tuple)
     ),
 )
 
@@ -52,12 +49,8 @@ def test_any_text_is_a_filter_or_a_query_error(text):
 
 def test_and_binds_tighter_than_or():
     a, b, c = (Comparison(key, "==", 1) for key in "abc")
-    assert parse_filter("a == 1 or b == 1 and c == 1") == Junction(
-        "or", (a, Junction("and", (b, c)))
-    )
-    assert parse_filter("(a == 1 or b == 1) and c == 1") == Junction(
-        "and", (Junction("or", (a, b)), c)
-    )
+    assert parse_filter("a == 1 or b == 1 and c == 1") == Junction("or", (a, Junction("and", (b, c))))
+    assert parse_filter("(a == 1 or b == 1) and c == 1") == Junction("and", (Junction("or", (a, b)), c))
 
 
 @pytest.mark.parametrize(

@@ -21,16 +21,12 @@ def test_importing_loads_no_heavy_library():
 
 
 def test_importing_takes_less_than_three_tenths_of_a_second():
-    code = (
-        "import time; start = time.perf_counter(); import mmrag; print(time.perf_counter() - start)"
-    )
+    code = "import time; start = time.perf_counter(); import mmrag; print(time.perf_counter() - start)"
     assert min(float(run_python(code)) for _ in range(5)) < 0.3
 
 
 def test_reading_a_picture_loads_no_torch():
-    assert (
-        run_python("import sys, mmrag; mmrag.load_image; print('torch' in sys.modules)") == "False"
-    )
+    assert run_python("import sys, mmrag; mmrag.load_image; print('torch' in sys.modules)") == "False"
 
 
 def test_the_public_names_are_listed():

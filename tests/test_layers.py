@@ -93,18 +93,12 @@ def test_no_module_imports_upwards():
     assert {"mmrag.query", "mmrag.embedding.__init__"} <= set(modules)
     # The front page names everything, lazily: the one module that has no layer.
     del modules["mmrag.__init__"]
-    assert [
-        fault for name, path in modules.items() for fault in faults(path.read_text(), name)
-    ] == []
+    assert [fault for name, path in modules.items() for fault in faults(path.read_text(), name)] == []
 
 
 def test_tests_import_nothing_banned():
-    tests = {
-        path: imported(ast.parse(path.read_text()), "") for path in (ROOT / "tests").rglob("*.py")
-    }
-    assert [
-        path for path, names in tests.items() if BANNED & {n.split(".")[0] for n in names}
-    ] == []
+    tests = {path: imported(ast.parse(path.read_text()), "") for path in (ROOT / "tests").rglob("*.py")}
+    assert [path for path, names in tests.items() if BANNED & {n.split(".")[0] for n in names}] == []
 
 
 @pytest.mark.parametrize(

@@ -24,10 +24,7 @@ TOLERANCE = 1e-3
 AT_NIGHT = "Make the background dark, as if the camera has taken the photo at night"
 DRAWN_BY_A_HORSE = "一匹马牵着这辆车"
 BRIDGE = "Are there sidewalks on both sides of the Mid-Hudson Bridge?"
-ABOUT_IT = (
-    "The Mid-Hudson Bridge, spanning the Hudson River between Poughkeepsie and Highland.",
-    "wiki_candi_1.jpg",
-)
+ABOUT_IT = ("The Mid-Hudson Bridge, spanning the Hudson River between Poughkeepsie and Highland.", "wiki_candi_1.jpg")
 ENCODERS = {  # name: its sizes, as dim, picture tokens, longest text, longest text beside a picture
     "visualized-bge-base": (768, 196, 512, 316),
     "visualized-bge-m3": (1024, 256, 8192, 7938),
@@ -79,9 +76,7 @@ def test_it_tells_alike_from_unlike(encoder):
 @pytest.mark.parametrize(("encoder", "query", "candidate", "cosine"), COSINES, indirect=["encoder"])
 def test_it_gives_the_cosines_that_its_authors_print(official, encoder, query, candidate, cosine):
     pictures = official("imgs")
-    one, other = encoder.encode(
-        [Query(text, name and pictures / name) for text, name in (query, candidate)]
-    )
+    one, other = encoder.encode([Query(text, name and pictures / name) for text, name in (query, candidate)])
     assert float(one @ other) == pytest.approx(cosine, abs=TOLERANCE)
 
 

@@ -10,9 +10,7 @@ from mmrag.ranking import Ranking, ranking_from_grades, ranking_from_labels
 
 sizes = st.integers(min_value=1, max_value=25)
 labels = st.lists(st.integers(min_value=-5, max_value=40), max_size=60)
-grades = st.dictionaries(
-    st.integers(min_value=-5, max_value=40), st.floats(min_value=-10, max_value=10)
-)
+grades = st.dictionaries(st.integers(min_value=-5, max_value=40), st.floats(min_value=-10, max_value=10))
 
 
 @given(answered=labels, n=sizes)
@@ -44,11 +42,7 @@ def test_grades_sort_and_ties_keep_retrieval_order(given_grades, n):
 
 
 def test_each_repair_is_told():
-    assert ranking_from_labels([2, 0, 2], n=3).repairs == [
-        "out of range: 0",
-        "repeated: 2",
-        "missing: 1, 3",
-    ]
+    assert ranking_from_labels([2, 0, 2], n=3).repairs == ["out of range: 0", "repeated: 2", "missing: 1, 3"]
 
 
 def test_an_incomplete_ranking_cannot_be_made():

@@ -13,13 +13,7 @@ import numpy as np
 
 import mmrag
 from examples.train_demo_models.encoder import new_encoder, train_encoder
-from examples.train_demo_models.report_encoder import (
-    Exam,
-    by_colour,
-    by_encoder,
-    encoder_table,
-    set_exam,
-)
+from examples.train_demo_models.report_encoder import Exam, by_colour, by_encoder, encoder_table, set_exam
 from examples.train_demo_models.report_reranker import Reranking, change_table, rerank_exam
 from examples.train_demo_models.reranker import RECIPE, new_reranker, train_reranker
 from examples.train_demo_models.specimens import draw_specimens
@@ -100,9 +94,7 @@ def _shuffled(found: np.ndarray, number: int) -> np.ndarray:
 
 
 def _options() -> argparse.Namespace:
-    parser = argparse.ArgumentParser(
-        prog="python -m examples.train_demo_models", description=__doc__
-    )
+    parser = argparse.ArgumentParser(prog="python -m examples.train_demo_models", description=__doc__)
     parser.add_argument("model", choices=["encoder", "reranker"])
     parser.add_argument("--work", type=Path, default=Path("training"), help="pictures, checkpoints")
     parser.add_argument("--out", type=Path, help="the model's folder (default: the bundled one)")

@@ -36,10 +36,7 @@ def jittered(pictures: NDArray[np.uint8], rng: np.random.Generator, *, shift: in
     padded = F.pad(x, (shift,) * 4, mode="replicate")
     corners = rng.integers(0, 2 * shift + 1, (batch, 2)).tolist()
     x = torch.stack(
-        [
-            picture[:, top : top + side, left : left + side]
-            for picture, (top, left) in zip(padded, corners, strict=True)
-        ]
+        [picture[:, top : top + side, left : left + side] for picture, (top, left) in zip(padded, corners, strict=True)]
     )
     light = torch.from_numpy(rng.uniform(0.92, 1.08, (batch, 1, 1, 1)).astype(np.float32))
     tint = torch.from_numpy(rng.uniform(-6, 6, (batch, 3, 1, 1)).astype(np.float32))

@@ -37,10 +37,7 @@ class CellCutter:
         self.specimens, self.crops = specimens, crops
 
     def crops_of(
-        self,
-        queries: list[int | None],
-        candidates: NDArray[np.int64],
-        rng: np.random.Generator | None = None,
+        self, queries: list[int | None], candidates: NDArray[np.int64], rng: np.random.Generator | None = None
     ) -> Tensor:
         """Cut one composite for each query.
 
@@ -69,9 +66,7 @@ class CellCutter:
         empty = self._empty.expand(lists, MOST - n, -1, -1, -1)
         return self.cut(torch.cat([query[:, None], cells, empty], dim=1))
 
-    def single(
-        self, rows: NDArray[np.int64], rng: np.random.Generator
-    ) -> tuple[Tensor, NDArray[np.int64]]:
+    def single(self, rows: NDArray[np.int64], rng: np.random.Generator) -> tuple[Tensor, NDArray[np.int64]]:
         """Cut single cells, each a candidate's with a random number or (number 0) a query's.
 
         Returns

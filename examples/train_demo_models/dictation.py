@@ -40,9 +40,7 @@ class Form:
 
     def __init__(self, n: int, recipe: RankingRecipe, vocabulary: Vocabulary) -> None:
         self.n, self.vocabulary = n, vocabulary
-        script = answer_script(
-            n, "grades", True, words=recipe.words, reason_tokens=recipe.reason_tokens
-        )
+        script = answer_script(n, "grades", True, words=recipe.words, reason_tokens=recipe.reason_tokens)
         blanks = {f"shows {label}": " red plain mug" for label in range(1, n + 1)}
         blanks |= {f"grade {label}": "0" for label in range(1, n + 1)}
         blanks |= {"wish": " any plain mug", "reason": " matches"}

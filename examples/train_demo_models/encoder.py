@@ -84,12 +84,7 @@ def new_encoder(seed: int) -> tuple[JointEncoder, PreTrainedTokenizerBase]:
         attention_probs_dropout_prob=0.0,
     )
     vision = VisionConfig(
-        image_size=EYE,
-        patch_size=16,
-        width=_WIDTH,
-        layers=_LAYERS,
-        head_width=_HEAD,
-        pt_hw_seq_len=EYE // 16,
+        image_size=EYE, patch_size=16, width=_WIDTH, layers=_LAYERS, head_width=_HEAD, pt_hw_seq_len=EYE // 16
     )
     return JointEncoder(text, vision), tokenizer
 
@@ -134,9 +129,7 @@ class _Matching(nn.Module):
         wanted.sort(key=lambda wish: wish.row is None)
         rows = np.array([wish.row for wish in wanted if wish.row is not None])
         with torch.autocast(device.type, torch.bfloat16):
-            shown = encoder_pixels(jittered(specimens.eyes[targets], shaken, shift=_SHIFT)).to(
-                device
-            )
+            shown = encoder_pixels(jittered(specimens.eyes[targets], shaken, shift=_SHIFT)).to(device)
             found = self._encode([""] * len(targets), shown)  # (targets, dim)
             asked = encoder_pixels(jittered(specimens.eyes[rows], shaken, shift=_SHIFT)).to(device)
             texts = [_forgetful(wish.text, rng) for wish in wanted]

@@ -127,9 +127,7 @@ def fit(
     network.eval()
 
 
-def _optimizers(
-    named: list[tuple[str, nn.Parameter]], stage: Stage
-) -> list[tuple[Optimizer, float]]:
+def _optimizers(named: list[tuple[str, nn.Parameter]], stage: Stage) -> list[tuple[Optimizer, float]]:
     matrices = [
         parameter
         for name, parameter in named
@@ -157,9 +155,7 @@ def _resume(file: Path, network: nn.Module, optimizers: list[tuple[Optimizer, fl
     return int(state["step"])
 
 
-def _save(
-    file: Path, network: nn.Module, optimizers: list[tuple[Optimizer, float]], step: int
-) -> None:
+def _save(file: Path, network: nn.Module, optimizers: list[tuple[Optimizer, float]], step: int) -> None:
     partial = file.with_suffix(".partial")
     torch.save(
         {

@@ -45,21 +45,13 @@ class ListSampler:
     """Draws lists: what the encoder finds in a gallery, and made-up ones full of near misses."""
 
     def __init__(
-        self,
-        sampler: Sampler,
-        encoder: JointEncoder,
-        tokenizer: PreTrainedTokenizerBase,
-        *,
-        wishes: int,
-        seed: int,
+        self, sampler: Sampler, encoder: JointEncoder, tokenizer: PreTrainedTokenizerBase, *, wishes: int, seed: int
     ) -> None:
         self.specimens, self._sampler = sampler.specimens, sampler
         rng = Random(f"lists {seed}")
         self._wanted = [sampler.wanted(rng, _SHARES) for _ in range(wishes)]
         self._products = np.array(sampler.products)
-        self._gallery = _encode(
-            encoder, tokenizer, [""] * len(self._products), self.specimens.eyes[self._products]
-        )
+        self._gallery = _encode(encoder, tokenizer, [""] * len(self._products), self.specimens.eyes[self._products])
         self._queries = _encode_wishes(encoder, tokenizer, self._wanted, self.specimens)
 
     def draw(self, rng: np.random.Generator, *, found: int, made_up: int, n: int) -> Lists:
@@ -67,15 +59,10 @@ class ListSampler:
         picks = rng.integers(0, len(self._wanted), found + made_up)
         wanted = [self._wanted[pick] for pick in picks]
         rows = [
-            rng.permutation(
-                self._found(pick, n, rng) if number < found else self._made_up(pick, n, rng)
-            )
+            rng.permutation(self._found(pick, n, rng) if number < found else self._made_up(pick, n, rng))
             for number, pick in enumerate(picks)
         ]
-        graded = [
-            grades(wish, self.specimens.shown.part(part))
-            for wish, part in zip(wanted, rows, strict=True)
-        ]
+        graded = [grades(wish, self.specimens.shown.part(part)) for wish, part in zip(wanted, rows, strict=True)]
         return Lists(wanted, np.stack(rows), np.stack(graded))
 
     def _found(self, pick: int, n: int, rng: np.random.Generator) -> NDArray[np.int64]:
@@ -93,10 +80,7 @@ class ListSampler:
 
 
 def _encode_wishes(
-    encoder: JointEncoder,
-    tokenizer: PreTrainedTokenizerBase,
-    wanted: list[Wanted],
-    specimens: Specimens,
+    encoder: JointEncoder, tokenizer: PreTrainedTokenizerBase, wanted: list[Wanted], specimens: Specimens
 ) -> NDArray[np.float32]:
     vectors = np.empty((len(wanted), encoder.dim), np.float32)
     shown = [place for place, wish in enumerate(wanted) if wish.row is not None]
@@ -110,10 +94,7 @@ def _encode_wishes(
 
 @torch.inference_mode()
 def _encode(
-    encoder: JointEncoder,
-    tokenizer: PreTrainedTokenizerBase,
-    texts: list[str],
-    eyes: NDArray[np.uint8] | None,
+    encoder: JointEncoder, tokenizer: PreTrainedTokenizerBase, texts: list[str], eyes: NDArray[np.uint8] | None
 ) -> NDArray[np.float32]:
     parts: list[NDArray[np.float32]] = []
     for start in range(0, len(texts), 256):

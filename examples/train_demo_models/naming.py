@@ -50,9 +50,7 @@ class Naming(nn.Module):
         """
         named = self(tokens)
         each = named.flatten(0, 1)  # (batch * tokens, names)
-        loss = self._wrong(named.mean(1), labels) + 0.5 * self._wrong(
-            each, labels.repeat_interleave(named.shape[1], 0)
-        )
+        loss = self._wrong(named.mean(1), labels) + 0.5 * self._wrong(each, labels.repeat_interleave(named.shape[1], 0))
         right = (self._best(named.mean(1)) == labels).float().mean(0)
         return loss, right.tolist()
 

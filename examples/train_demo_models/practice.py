@@ -91,9 +91,7 @@ class Practice(nn.Module):
         pictures = self._raster(*self._descriptions(lists), projected=True)
         return self._answer_loss(lists.wanted, form, form.filled(words), words, pictures)
 
-    def on_pictures(
-        self, lists: Lists, rng: np.random.Generator
-    ) -> tuple[Tensor, dict[str, float]]:
+    def on_pictures(self, lists: Lists, rng: np.random.Generator) -> tuple[Tensor, dict[str, float]]:
         """Practise on composites."""
         words = self._words(lists)
         form = self._form(lists.rows.shape[1])
@@ -129,9 +127,7 @@ class Practice(nn.Module):
         mask = torch.cat([mask, torch.ones_like(answers)], dim=1).to(device)
         with torch.autocast(device.type, torch.bfloat16):
             seen = None if pictures is None else pictures.flatten(0, 1)
-            output = self.network(
-                ids, mask, picture_tokens=seen, logits_to_keep=answers.shape[1] + 1
-            )
+            output = self.network(ids, mask, picture_tokens=seen, logits_to_keep=answers.shape[1] + 1)
         logits = output.logits[:, :-1].float()  # (lists, answer, vocabulary)
         wrong = F.cross_entropy(logits.transpose(1, 2), truth.to(device), reduction="none")
         said = torch.tensor([[not seen for seen in _SEEN[wish.kind]] for wish in wanted])
@@ -142,9 +138,7 @@ class Practice(nn.Module):
         closed = wrong[:, form.shows[:, -1] + 1].mean() + wrong[:, form.wish[-1] + 1].mean()
         grades = words.grades.to(device)
         at_grades = logits[:, form.grades][..., form.digits]  # (lists, n, 4)
-        order = _rank_loss(
-            at_grades.softmax(-1) @ torch.tensor(GRADES, device=device).float(), grades
-        )
+        order = _rank_loss(at_grades.softmax(-1) @ torch.tensor(GRADES, device=device).float(), grades)
         loss = wish + 2 * grade + order + 0.2 * (closed + reason)
         figures = {"wish": wish.item(), "grade": grade.item(), "order": order.item()}
         if pictures is not None:
@@ -191,9 +185,7 @@ class Practice(nn.Module):
         said = attributes(shown)
         words = self.network.decoder.embed_tokens.weight
         product = said[..., 2].clamp(max=SWATCH - 1)
-        colours, patterns, products = (
-            words[names.to(words.device)] for names in self._form(MOST).names
-        )
+        colours, patterns, products = (words[names.to(words.device)] for names in self._form(MOST).names)
         thing = products[product] * (said[..., 2:] != SWATCH).to(words.device)
         return colours[said[..., 0]] + patterns[said[..., 1]] + thing
 
@@ -224,9 +216,7 @@ class Practice(nn.Module):
     def _prompt_ids(self, text: str, pictured: bool) -> list[int]:
         pictures = [self._frame] if pictured else []
         content = self._wording.fill(wish=text, n=MOST)
-        turns = published_turns(
-            [{"role": "user", "content": content}], len(pictures), self._processor.vocabulary
-        )
+        turns = published_turns([{"role": "user", "content": content}], len(pictures), self._processor.vocabulary)
         return self._processor.ids(self._processor.prompt(turns), pictures)
 
     @cached_property
@@ -241,9 +231,7 @@ def attributes(shown: Shown) -> Tensor:
 
 
 def _wishes(wanted: list[Wanted]) -> Tensor:
-    return torch.tensor(
-        [[len(COLOURS) if w.colour == ANY else w.colour, w.pattern, w.product] for w in wanted]
-    )
+    return torch.tensor([[len(COLOURS) if w.colour == ANY else w.colour, w.pattern, w.product] for w in wanted])
 
 
 def _lines(picture: Tensor, row_end: Tensor) -> Tensor:

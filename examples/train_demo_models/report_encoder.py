@@ -74,19 +74,12 @@ class Figures:
         )
 
 
-def set_exam(
-    folder: Path, *, size: int = 900, queries_of_kind: int = 120, seed: int = 7001
-) -> Exam:
+def set_exam(folder: Path, *, size: int = 900, queries_of_kind: int = 120, seed: int = 7001) -> Exam:
     """Draw a gallery and queries, each of which has an exact answer in it."""
     items = write_catalogue(folder, n=size, seed=seed)
-    asked = [
-        query for kind in Kind for query in queries(kind, queries_of_kind, seed, catalogue=items)
-    ]
+    asked = [query for kind in Kind for query in queries(kind, queries_of_kind, seed, catalogue=items)]
     grades = np.array(
-        [
-            [query.wish.finer_grade(item.product, item.pattern, item.colour) for item in items]
-            for query in asked
-        ]
+        [[query.wish.finer_grade(item.product, item.pattern, item.colour) for item in items] for query in asked]
     )
     return Exam(folder, items, asked, grades)
 
@@ -105,10 +98,7 @@ def encoder_table(exam: Exam, ways: Mapping[str, Similarity]) -> list[tuple[str,
         parts = {"all": np.ones(len(kinds), bool), "held-out pairs": held_out}
         if number == 0:
             parts |= {str(kind): kinds == kind for kind in Kind}
-        rows += [
-            (name, part, Figures.of(ranked[chosen], exam.grades[chosen]))
-            for part, chosen in parts.items()
-        ]
+        rows += [(name, part, Figures.of(ranked[chosen], exam.grades[chosen])) for part, chosen in parts.items()]
     return rows
 
 

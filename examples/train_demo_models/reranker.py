@@ -35,13 +35,7 @@ from mmrag.vision.phi3.tokenizer import Vocabulary
 __all__ = ["RECIPE", "new_reranker", "train_reranker"]
 
 RECIPE = RankingRecipe(
-    method="grades",
-    describe=True,
-    prompt="{wish}",
-    cell=CELL,
-    columns=COLUMNS,
-    words=4,
-    reason_tokens=12,
+    method="grades", describe=True, prompt="{wish}", cell=CELL, columns=COLUMNS, words=4, reason_tokens=12
 )
 """How the demo reranker is asked: it knows the wish's words, and those of no instruction."""
 
@@ -116,11 +110,7 @@ def train_reranker(
     fit(_ALIGN, practice, lambda step: saying.loss(step, seed), work, parameters=joints)
     fit(_RANK, practice, on_pictures, work, parameters=[*decoder, *joints])
     save_vision_model(
-        network.cpu(),
-        folder,
-        tokenizer=processor.vocabulary.tokenizer,
-        crops=processor.crops,
-        recipe=RECIPE,
+        network.cpu(), folder, tokenizer=processor.vocabulary.tokenizer, crops=processor.crops, recipe=RECIPE
     )
 
 

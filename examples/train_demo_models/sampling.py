@@ -131,17 +131,8 @@ class Sampler:
                 colour = ANY
             case _:
                 pass
-        wish = Wish(
-            PRODUCTS[product], PATTERNS[pattern], None if colour == ANY else COLOURS[colour]
-        )
-        return Wanted(
-            kind,
-            None if kind is Kind.TEXT else row,
-            sentence(kind, wish, rng),
-            product,
-            pattern,
-            colour,
-        )
+        wish = Wish(PRODUCTS[product], PATTERNS[pattern], None if colour == ANY else COLOURS[colour])
+        return Wanted(kind, None if kind is Kind.TEXT else row, sentence(kind, wish, rng), product, pattern, colour)
 
 
 def _other(count: int, taken: int, rng: Random) -> int:

@@ -127,7 +127,5 @@ def _join(files: Iterable[Path], count: int) -> Specimens:
     for file in files:
         with np.load(file) as chunk:
             chunks.append([chunk[name] for name in _COLUMNS])
-    eyes, candidates, queries, *shown = (
-        np.concatenate(column)[:count] for column in zip(*chunks, strict=True)
-    )
+    eyes, candidates, queries, *shown = (np.concatenate(column)[:count] for column in zip(*chunks, strict=True))
     return Specimens(eyes, candidates, queries, Shown(*shown))

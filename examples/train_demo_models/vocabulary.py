@@ -20,16 +20,7 @@ ANY_COLOUR = "any"
 """What the demo reranker says of a colour that nobody asked for."""
 
 _BERT_SPECIAL = ("[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]")
-_PHI_SPECIAL = (
-    "<unk>",
-    "<s>",
-    "<|endoftext|>",
-    "<|user|>",
-    "<|assistant|>",
-    "<|system|>",
-    "<|end|>",
-    "<|image|>",
-)
+_PHI_SPECIAL = ("<unk>", "<s>", "<|endoftext|>", "<|user|>", "<|assistant|>", "<|system|>", "<|end|>", "<|image|>")
 _SAYS = ("it", "is", "a", "an", ANY_COLOUR)
 _NO_WISH = ("something", "like", "the", "query", "picture")  # see `mmrag.rerank.prompts`
 # The frame of an answer, cut where the model chooses: see `mmrag.vision.phi3.ranking_template`.
@@ -61,8 +52,7 @@ def encoder_tokenizer(words: Iterable[str], *, longest: int) -> PreTrainedTokeni
     tokenizer.normalizer = normalizers.BertNormalizer(lowercase=True)
     tokenizer.pre_tokenizer = split
     tokenizer.post_processor = TemplateProcessing(
-        single="[CLS] $A [SEP]",
-        special_tokens=[(token, ids[token]) for token in ("[CLS]", "[SEP]")],
+        single="[CLS] $A [SEP]", special_tokens=[(token, ids[token]) for token in ("[CLS]", "[SEP]")]
     )
     return PreTrainedTokenizerFast(
         tokenizer_object=tokenizer,

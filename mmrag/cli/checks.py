@@ -39,9 +39,7 @@ def checks(settings: Settings) -> Iterator[Check]:
         "memory": _memory,
         "demo": _demo,
         "encoder": _encoder,
-        "LLM server" if settings.llm_url else "reranker": (
-            _llm_server if settings.llm_url else _reranker
-        ),
+        "LLM server" if settings.llm_url else "reranker": (_llm_server if settings.llm_url else _reranker),
         "milvus lite": _milvus_lite,
         "database": _database,
     }
@@ -171,9 +169,7 @@ def _see_that_one_may_write(folder: Path) -> None:
         with tempfile.TemporaryFile(dir=nearest):
             pass
     except OSError as error:
-        raise StoreError(
-            f"{nearest} cannot be written to ({error.strerror}): --db elsewhere"
-        ) from error
+        raise StoreError(f"{nearest} cannot be written to ({error.strerror}): --db elsewhere") from error
 
 
 def _llm_server(settings: Settings) -> tuple[State, str, str]:
@@ -184,10 +180,7 @@ def _llm_server(settings: Settings) -> tuple[State, str, str]:
     completion = server(
         messages=[{"role": "user", "content": "Say hello."}],  # not what the schema allows
         max_tokens=60,
-        response_format={
-            "type": "json_schema",
-            "json_schema": {"name": "grades", "strict": True, "schema": SCHEMA},
-        },
+        response_format={"type": "json_schema", "json_schema": {"name": "grades", "strict": True, "schema": SCHEMA}},
     )
     found = f"{named(settings.llm_url)}, {settings.reranker}"
     if _obeys(completion.choices[0].message.content or ""):
@@ -204,9 +197,4 @@ def _obeys(answer: str) -> bool:
     return isinstance(grades, dict) and list(map(type, cast("Any", grades).values())) == [int]
 
 
-SCHEMA = {
-    "type": "object",
-    "properties": {"1": {"type": "integer"}},
-    "required": ["1"],
-    "additionalProperties": False,
-}
+SCHEMA = {"type": "object", "properties": {"1": {"type": "integer"}}, "required": ["1"], "additionalProperties": False}

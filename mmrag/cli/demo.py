@@ -9,16 +9,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from statistics import median
 
-from mmrag.datasets import (
-    DrawnQuery,
-    Item,
-    Kind,
-    draw_swatch,
-    plan_catalogue,
-    queries,
-    read_catalogue,
-    write_catalogue,
-)
+from mmrag.datasets import DrawnQuery, Item, Kind, draw_swatch, plan_catalogue, queries, read_catalogue, write_catalogue
 from mmrag.evaluation.metrics import Grades, figures
 from mmrag.filters import Scalar
 from mmrag.indexing import IndexReport
@@ -74,13 +65,7 @@ class Demo:
 
 
 def run_demo(
-    folder: Path,
-    settings: Settings,
-    stage: Stage,
-    *,
-    pictures: int = 900,
-    n_queries: int = 100,
-    rerank: bool = True,
+    folder: Path, settings: Settings, stage: Stage, *, pictures: int = 900, n_queries: int = 100, rerank: bool = True
 ) -> Demo:
     """Draw a catalogue, index it, search it by picture and sentence, rerank, and measure.
 
@@ -183,10 +168,7 @@ def _fields(item: Item) -> dict[str, Scalar]:
 
 def _medians(searches: Sequence[Found]) -> dict[str, float]:
     stages = dict.fromkeys(stage for found in searches for stage in found.milliseconds)
-    return {
-        stage: median(f.milliseconds[stage] for f in searches if stage in f.milliseconds)
-        for stage in stages
-    }
+    return {stage: median(f.milliseconds[stage] for f in searches if stage in f.milliseconds) for stage in stages}
 
 
 def _sheets(folder: Path, searches: Sequence[Found]) -> Iterator[Path]:

@@ -30,9 +30,7 @@ class Timings:
     stages: dict[str, tuple[float, float]]
 
 
-def measure(
-    searcher: Searcher, repeats: int, rerank: bool, on_progress: Callable[[int, int], None]
-) -> Timings:
+def measure(searcher: Searcher, repeats: int, rerank: bool, on_progress: Callable[[int, int], None]) -> Timings:
     """Encode a batch of indexed pictures, then search with each; one of five is reranked.
 
     Raises

@@ -34,19 +34,7 @@ PATTERNS = (
     "plain",
 )
 
-COLOURS = (
-    "red",
-    "blue",
-    "green",
-    "yellow",
-    "pink",
-    "purple",
-    "orange",
-    "black",
-    "brown",
-    "grey",
-    "tan",
-)
+COLOURS = ("red", "blue", "green", "yellow", "pink", "purple", "orange", "black", "brown", "grey", "tan")
 
 _DYED = tuple(colour for colour in COLOURS if colour != "tan")
 

@@ -97,9 +97,7 @@ class Canvas:
         self._x, self._y = pose.product_coordinates(size)
         self._pixel = 1 / (size * math.sqrt(abs(np.linalg.det(pose.matrix))))
 
-    def part(
-        self, outline: Outline, paint: Paint | Colour, form: Form = FLAT, edge: float = 0.34
-    ) -> None:
+    def part(self, outline: Outline, paint: Paint | Colour, form: Form = FLAT, edge: float = 0.34) -> None:
         """Lay one part over the others; ``edge`` says how much its rim darkens."""
         placed = self.pose.place(outline) * self.size
         margin = self.size * 0.03
@@ -116,9 +114,7 @@ class Canvas:
         self.rgb[here] += (colours - self.rgb[here]) * cover[..., None]
         self.cover[here] += (1 - self.cover[here]) * cover
 
-    def _painted(
-        self, outline: Outline, paint: Paint | Colour, form: Form, here: tuple[slice, slice]
-    ) -> Field:
+    def _painted(self, outline: Outline, paint: Paint | Colour, form: Form, here: tuple[slice, slice]) -> Field:
         (x0, y0), (width, height) = outline.min(0), np.maximum(np.ptp(outline, axis=0), 1e-6)
         u = np.clip((self._x[here] - np.float32(x0)) / np.float32(width), 0, 1)
         v = np.clip((self._y[here] - np.float32(y0)) / np.float32(height), 0, 1)

@@ -31,11 +31,7 @@ class Item:
 
 
 def write_catalogue(
-    folder: str | Path,
-    n: int = 900,
-    seed: int = 0,
-    workers: int | None = None,
-    on_progress: Progress | None = None,
+    folder: str | Path, n: int = 900, seed: int = 0, workers: int | None = None, on_progress: Progress | None = None
 ) -> list[Item]:
     """Draw a catalogue into a folder: n JPEG files and ``catalogue.jsonl``.
 
@@ -61,9 +57,7 @@ def write_catalogue(
     folder.mkdir(parents=True, exist_ok=True)
     items = plan_catalogue(n, seed)
     pictures = {
-        folder / item.file: Depiction(
-            item.product, item.pattern, item.colour, f"catalogue {seed} {item.id}"
-        )
+        folder / item.file: Depiction(item.product, item.pattern, item.colour, f"catalogue {seed} {item.id}")
         for item in items
     }
     draw_files(pictures, workers=workers, on_progress=on_progress)

@@ -21,9 +21,7 @@ def dots(ground: Colour, figure: Colour, dice: Random) -> Paint:
 
     def paint(x: Field, y: Field, pixel: float) -> Field:
         cell = lattice(x, y)
-        return blend(
-            ground, figure, inside(radius - np.hypot(cell.u, cell.v), pixel / lattice.step)
-        )
+        return blend(ground, figure, inside(radius - np.hypot(cell.u, cell.v), pixel / lattice.step))
 
     return paint
 
@@ -82,9 +80,7 @@ def flowers(ground: Colour, petals: Colour, leaf: Colour, eye: Colour, dice: Ran
 
         leaves = np.maximum(blade(0.6), blade(3.0))
         folded = (angle % (_TURN / 5)) - _TURN / 10
-        bloom = 0.44 * size - np.hypot(
-            radius * np.cos(folded) - 0.6 * size, radius * np.sin(folded)
-        )
+        bloom = 0.44 * size - np.hypot(radius * np.cos(folded) - 0.6 * size, radius * np.sin(folded))
         cloth = blend(ground, leaf, inside(leaves, soft))
         cloth = blend(cloth, petals, inside(bloom, soft))
         return blend(cloth, eye, inside(0.3 * size - radius, soft))

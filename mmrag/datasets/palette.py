@@ -9,18 +9,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-__all__ = [
-    "CREAM",
-    "RGB",
-    "Colour",
-    "Field",
-    "Paint",
-    "blend",
-    "darker",
-    "jittered",
-    "lighter",
-    "mix",
-]
+__all__ = ["CREAM", "RGB", "Colour", "Field", "Paint", "blend", "darker", "jittered", "lighter", "mix"]
 
 Colour = tuple[float, float, float]
 Field = NDArray[np.floating[Any]]  # float32 when drawing

@@ -9,17 +9,7 @@ import numpy as np
 from .canvas import FLAT, PUFFED, ROUND, SOFT, Canvas
 from .look import Drawer, Look
 from .palette import CREAM, Field, Paint, mix
-from .shapes import (
-    arc,
-    circle,
-    curve,
-    ellipse,
-    mirrored,
-    polygon,
-    rounded,
-    smooth,
-    stroke,
-)
+from .shapes import arc, circle, curve, ellipse, mirrored, polygon, rounded, smooth, stroke
 from .wearables import backpack, dress, sneaker, t_shirt, tote_bag, watch
 
 __all__ = ["DRAWERS"]

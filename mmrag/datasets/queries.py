@@ -71,9 +71,7 @@ class Shelf:
 EVERYTHING = Shelf({(p, q): colours_of(q) for p, q in every(PRODUCTS, PATTERNS)})
 
 
-def make_query(
-    kind: Kind | str, dice: Random, shelf: Shelf = EVERYTHING, id: str = ""
-) -> DrawnQuery:
+def make_query(kind: Kind | str, dice: Random, shelf: Shelf = EVERYTHING, id: str = "") -> DrawnQuery:
     """Make up a query of a kind: a wish from the shelf, then words and a picture that lead to it.
 
     The colour is wished for when the query shows or says it: always in `RECOLOUR` and
@@ -113,9 +111,7 @@ def make_query(
     return DrawnQuery(id, kind, text, shown and Depiction(*shown, seed), wish)
 
 
-def queries(
-    kind: Kind | str, n: int, seed: int, catalogue: Iterable[Item] | None = None
-) -> list[DrawnQuery]:
+def queries(kind: Kind | str, n: int, seed: int, catalogue: Iterable[Item] | None = None) -> list[DrawnQuery]:
     """Make up n queries of a kind; with a catalogue, each has an exact answer in it.
 
     Examples

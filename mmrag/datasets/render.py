@@ -36,9 +36,7 @@ _WALLS: tuple[Colour, ...] = (
 )
 
 
-def draw_product(
-    product: str, pattern: str, colour: str, seed: int | str, size: int = 192
-) -> Image.Image:
+def draw_product(product: str, pattern: str, colour: str, seed: int | str, size: int = 192) -> Image.Image:
     """Draw a product in a pattern and colour; the seed decides pose, tones, background and details.
 
     Examples
@@ -104,9 +102,7 @@ def _cloth(paint: Paint, x: Field, y: Field, dice: Random) -> Field:
 
 def _hairs(size: int, dice: Random) -> Field:
     grains = np.random.default_rng(dice.getrandbits(64)).random((max(8, size // 5), size))
-    speckle = Image.fromarray(grains.astype(np.float32)).resize(
-        (size, size), Image.Resampling.BICUBIC
-    )
+    speckle = Image.fromarray(grains.astype(np.float32)).resize((size, size), Image.Resampling.BICUBIC)
     return (np.asarray(speckle) - 0.5) * 2
 
 

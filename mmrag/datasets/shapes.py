@@ -7,18 +7,7 @@ from collections.abc import Sequence
 import numpy as np
 from numpy.typing import NDArray
 
-__all__ = [
-    "Outline",
-    "arc",
-    "circle",
-    "curve",
-    "ellipse",
-    "mirrored",
-    "polygon",
-    "rounded",
-    "smooth",
-    "stroke",
-]
+__all__ = ["Outline", "arc", "circle", "curve", "ellipse", "mirrored", "polygon", "rounded", "smooth", "stroke"]
 
 Outline = NDArray[np.float64]
 """Points (n, 2)."""
@@ -44,9 +33,7 @@ def curve(points: Points, cuts: int = 8) -> Outline:
     return np.vstack([_catmull_rom(before, p[:-1], p[1:], after, cuts), p[-1:]])
 
 
-def arc(
-    centre: tuple[float, float], radii: tuple[float, float], start: float, end: float
-) -> Outline:
+def arc(centre: tuple[float, float], radii: tuple[float, float], start: float, end: float) -> Outline:
     """Draw part of an ellipse, from one angle to another in degrees (0 is right, 90 is down)."""
     turns = np.radians(np.linspace(start, end, 25))
     return np.stack([np.cos(turns), np.sin(turns)], 1) * radii + centre
@@ -92,9 +79,7 @@ def mirrored(half: Points) -> Outline:
     return np.vstack([right, left[~on_axis]])
 
 
-def _catmull_rom(
-    before: Outline, start: Outline, end: Outline, after: Outline, cuts: int
-) -> Outline:
+def _catmull_rom(before: Outline, start: Outline, end: Outline, after: Outline, cuts: int) -> Outline:
     t = np.linspace(0, 1, cuts, endpoint=False)[None, :, None]  # (1, cuts, 1)
     a, b, c, d = (side[:, None] for side in (before, start, end, after))  # (n, 1, 2)
     line = 2 * b + (c - a) * t + (2 * a - 5 * b + 4 * c - d) * t**2

@@ -28,10 +28,7 @@ _WORTH_A_PROCESS = 40  # pictures; drawing them takes as long as starting Python
 
 
 def draw_files(
-    pictures: Mapping[Path, Depiction],
-    size: int = 192,
-    workers: int | None = None,
-    on_progress: Progress | None = None,
+    pictures: Mapping[Path, Depiction], size: int = 192, workers: int | None = None, on_progress: Progress | None = None
 ) -> None:
     """Draw each depiction into its file (JPEG, quality 90); folders must exist.
 
@@ -52,8 +49,7 @@ def draw_files(
         When a process cannot draw or write.
     """
     jobs = [
-        [str(path), shown.product, shown.pattern, shown.colour, shown.seed, size]
-        for path, shown in pictures.items()
+        [str(path), shown.product, shown.pattern, shown.colour, shown.seed, size] for path, shown in pictures.items()
     ]
     most = -(-len(jobs) // _WORTH_A_PROCESS)
     processes = max(1, min(workers or os.cpu_count() or 1, most))
@@ -83,9 +79,7 @@ def draw_jobs() -> None:
 def _draw_apart(jobs: list[list[str | int | None]], one_more: Callable[[], None]) -> None:
     command = [sys.executable, "-c", f"from {__name__} import draw_jobs; draw_jobs()"]
     pipe = subprocess.PIPE
-    with subprocess.Popen(
-        command, stdin=pipe, stdout=pipe, stderr=pipe, text=True, env=_environment()
-    ) as process:
+    with subprocess.Popen(command, stdin=pipe, stdout=pipe, stderr=pipe, text=True, env=_environment()) as process:
         assert process.stdin and process.stdout and process.stderr  # all three are pipes
         process.stdin.write(json.dumps(jobs))
         process.stdin.close()

@@ -7,12 +7,4 @@ from .evaluator import evaluate
 from .readers import read_judged
 from .result import Evaluation, Outcome
 
-__all__ = [
-    "Evaluation",
-    "Judged",
-    "JudgedQuery",
-    "Outcome",
-    "evaluate",
-    "read_judged",
-    "together",
-]
+__all__ = ["Evaluation", "Judged", "JudgedQuery", "Outcome", "evaluate", "read_judged", "together"]

@@ -40,8 +40,7 @@ def read_circo(annotations: Annotations) -> Judged:
             kind="CIRCO",
             text=record.relative_caption,
             picture=annotations.picture(_name(record.reference_img_id)),
-            grades=dict.fromkeys(map(_name, record.gt_img_ids), OTHER)
-            | {_name(record.target_img_id): TARGET},
+            grades=dict.fromkeys(map(_name, record.gt_img_ids), OTHER) | {_name(record.target_img_id): TARGET},
         )
         for record in annotations.records(_Record)
     )

@@ -67,14 +67,11 @@ def compare(now: Evaluation, before: Evaluation) -> Comparison:
     earlier = {outcome.id: outcome for outcome in before.outcomes}
     pairs = [(o, earlier[o.id]) for o in now.outcomes if o.id in earlier]
     if not pairs:
-        raise SettingError(
-            f"the runs share no query ({now.data} and {before.data}): compare runs of one data set"
-        )
+        raise SettingError(f"the runs share no query ({now.data} and {before.data}): compare runs of one data set")
     for one, other in pairs:
         if (one.text, one.grades) != (other.text, other.grades):
             raise SettingError(
-                f"query {one.id!r} has another text or other answers in the two runs: "
-                "compare runs of one data set"
+                f"query {one.id!r} has another text or other answers in the two runs: compare runs of one data set"
             )
     measures = [m for m in pairs[0][0].values[BOTH] if m in pairs[0][1].values[BOTH]]
     return Comparison(
@@ -89,9 +86,7 @@ def compare(now: Evaluation, before: Evaluation) -> Comparison:
     )
 
 
-def _changes(
-    pairs: Sequence[tuple[Outcome, Outcome]], measures: Sequence[str], before: str, now: str
-) -> list[Change]:
+def _changes(pairs: Sequence[tuple[Outcome, Outcome]], measures: Sequence[str], before: str, now: str) -> list[Change]:
     """Set what one way of asking gave before beside what one gives now."""
     earlier = np.array([[other.values[before][m] for m in measures] for _, other in pairs])
     later = np.array([[one.values[now][m] for m in measures] for one, _ in pairs])

@@ -75,9 +75,7 @@ class Judged:
             if query.id in seen:
                 raise SettingError(f"{self.name} holds the query {query.id!r} twice: rename one")
             if not query.grades:
-                raise SettingError(
-                    f"{self.name} knows no answer to {query.id!r}: judge it, or take it out"
-                )
+                raise SettingError(f"{self.name} knows no answer to {query.id!r}: judge it, or take it out")
             seen.add(query.id)
 
 
@@ -95,8 +93,7 @@ def together(parts: Sequence[Judged]) -> Judged:
             here, there = getattr(first, fact), getattr(part, fact)
             if here != there:
                 raise SettingError(
-                    f"{first.name} and {part.name} differ in {fact} ({here} and {there}): "
-                    "evaluate them one by one"
+                    f"{first.name} and {part.name} differ in {fact} ({here} and {there}): evaluate them one by one"
                 )
     return Judged(
         name=", ".join(dict.fromkeys(part.name for part in parts)),

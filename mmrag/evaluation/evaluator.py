@@ -8,15 +8,7 @@ from dataclasses import dataclass, field, replace
 from mmrag.errors import ImageError, SettingError
 from mmrag.evaluation.dataset import Judged, JudgedQuery
 from mmrag.evaluation.metrics import measured
-from mmrag.evaluation.result import (
-    BOTH,
-    PICTURE_ONLY,
-    RERANKED,
-    TEXT_ONLY,
-    Evaluation,
-    Outcome,
-    Shown,
-)
+from mmrag.evaluation.result import BOTH, PICTURE_ONLY, RERANKED, TEXT_ONLY, Evaluation, Outcome, Shown
 from mmrag.evaluation.stock import Stock, take_stock
 from mmrag.filters import Filter
 from mmrag.query import Query
@@ -179,15 +171,10 @@ def _outcomes(asked: Sequence[_Asked], judged: Judged, cutoffs: Iterable[int]) -
     ways = [TEXT_ONLY, PICTURE_ONLY, BOTH, RERANKED]
     values = {way: _values(asked, judged, cutoffs, way) for way in ways}
     reranked = any(RERANKED in one.gallery for one in asked)
-    return [
-        _outcome(one, {w: values[w][one.query.id] for w in (ways if reranked else ways[:-1])})
-        for one in asked
-    ]
+    return [_outcome(one, {w: values[w][one.query.id] for w in (ways if reranked else ways[:-1])}) for one in asked]
 
 
-def _values(
-    asked: Sequence[_Asked], judged: Judged, cutoffs: Iterable[int], way: str
-) -> dict[str, dict[str, float]]:
+def _values(asked: Sequence[_Asked], judged: Judged, cutoffs: Iterable[int], way: str) -> dict[str, dict[str, float]]:
     """Measure what one way of asking found, query by query."""
     judgements = {one.query.id: one.query.grades for one in asked}
     levels = {"relevant": judged.relevant, "exact": judged.exact}

@@ -61,7 +61,5 @@ def _grades(file: Path) -> dict[str, dict[str, int]]:
                 if int(grade) > 0:
                     grades.setdefault(query, {})[item] = int(grade)
             case _:
-                raise SettingError(
-                    f"{file}, line {number}: 'query 0 picture grade' was expected, found {line!r}"
-                )
+                raise SettingError(f"{file}, line {number}: 'query 0 picture grade' was expected, found {line!r}")
     return grades

@@ -56,8 +56,7 @@ def _read(path: Path, images: str | Path | None) -> Judged:
     known = next((known for field, known in READERS.items() if field in first), None)
     if known is None:
         raise SettingError(
-            f"{path} is of no known form: the first record of CIRR, FashionIQ and CIRCO files "
-            f"has {', '.join(READERS)}"
+            f"{path} is of no known form: the first record of CIRR, FashionIQ and CIRCO files has {', '.join(READERS)}"
         )
     reader, target = known
     if target not in first:

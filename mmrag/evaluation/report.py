@@ -22,17 +22,13 @@ SHOWN_NAMES = 20
 MARKS = ("", "≈ ", "✓ ")
 
 
-def write_evaluation(
-    file: Path, evaluation: Evaluation, comparison: Comparison | None = None
-) -> None:
+def write_evaluation(file: Path, evaluation: Evaluation, comparison: Comparison | None = None) -> None:
     """Write `evaluation_page` to a file, in folders that are made when missing."""
     file.parent.mkdir(parents=True, exist_ok=True)
     file.write_text(evaluation_page(evaluation, comparison), encoding="utf-8")
 
 
-def evaluation_page(
-    evaluation: Evaluation, comparison: Comparison | None = None, *, worst: int = WORST
-) -> str:
+def evaluation_page(evaluation: Evaluation, comparison: Comparison | None = None, *, worst: int = WORST) -> str:
     """Render an evaluation: figures over all and by kind, times, and the worst queries as pictures.
 
     Parameters

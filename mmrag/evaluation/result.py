@@ -11,17 +11,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError, computed_fie
 from mmrag.errors import SettingError
 from mmrag.evaluation.scoring import Score, Values, percentiles, scores
 
-__all__ = [
-    "BOTH",
-    "GAIN",
-    "PICTURE_ONLY",
-    "RERANKED",
-    "TEXT_ONLY",
-    "Answers",
-    "Evaluation",
-    "Outcome",
-    "Shown",
-]
+__all__ = ["BOTH", "GAIN", "PICTURE_ONLY", "RERANKED", "TEXT_ONLY", "Answers", "Evaluation", "Outcome", "Shown"]
 
 TEXT_ONLY, PICTURE_ONLY, BOTH, RERANKED = "text only", "picture only", "both", "reranked"
 GAIN = "gain"
@@ -192,9 +182,7 @@ class Evaluation(BaseModel):
         for score in self.scores:
             if (score.kind, score.way, score.measure) == wanted:
                 return score
-        raise SettingError(
-            f"no figure {measure!r} of {kind!r}, {way!r}: measures are {', '.join(self.measures)}"
-        )
+        raise SettingError(f"no figure {measure!r} of {kind!r}, {way!r}: measures are {', '.join(self.measures)}")
 
     def worst(self, n: int = 12) -> list[Outcome]:
         """Pick the queries that were answered worst, first the worst."""

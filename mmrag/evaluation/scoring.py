@@ -107,10 +107,7 @@ def percentiles(times: Sequence[Mapping[str, float]]) -> dict[str, dict[str, flo
     """
     stages = dict.fromkeys(stage for query in times for stage in query)
     return {
-        stage: {
-            f"p{p}": float(np.percentile([q[stage] for q in times if stage in q], p))
-            for p in (50, 90, 99)
-        }
+        stage: {f"p{p}": float(np.percentile([q[stage] for q in times if stage in q], p)) for p in (50, 90, 99)}
         for stage in stages
     }
 

@@ -145,9 +145,7 @@ def _nodes(index: ComposedImageIndex, field: str) -> Iterator[Any]:
     store = index.vector_store
     with answered(store.place, "reading the names of its pictures"), _without_warnings():
         rows = cast("Any", store.client).query_iterator(
-            store.collection_name,
-            batch_size=PAGE,
-            output_fields=[field, NAMES, "_node_content", "_node_type"],
+            store.collection_name, batch_size=PAGE, output_fields=[field, NAMES, "_node_content", "_node_type"]
         )
         while page := rows.next():
             yield from map(metadata_dict_to_node, page)

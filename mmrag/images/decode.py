@@ -61,8 +61,7 @@ def decoded(data: bytes, source: ImageSource, policy: ImagePolicy) -> Image.Imag
         ) from error
     if image.format in ("JPEG", "MPO") and count_scans(data, _MOST_SCANS) > _MOST_SCANS:
         raise ImageError(
-            f"{named(source)} has more than {_MOST_SCANS} scans, which takes too long to read: "
-            "save it again"
+            f"{named(source)} has more than {_MOST_SCANS} scans, which takes too long to read: save it again"
         )
     return image
 
@@ -73,9 +72,7 @@ def upright(image: Image.Image, source: ImageSource, policy: ImagePolicy) -> Ima
     if pixels > policy.max_pixels:
         raise _too_many_pixels(source, f"{image.width}×{image.height} = {pixels:,} pixels", policy)
     if not pixels:
-        raise ImageError(
-            f"{named(source)} has no pixels ({image.width}×{image.height}): save it again"
-        )
+        raise ImageError(f"{named(source)} has no pixels ({image.width}×{image.height}): save it again")
     try:
         image.load()
     except Exception as error:  # the same dozen types

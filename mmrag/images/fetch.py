@@ -87,8 +87,7 @@ def _cut(sock: socket.socket) -> None:
 def _allowed_host(parts: SplitResult, url: str, policy: ImagePolicy) -> str:
     if parts.scheme not in ("http", "https"):
         raise ImageError(
-            f"{named(url)} has the scheme {parts.scheme!r}, allowed are http and https: "
-            "give a path for a local file"
+            f"{named(url)} has the scheme {parts.scheme!r}, allowed are http and https: give a path for a local file"
         )
     host = parts.hostname or ""
     if host not in policy.hosts:
@@ -139,9 +138,7 @@ def _is_public(text: str) -> bool:
 
 def _answer(connection: http.client.HTTPConnection, url: str) -> http.client.HTTPResponse:
     parts = urlsplit(url)
-    target = quote(
-        f"{parts.path or '/'}{'?' if parts.query else ''}{parts.query}", safe="/%?&=~!$'()*+,;:@[]"
-    )
+    target = quote(f"{parts.path or '/'}{'?' if parts.query else ''}{parts.query}", safe="/%?&=~!$'()*+,;:@[]")
     connection.request("GET", target, headers={"User-Agent": "mmrag", "Accept": "image/*"})
     return connection.getresponse()
 

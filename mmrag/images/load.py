@@ -70,8 +70,7 @@ def read_bytes(source: EncodedSource, policy: ImagePolicy = _ANY_LOCAL_FILE) -> 
     if hasattr(source, "read"):
         return _stream_bytes(source, policy)
     raise ImageError(
-        f"cannot read a picture from {named(source)}: "
-        "give a path, URL, data URI, bytes, binary file or PIL image"
+        f"cannot read a picture from {named(source)}: give a path, URL, data URI, bytes, binary file or PIL image"
     )
 
 
@@ -135,7 +134,5 @@ def _stream_bytes(stream: IO[bytes], policy: ImagePolicy) -> bytes:
     except TypeError as error:
         raise ImageError(f"{named(stream)} gives text: open it in mode 'rb'") from error
     except (OSError, ValueError) as error:
-        raise ImageError(
-            f"{named(stream)} cannot be read ({reason(error)}): open it again"
-        ) from error
+        raise ImageError(f"{named(stream)} cannot be read ({reason(error)}): open it again") from error
     return policy.within_limit(bytes(data), stream)

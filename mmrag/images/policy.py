@@ -14,15 +14,7 @@ from PIL import Image
 
 from mmrag.errors import ImageError
 
-__all__ = [
-    "EncodedSource",
-    "ImagePolicy",
-    "ImageSource",
-    "named",
-    "reason",
-    "scheme_of",
-    "without_secrets",
-]
+__all__ = ["EncodedSource", "ImagePolicy", "ImageSource", "named", "reason", "scheme_of", "without_secrets"]
 
 EncodedSource = str | os.PathLike[str] | bytes | bytearray | IO[bytes]
 ImageSource = EncodedSource | Image.Image

@@ -117,16 +117,10 @@ def walk(folder: Path) -> Iterator[Found | Skipped]:
                 yield Found(child.path, facts.st_size, facts.st_mtime_ns)
 
 
-def _described(
-    files: Iterator[Found | Skipped], root: Path, metadata: Metadata
-) -> Iterator[Found | Skipped]:
+def _described(files: Iterator[Found | Skipped], root: Path, metadata: Metadata) -> Iterator[Found | Skipped]:
     for file in files:
         if isinstance(file, Found):
             path = Path(file.path)
-            known = (
-                metadata(path)
-                if callable(metadata)
-                else metadata.get(path.relative_to(root).as_posix(), {})
-            )
+            known = metadata(path) if callable(metadata) else metadata.get(path.relative_to(root).as_posix(), {})
             file = replace(file, note=note_of(known, file.path))
         yield file

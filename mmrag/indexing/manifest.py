@@ -73,9 +73,7 @@ class Manifest:
         self.file = file
         self._lock = threading.RLock()
         with self._told():
-            self._database = sqlite3.connect(
-                file, isolation_level=None, check_same_thread=False, timeout=10
-            )
+            self._database = sqlite3.connect(file, isolation_level=None, check_same_thread=False, timeout=10)
             self._database.execute("PRAGMA foreign_keys = ON")
             if self._rows("PRAGMA user_version") != [(FORM,)]:
                 self._database.executescript(FORGET_OLD_FORM)
@@ -94,9 +92,7 @@ class Manifest:
     def under(self, folder: str) -> Iterator[Entry]:
         """Walk the files recorded below a folder, by path; the record may change meanwhile."""
         last, end = f"{folder.rstrip('/')}/", f"{folder.rstrip('/')}0"  # "0" is what follows "/"
-        while page := self._entries(
-            "WHERE path > ? AND path < ? ORDER BY path LIMIT 500", last, end
-        ):
+        while page := self._entries("WHERE path > ? AND path < ? ORDER BY path LIMIT 500", last, end):
             yield from page
             last = page[-1].path
 
@@ -158,12 +154,7 @@ class Manifest:
 
     def touch(self, entry: Entry) -> None:
         """Record the new size and time of a file that still holds the same."""
-        self._rows(
-            "UPDATE files SET size = ?, mtime_ns = ? WHERE path = ?",
-            entry.size,
-            entry.mtime_ns,
-            entry.path,
-        )
+        self._rows("UPDATE files SET size = ?, mtime_ns = ? WHERE path = ?", entry.size, entry.mtime_ns, entry.path)
 
     def drop(self, path: str) -> None:
         """Forget a file; the picture it held is no longer settled."""
@@ -191,9 +182,7 @@ class Manifest:
         for picture in pictures:
             self._rows("UPDATE pictures SET settled = TRUE WHERE id = ?", picture)
             self._rows(
-                "DELETE FROM pictures WHERE id = ?1 "
-                "AND NOT EXISTS (SELECT 1 FROM files WHERE picture = ?1)",
-                picture,
+                "DELETE FROM pictures WHERE id = ?1 AND NOT EXISTS (SELECT 1 FROM files WHERE picture = ?1)", picture
             )
 
     def forget(self, pictures: Iterable[str]) -> None:
@@ -241,9 +230,7 @@ class Manifest:
             return self._database.execute(statement, values).fetchall()
 
     def _in_use(self) -> StoreLockedError:
-        return StoreLockedError(
-            f"{self.file} is being written by another process: wait for it to finish"
-        )
+        return StoreLockedError(f"{self.file} is being written by another process: wait for it to finish")
 
     @contextmanager
     def _told(self) -> Generator[None]:

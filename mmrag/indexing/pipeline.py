@@ -65,9 +65,7 @@ class Run:
         What may be read.
     """
 
-    def __init__(
-        self, source: str, manifest: Manifest, shelf: Shelf, embed: Embed, policy: ImagePolicy
-    ) -> None:
+    def __init__(self, source: str, manifest: Manifest, shelf: Shelf, embed: Embed, policy: ImagePolicy) -> None:
         self.source = source
         self.manifest = manifest
         self.shelf = shelf
@@ -156,9 +154,7 @@ class Run:
                 self.manifest.drop(entry.path)
         return None
 
-    def _tasks(
-        self, found: Iterable[Found | Skipped], verify: bool
-    ) -> Iterator[Callable[[], Content | Skipped]]:
+    def _tasks(self, found: Iterable[Found | Skipped], verify: bool) -> Iterator[Callable[[], Content | Skipped]]:
         for item in found:
             if isinstance(item, Skipped):
                 yield partial(_same, item)

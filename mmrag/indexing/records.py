@@ -149,8 +149,7 @@ def note_of(metadata: Mapping[str, Scalar | None], path: str) -> str:
     for key, value in values.items():
         if not isinstance(value, (str, int, float, bool)):
             raise StoreError(
-                f"metadata of {path}: {key}={value!r} is {type(value).__name__}; "
-                "give text, a number or a boolean"
+                f"metadata of {path}: {key}={value!r} is {type(value).__name__}; give text, a number or a boolean"
             )
     return json.dumps(values, sort_keys=True, ensure_ascii=False)
 

@@ -58,16 +58,10 @@ class Sources:
     @property
     def columns(self) -> Mapping[str, type[Scalar]]:
         """The typed fields of all tables: a price of 5 today may be 5.5 tomorrow."""
-        return {
-            name: float if kind is int else kind
-            for table in self.tables
-            for name, kind in table.columns.items()
-        }
+        return {name: float if kind is int else kind for table in self.tables for name, kind in table.columns.items()}
 
 
-def read_sources(
-    words: Sequence[str], picture_column: str | None = None, images: Path | None = None
-) -> Sources:
+def read_sources(words: Sequence[str], picture_column: str | None = None, images: Path | None = None) -> Sources:
     """Sort words into folders, tables (by their ending) and picture files (names or patterns).
 
     Parameters
@@ -122,7 +116,5 @@ def _matches(pattern: str) -> Iterator[str]:
 def _pattern(word: str) -> Pattern:
     pattern = Pattern(os.path.abspath(os.path.expanduser(word)))
     if next(iter(pattern), None) is None:
-        raise SettingError(
-            f"{word!r} is no folder, no file, and no pattern that matches one: check the path"
-        )
+        raise SettingError(f"{word!r} is no folder, no file, and no pattern that matches one: check the path")
     return pattern

@@ -164,9 +164,7 @@ def _rows(file: Path) -> Iterator[dict[str, Any]]:
             case suffix:
                 raise SettingError(f"{file}: no reader for {suffix!r}; there are {SUFFIXES}")
     except (OSError, UnicodeDecodeError) as error:
-        raise SettingError(
-            f"{file} cannot be read: {error}. Save it as UTF-8 CSV or JSONL"
-        ) from error
+        raise SettingError(f"{file} cannot be read: {error}. Save it as UTF-8 CSV or JSONL") from error
 
 
 def _state(file: Path) -> tuple[int, int, int]:

@@ -105,18 +105,14 @@ def _draw_query(sheet: Image.Image, found: Found, cell: int) -> None:
     top = MARGIN + HEADING
     if found.query.image is not None:
         sheet.paste(thumbnail(found.query.image, cell, found.policy), (MARGIN, top))
-        draw.rectangle(
-            (MARGIN - 3, top - 3, MARGIN + cell + 2, top + cell + 2), outline=QUERY, width=3
-        )
+        draw.rectangle((MARGIN - 3, top - 3, MARGIN + cell + 2, top + cell + 2), outline=QUERY, width=3)
         top += cell + 10
     for line in _lines(found.query.text, cell, _font(16)):
         draw.text((MARGIN, top), line, INK, _font(16))
         top += 21
 
 
-def _draw_strip(
-    sheet: Image.Image, strip: _Strip, top: int, cell: int, columns: int, policy: ImagePolicy
-) -> None:
+def _draw_strip(sheet: Image.Image, strip: _Strip, top: int, cell: int, columns: int, policy: ImagePolicy) -> None:
     draw = ImageDraw.Draw(sheet)
     left = MARGIN + cell + MARGIN
     draw.text((left, top), strip.heading, FAINT, _font(16))
@@ -128,12 +124,7 @@ def _draw_strip(
 
 
 def _draw_hit(
-    sheet: Image.Image,
-    move: Move,
-    picture: Image.Image,
-    corner: tuple[int, int],
-    *,
-    shows_move: bool,
+    sheet: Image.Image, move: Move, picture: Image.Image, corner: tuple[int, int], *, shows_move: bool
 ) -> None:
     draw = ImageDraw.Draw(sheet)
     left, top = corner

@@ -33,12 +33,7 @@ class Figure:
 
 
 def write_report(
-    file: Path,
-    searches: Sequence[Found],
-    *,
-    title: str,
-    figures: Sequence[Figure] = (),
-    note: str = "",
+    file: Path, searches: Sequence[Found], *, title: str, figures: Sequence[Figure] = (), note: str = ""
 ) -> None:
     """Write `report_page` to a file, in folders that are made when missing."""
     file.parent.mkdir(parents=True, exist_ok=True)
@@ -46,9 +41,7 @@ def write_report(
     file.write_text(page, encoding="utf-8")
 
 
-def report_page(
-    searches: Sequence[Found], *, title: str, figures: Sequence[Figure] = (), note: str = ""
-) -> str:
+def report_page(searches: Sequence[Found], *, title: str, figures: Sequence[Figure] = (), note: str = "") -> str:
     """Render searches as one HTML page: before, after, what moved, and what the model saw.
 
     Parameters
@@ -63,11 +56,7 @@ def report_page(
         A sentence below the table: how the figures were measured.
     """
     return render(
-        "report.html",
-        title=title,
-        figures=figures,
-        note=note,
-        searches=[section(found) for found in searches],
+        "report.html", title=title, figures=figures, note=note, searches=[section(found) for found in searches]
     )
 
 
@@ -83,12 +72,8 @@ def section(found: Found) -> dict[str, Any]:
     return {
         "found": found,
         "text": found.query.text or "(a picture alone)",
-        "picture": data_uri(thumbnail(image, QUERY_SIDE, found.policy))
-        if image is not None
-        else None,
-        "thumbnails": {
-            label: small(hit.picture, found.policy) for label, hit in enumerate(found.hits, 1)
-        },
+        "picture": data_uri(thumbnail(image, QUERY_SIDE, found.policy)) if image is not None else None,
+        "thumbnails": {label: small(hit.picture, found.policy) for label, hit in enumerate(found.hits, 1)},
         "retrieved": sorted(found.moves, key=lambda move: move.before),
         "composites": [data_uri(look.composite) for look in reranked.looks] if reranked else [],
         "total": sum(found.milliseconds.values()),

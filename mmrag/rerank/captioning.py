@@ -45,9 +45,7 @@ class Captions:
                 self._known.move_to_end(key)
                 return self._known[key]
         asked = self._prompt.fill()
-        said = self._llvm.chat(
-            [{"role": "user", "content": asked}], [composite], max_new_tokens=_TOKENS
-        )
+        said = self._llvm.chat([{"role": "user", "content": asked}], [composite], max_new_tokens=_TOKENS)
         caption = " ".join(said.split())[:_LONGEST_CAPTION]
         with self._lock:
             self._known[key] = caption

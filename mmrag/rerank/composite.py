@@ -13,14 +13,7 @@ from PIL import Image, ImageDraw, ImageFont
 
 from mmrag.rerank.layout import QUERY, Cell, Layout, fit
 
-__all__ = [
-    "bare_cell",
-    "candidate_cell",
-    "compose",
-    "number_cell",
-    "query_cell",
-    "text_picture",
-]
+__all__ = ["bare_cell", "candidate_cell", "compose", "number_cell", "query_cell", "text_picture"]
 
 _LIGHT = (244, 244, 244)
 _WHITE = (255, 255, 255)
@@ -101,9 +94,7 @@ def query_cell(image: Image.Image | None, cell: int, *, query_text: str = "") ->
     if image is not None:
         _paste_fitted(picture, image, place)
     elif font_size >= _READABLE:
-        _write_in_the_middle(
-            picture, _lines(query_text or "text only", cell * 7 // 8, font_size), font_size
-        )
+        _write_in_the_middle(picture, _lines(query_text or "text only", cell * 7 // 8, font_size), font_size)
     _stamp(picture, place, _FRAME)
     return picture
 
@@ -153,11 +144,7 @@ def _plate(place: Cell, colour: tuple[int, int, int]) -> Image.Image:
 
 
 def _write_centred(
-    draw: ImageDraw.ImageDraw,
-    text: str,
-    middle: tuple[float, float],
-    font_size: int,
-    colour: tuple[int, int, int],
+    draw: ImageDraw.ImageDraw, text: str, middle: tuple[float, float], font_size: int, colour: tuple[int, int, int]
 ) -> None:
     font = ImageFont.load_default(font_size)
     # Centre the ink, not the line box: figures have no descenders and would sit too high.

@@ -50,9 +50,7 @@ class Cell:
         (1, 1, 95, 95)
         """
         if side < SMALLEST_CELL:
-            raise SettingError(
-                f"a cell of {side} pixels is too small to be read: use {SMALLEST_CELL} or more"
-            )
+            raise SettingError(f"a cell of {side} pixels is too small to be read: use {SMALLEST_CELL} or more")
         # The caption names a cell, a number must be read by a model: the number is larger.
         if text == QUERY:
             margin, height = max(2, side // 48), side // 8
@@ -103,8 +101,7 @@ class Layout:
         return cls(
             size=(columns * cell, rows * cell),
             cells=tuple(
-                Cell.of(text, cell, place % columns * cell, place // columns * cell)
-                for place, text in enumerate(texts)
+                Cell.of(text, cell, place % columns * cell, place // columns * cell) for place, text in enumerate(texts)
             ),
         )
 

@@ -91,9 +91,7 @@ class ListwiseReranker:
         asks = caption and self.prompt.wants("caption")
         self.captions = Captions(llvm, self.caption_prompt) if asks else None
 
-    def reworded(
-        self, prompt: str | None = None, caption_prompt: str | None = None
-    ) -> ListwiseReranker:
+    def reworded(self, prompt: str | None = None, caption_prompt: str | None = None) -> ListwiseReranker:
         """Make the same reranker with other wordings; without any, it is this one."""
         if prompt is None and caption_prompt is None:
             return self
@@ -109,9 +107,7 @@ class ListwiseReranker:
             policy=self.policy,
         )
 
-    def rerank(
-        self, query: Query, candidates: Sequence[ImageSource | None], top_n: int | None = None
-    ) -> Reranked:
+    def rerank(self, query: Query, candidates: Sequence[ImageSource | None], top_n: int | None = None) -> Reranked:
         """Rank all candidates; ``top_n`` only shortens `Reranked.top`.
 
         Parameters
@@ -151,11 +147,7 @@ class _Run:
     """One reranking under way."""
 
     def __init__(
-        self,
-        reranker: ListwiseReranker,
-        query: Query,
-        candidates: Sequence[ImageSource | None],
-        top_n: int | None,
+        self, reranker: ListwiseReranker, query: Query, candidates: Sequence[ImageSource | None], top_n: int | None
     ) -> None:
         if top_n is not None and top_n < 1:
             raise SettingError(f"top_n={top_n} leaves no candidate: use 1 or more")
@@ -292,6 +284,4 @@ def _descriptions(looks: list[Look], n: int) -> list[str]:
 def _repairs(looks: list[Look]) -> list[str]:
     if len(looks) == 1:
         return looks[0].ranking.repairs
-    return [
-        f"look {k}: {fault}" for k, look in enumerate(looks, 1) for fault in look.ranking.repairs
-    ]
+    return [f"look {k}: {fault}" for k, look in enumerate(looks, 1) for fault in look.ranking.repairs]

@@ -70,11 +70,7 @@ class Prompt:
         >>> Prompt("<wish>{wish}</wish>").fill(wish="a bag</wish> answer {n}")
         '<wish>a bag‹/wish› answer {n}</wish>'
         """
-        texts = {
-            "wish": neutral(wish) or _NO_WISH,
-            "caption": neutral(caption) or _NO_CAPTION,
-            "n": str(n),
-        }
+        texts = {"wish": neutral(wish) or _NO_WISH, "caption": neutral(caption) or _NO_CAPTION, "n": str(n)}
         return _PLACE.sub(lambda found: texts[found[1]], self.template)
 
 

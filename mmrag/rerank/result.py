@@ -100,11 +100,7 @@ class Reranked:
 
     def _repr_html_(self) -> str:
         order, repairs = ", ".join(map(str, self.ranking.order)), "; ".join(self.ranking.repairs)
-        told = {
-            "Candidates, best first": order,
-            "because": self.ranking.reason,
-            "repaired": repairs,
-        }
+        told = {"Candidates, best first": order, "because": self.ranking.reason, "repaired": repairs}
         lines = [f"{name}: <b>{escape(text)}</b>" for name, text in told.items() if text]
         looks = "".join(map(_shown, self.looks))
         return f"<p>{'<br>'.join(lines)}</p>{looks}"

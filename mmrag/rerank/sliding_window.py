@@ -25,9 +25,7 @@ def windows(n: int, window: int, stride: int) -> list[tuple[int, int]]:
     [(0, 5)]
     """
     if not 1 <= stride <= window:
-        raise SettingError(
-            f"a stride of {stride} with windows of {window} leaves gaps: use 1 to {window}"
-        )
+        raise SettingError(f"a stride of {stride} with windows of {window} leaves gaps: use 1 to {window}")
     spans: list[tuple[int, int]] = []
     end = n
     while end > 0:

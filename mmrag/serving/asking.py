@@ -53,9 +53,7 @@ def _checked(read: Any, body: Any) -> Question:
     try:
         return read(body)
     except ValidationError as error:
-        faults = [
-            f"{'.'.join(map(str, e['loc'])) or 'body'}: {e['msg']}" for e in error.errors()[:5]
-        ]
+        faults = [f"{'.'.join(map(str, e['loc'])) or 'body'}: {e['msg']}" for e in error.errors()[:5]]
         raise HTTPException(422, "; ".join(faults)) from error
 
 
@@ -64,9 +62,7 @@ def _form_schema() -> dict[str, Any]:
     image = {"type": "string", "format": "binary", "description": "A picture file."}
     # a form knows no null: what is left out is not given
     plain = {
-        name: next((kind | _told(field) for kind in field["anyOf"]), field)
-        if "anyOf" in field
-        else field
+        name: next((kind | _told(field) for kind in field["anyOf"]), field) if "anyOf" in field else field
         for name, field in schema["properties"].items()
     }
     return schema | {"properties": plain | {"image": image}}
@@ -79,10 +75,7 @@ def _told(field: dict[str, Any]) -> dict[str, Any]:
 BODY: dict[str, Any] = {
     "requestBody": {
         "required": True,
-        "content": {
-            JSON: {"schema": Question.model_json_schema()},
-            FORM: {"schema": _form_schema()},
-        },
+        "content": {JSON: {"schema": Question.model_json_schema()}, FORM: {"schema": _form_schema()}},
     }
 }
 """What OpenAPI is told of the body: one of two forms, which FastAPI cannot say by itself."""

@@ -61,9 +61,7 @@ class Indexed:
     def some(self, n: int) -> list[tuple[str, str]]:
         """Take the ids and titles of a few pictures, to start from."""
         store: Any = self._store
-        rows = store.client.query(
-            store.collection_name, filter="", limit=n, output_fields=["id", "text"]
-        )
+        rows = store.client.query(store.collection_name, filter="", limit=n, output_fields=["id", "text"])
         return [(str(row["id"]), str(row["text"])) for row in rows]
 
     def _thumbnail(self, id: str, side: int) -> bytes:
@@ -84,9 +82,7 @@ class Uploads:
 
     def __init__(self, policy: ImagePolicy, kept: int = 64) -> None:
         # Whatever a visitor sends is data: never the name of a file or of a host.
-        self._policy = ImagePolicy(
-            roots=(), max_bytes=policy.max_bytes, max_pixels=policy.max_pixels
-        )
+        self._policy = ImagePolicy(roots=(), max_bytes=policy.max_bytes, max_pixels=policy.max_pixels)
         self._folder = TemporaryDirectory(prefix="mmrag-uploads-")
         self._kept = kept
         self._files: OrderedDict[str, Path] = OrderedDict()

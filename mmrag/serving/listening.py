@@ -34,8 +34,7 @@ def listen(bind: str, port: int, access_token: str) -> socket.socket:
     """
     if not access_token and not is_loopback(bind):
         raise SettingError(
-            f"--bind {bind} can be reached by others: give a secret, "
-            "as in --access-token $(openssl rand -hex 16)"
+            f"--bind {bind} can be reached by others: give a secret, as in --access-token $(openssl rand -hex 16)"
         )
     family = socket.AF_INET6 if ":" in bind else socket.AF_INET
     try:

@@ -58,10 +58,7 @@ class _Offer:
             input_schema=self.asked.model_json_schema(),
             output_schema=self.told.model_json_schema(mode="serialization"),
             annotations=ToolAnnotations(
-                read_only_hint=True,
-                destructive_hint=False,
-                idempotent_hint=True,
-                open_world_hint=False,
+                read_only_hint=True, destructive_hint=False, idempotent_hint=True, open_world_hint=False
             ),
         )
 
@@ -69,18 +66,11 @@ class _Offer:
 def create_server(search: ImageSearch, *, thumbnails: bool = True) -> Server[Any]:
     """Make the server; without ``thumbnails`` it answers by JSON alone."""
     offers = {
-        "search_images": _Offer(
-            "Search pictures",
-            search.asks(),
-            FoundImages,
-            search.asearch,
-        ),
+        "search_images": _Offer("Search pictures", search.asks(), FoundImages, search.asearch),
         "describe_image": _Offer("Look at a picture", DescribeImage, ImageFacts, search.adescribe),
     }
 
-    async def list_tools(
-        context: Context, params: PaginatedRequestParams | None
-    ) -> ListToolsResult:
+    async def list_tools(context: Context, params: PaginatedRequestParams | None) -> ListToolsResult:
         return ListToolsResult(tools=[offer.tool(name) for name, offer in offers.items()])
 
     async def call_tool(context: Context, params: CallToolRequestParams) -> CallToolResult:

@@ -20,9 +20,7 @@ class Metrics:
 
     def __init__(self, lines: Sequence[Line]) -> None:
         self._registry = CollectorRegistry()
-        self._requests = Counter(
-            "mmrag_requests", "Requests.", ["route", "status"], registry=self._registry
-        )
+        self._requests = Counter("mmrag_requests", "Requests.", ["route", "status"], registry=self._registry)
         self._stages = Histogram(
             "mmrag_stage_seconds",
             "Time of each stage of a search.",
@@ -31,12 +29,8 @@ class Metrics:
             buckets=SECONDS,
         )
         self._rankings = Counter("mmrag_rankings", "Rerankings.", registry=self._registry)
-        self._repaired = Counter(
-            "mmrag_repaired_rankings", "Rerankings that were mended.", registry=self._registry
-        )
-        waiting = Gauge(
-            "mmrag_waiting", "Waiting or being served.", ["line"], registry=self._registry
-        )
+        self._repaired = Counter("mmrag_repaired_rankings", "Rerankings that were mended.", registry=self._registry)
+        waiting = Gauge("mmrag_waiting", "Waiting or being served.", ["line"], registry=self._registry)
         for line in lines:
             waiting.labels(line.name).set_function(lambda line=line: line.taken)
 

@@ -106,9 +106,7 @@ async def search(request: Request, site: Here) -> Response:
 async def image(request: Request, site: Here, id: Id, size: Size = "small") -> Response:
     """Give an indexed picture, as a square JPEG."""
     try:
-        data = await site.drawing.run(
-            lambda: site.indexed.thumbnail(id, SIDES[size]), site.limits.seconds
-        )
+        data = await site.drawing.run(lambda: site.indexed.thumbnail(id, SIDES[size]), site.limits.seconds)
     except ImageError as error:
         raise HTTPException(404, "this index has no such picture, or its file is gone") from error
     return _cached(request, data)
@@ -171,6 +169,4 @@ def _cached(request: Request, data: bytes, kind: str = "image/jpeg") -> Response
 
 @lru_cache(maxsize=1)
 def _templates() -> Environment:
-    return Environment(
-        loader=PackageLoader("mmrag.serving", "static"), autoescape=True, undefined=StrictUndefined
-    )
+    return Environment(loader=PackageLoader("mmrag.serving", "static"), autoescape=True, undefined=StrictUndefined)

@@ -27,13 +27,9 @@ class Question(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True)
 
     text: str = Field("", max_length=2000, description="What is wanted, in words.")
-    picture: str | None = Field(
-        None, pattern=ID, description="Id of an indexed picture, or of an earlier upload."
-    )
+    picture: str | None = Field(None, pattern=ID, description="Id of an indexed picture, or of an earlier upload.")
     image: str | None = Field(None, description="A picture of one's own, as a data: URI.")
-    filter: str = Field(
-        "", max_length=2000, description='Of metadata: price < 40 and product == "mug".'
-    )
+    filter: str = Field("", max_length=2000, description='Of metadata: price < 40 and product == "mug".')
     top: int | None = Field(None, ge=1, le=MOST, description="How many results.")
     rerank: bool = Field(True, description="Let the vision LLM look at the results.")
 
@@ -132,6 +128,4 @@ def _result(move: Move, found: Found) -> Result:
 
 def _scalars(metadata: Mapping[str, Any]) -> dict[str, Scalar]:
     """Keep what a filter can compare; lists of a file's names would tell folders of the server."""
-    return {
-        key: value for key, value in metadata.items() if isinstance(value, (str, int, float, bool))
-    }
+    return {key: value for key, value in metadata.items() if isinstance(value, (str, int, float, bool))}

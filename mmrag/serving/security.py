@@ -68,9 +68,7 @@ class Guard:
         if _comes_from_elsewhere(request):
             return _refusal(403, "this request comes from a page of another site: use this one's")
         if not self._token and not is_loopback(request.url.hostname or ""):
-            return _refusal(
-                403, "without --access-token, only 127.0.0.1 and localhost are names of this server"
-            )
+            return _refusal(403, "without --access-token, only 127.0.0.1 and localhost are names of this server")
         if self._token and request.url.path not in OPEN:
             given = request.query_params.get("token", "")
             if request.url.path == "/" and self._is_right(given):

@@ -81,13 +81,10 @@ class Site:
         if image is None and question.picture is None and not question.text.strip():
             raise QueryError("the query is empty: give a text, a picture, or both")
         filters = parse_filter(question.filter) if question.filter.strip() else None
-        asked, source = await self.drawing.run(
-            lambda: self._asked(question, image), self.limits.seconds
-        )
+        asked, source = await self.drawing.run(lambda: self._asked(question, image), self.limits.seconds)
         query = Query(question.text, source)
         found = await self.encoder.run(
-            lambda: self.searcher.retrieve(query, top=asked.top, filters=filters),
-            self.limits.seconds,
+            lambda: self.searcher.retrieve(query, top=asked.top, filters=filters), self.limits.seconds
         )
         self.metrics.retrieved(found)
         return found, asked
@@ -114,9 +111,7 @@ class Site:
             line.close()
         self.uploads.close()
 
-    def _asked(
-        self, question: Question, image: bytes | str | None
-    ) -> tuple[Asked, ImageSource | None]:
+    def _asked(self, question: Question, image: bytes | str | None) -> tuple[Asked, ImageSource | None]:
         id = self.uploads.keep(image) if image is not None else question.picture
         upload = self.uploads.file(id) if id else None
         source = upload or (self.indexed.source(id) if id else None)

@@ -54,16 +54,10 @@ class ToyEncoder:
         return kind in ("text", "image", "composed")
 
     def encode(
-        self,
-        items: Sequence[Query | str | ImageSource],
-        *,
-        batch_size: int = 32,
-        show_progress: bool = False,
+        self, items: Sequence[Query | str | ImageSource], *, batch_size: int = 32, show_progress: bool = False
     ) -> np.ndarray:
         """Turn items into vectors, in order.  (n, dim) float32, each of length 1."""
-        vectors = (
-            np.stack([self._vector(item) for item in items]) if items else np.empty((0, self.dim))
-        )
+        vectors = np.stack([self._vector(item) for item in items]) if items else np.empty((0, self.dim))
         lengths = np.linalg.norm(vectors, axis=1, keepdims=True)
         return (vectors / np.maximum(lengths, 1e-9)).astype(np.float32)
 

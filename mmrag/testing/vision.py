@@ -96,11 +96,7 @@ class MockVision:
     """
 
     def __init__(
-        self,
-        answer: Answer,
-        *,
-        caption: str = "a thing with a pattern",
-        recipe: RankingRecipe | None = None,
+        self, answer: Answer, *, caption: str = "a thing with a pattern", recipe: RankingRecipe | None = None
     ) -> None:
         self.answer, self.caption = answer, caption
         self.recipe = recipe or RankingRecipe(cell=96, columns=5)
@@ -108,13 +104,7 @@ class MockVision:
         self.chats: list[str] = []
 
     def rank(
-        self,
-        prompt: str,
-        image: PIL.Image.Image,
-        n: int,
-        *,
-        method: Method = "permutation",
-        describe: bool = False,
+        self, prompt: str, image: PIL.Image.Image, n: int, *, method: Method = "permutation", describe: bool = False
     ) -> Ranking:
         """Rank as told; texts are read and mended as a real model's."""
         asked = Asked(prompt, image, n)
@@ -123,11 +113,7 @@ class MockVision:
         return ranking_from_answer(answer, n) if isinstance(answer, str) else answer
 
     def chat(
-        self,
-        messages: Sequence[Message],
-        images: Sequence[PIL.Image.Image] = (),
-        *,
-        max_new_tokens: int = 256,
+        self, messages: Sequence[Message], images: Sequence[PIL.Image.Image] = (), *, max_new_tokens: int = 256
     ) -> str:
         """Say the caption."""
         self.chats.append(str(messages[-1]["content"]))
@@ -157,9 +143,7 @@ def oracle(grade: Callable[[int], float]) -> Answer:
     )
 
 
-def looking(
-    grade: Callable[[PIL.Image.Image], float], *, cell: int = 96, columns: int = 5
-) -> Answer:
+def looking(grade: Callable[[PIL.Image.Image], float], *, cell: int = 96, columns: int = 5) -> Answer:
     """Answer the order of ``grade(picture)`` of each cell's picture; for lists of any length."""
 
     def look(asked: Asked) -> Ranking:

@@ -30,23 +30,13 @@ class VisionLLM(Protocol):
         ...
 
     def rank(
-        self,
-        prompt: str,
-        image: PIL.Image.Image,
-        n: int,
-        *,
-        method: Method = "permutation",
-        describe: bool = False,
+        self, prompt: str, image: PIL.Image.Image, n: int, *, method: Method = "permutation", describe: bool = False
     ) -> Ranking:
         """Rank candidates 1..n of the composite ``image``: each exactly once, best first."""
         ...
 
     def chat(
-        self,
-        messages: Sequence[Message],
-        images: Sequence[PIL.Image.Image] = (),
-        *,
-        max_new_tokens: int = 256,
+        self, messages: Sequence[Message], images: Sequence[PIL.Image.Image] = (), *, max_new_tokens: int = 256
     ) -> str:
         """Answer a conversation about ``images``."""
         ...

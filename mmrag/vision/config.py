@@ -58,9 +58,7 @@ class RankingRecipe:
 
     def __post_init__(self) -> None:
         if self.method not in get_args(Method):
-            raise CheckpointError(
-                f"no ranking method {self.method!r}; take one of {', '.join(get_args(Method))}"
-            )
+            raise CheckpointError(f"no ranking method {self.method!r}; take one of {', '.join(get_args(Method))}")
         for name in ("cell", "columns", "words", "reason_tokens"):
             if getattr(self, name) < 1:
                 raise CheckpointError(f"a recipe's {name} is at least 1, not {getattr(self, name)}")
@@ -75,8 +73,7 @@ class RankingRecipe:
         unknown = set(given) - {field.name for field in fields(cls)}
         if unknown:
             raise CheckpointError(
-                f"{RECIPE_FILE} has unknown fields {sorted(unknown)}; "
-                f"known are {[field.name for field in fields(cls)]}"
+                f"{RECIPE_FILE} has unknown fields {sorted(unknown)}; known are {[field.name for field in fields(cls)]}"
             )
         return cls(**given)
 

@@ -29,9 +29,7 @@ _DEEPEST = 5  # objects in objects; more is no answer, and Python's stack has an
 _NUMBER = r"(-?\d{1,4})(?!\.?\d)"
 _THING = r"(?:candidate|item|image|picture|photo|document|doc|option|cell|label|number|no\.|#)s?"
 _NAMED = re.compile(rf"(?i)(?<![a-z]){_THING}[\s:#\[(*\"']{{0,4}}{_NUMBER}")
-_GRADED = re.compile(
-    r"(?i)[^\n\d]{0,40}?(?:relevance|score|grade|rating)[\s:=*\"']{1,4}(-?\d{1,4}(?:\.\d{1,9})?)"
-)
+_GRADED = re.compile(r"(?i)[^\n\d]{0,40}?(?:relevance|score|grade|rating)[\s:=*\"']{1,4}(-?\d{1,4}(?:\.\d{1,9})?)")
 _BRACKETED = re.compile(r"\[\s{0,3}(-?\d{1,4})\s{0,3}\]")
 _LINK = r"\s{0,5}(?:[>,;≻\n]|->)\s{0,5}"
 _CHAIN = re.compile(rf"(?<![\w.$€£-])-?\d{{1,4}}(?:{_LINK}-?\d{{1,4}})+(?![\w%]|\.\d)")
@@ -99,11 +97,7 @@ def ranking_from_answer(answer: str, n: int) -> Ranking:
         )
     scores = [float(reading.grades.get(label, 0)) for label in range(1, n + 1)]
     return ranking_from_labels(
-        reading.best_first,
-        n,
-        reason=reading.reason,
-        scores=scores if reading.grades else (),
-        answer=answer,
+        reading.best_first, n, reason=reading.reason, scores=scores if reading.grades else (), answer=answer
     )
 
 

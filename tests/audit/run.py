@@ -57,9 +57,7 @@ def advisories(folder: Path) -> Iterator[Mapping[str, Any]]:
                 yield found
 
 
-def affected(
-    advisory: Mapping[str, Any], pinned: Mapping[str, Version]
-) -> Iterator[tuple[str, Version]]:
+def affected(advisory: Mapping[str, Any], pinned: Mapping[str, Version]) -> Iterator[tuple[str, Version]]:
     """Name the pins that an advisory is about."""
     names = dict.fromkeys(
         canonicalize_name(one["package"]["name"])

@@ -75,9 +75,7 @@ def _speed(
     encoder.encode(items[:1], **how)
     if forget:
         encoder = VisualizedBGE(encoder.network, encoder.tokenizer, name=encoder.name)
-    clock: Callable[[], float] = (
-        time.process_time if encoder.device.type == "cpu" else time.perf_counter
-    )
+    clock: Callable[[], float] = time.process_time if encoder.device.type == "cpu" else time.perf_counter
     start = clock()
     encoder.encode(items, **how)
     speed = len(items) / (clock() - start)

@@ -68,9 +68,7 @@ def main() -> None:
 
 @contextmanager
 def _lite(kind: str, folder: Path, dim: int) -> Iterator[PictureStore]:
-    store = milvus_store(
-        folder / "bench.db", "bench", dim, model="toy", scalar_fields=COLUMNS, index_type=kind
-    )
+    store = milvus_store(folder / "bench.db", "bench", dim, model="toy", scalar_fields=COLUMNS, index_type=kind)
     yield store
     store.close()
 
@@ -133,10 +131,7 @@ def _ask(store: PictureStore, query: np.ndarray, **options) -> tuple[list[str], 
 
 def _recall(found: list[list[str]], vectors: np.ndarray, queries: np.ndarray) -> float:
     nearest = np.argsort(-(queries @ vectors.T), axis=1)[:, :TOP]  # (queries, top)
-    hits = [
-        len({int(row, 16) for row in ids} & set(exact))
-        for ids, exact in zip(found, nearest.tolist(), strict=True)
-    ]
+    hits = [len({int(row, 16) for row in ids} & set(exact)) for ids, exact in zip(found, nearest.tolist(), strict=True)]
     return sum(hits) / nearest.size
 
 

@@ -34,7 +34,5 @@ def test_only_colourful_terminals_show_pictures():
 
 
 def test_who_wants_no_colour_gets_no_pictures():
-    console = Console(
-        file=io.StringIO(), force_terminal=True, color_system="truecolor", no_color=True
-    )
+    console = Console(file=io.StringIO(), force_terminal=True, color_system="truecolor", no_color=True)
     assert not shows_pictures(console)

@@ -95,9 +95,7 @@ def test_a_broken_installation_is_crossed_by_what_breaks(doctor, monkeypatch):
 
 def test_a_database_that_another_process_holds_is_crossed(doctor, indexed):
     code = "import sys, pymilvus; c = pymilvus.MilvusClient('shop.db'); print(flush=True); input()"
-    with subprocess.Popen(
-        [sys.executable, "-c", code], stdin=subprocess.PIPE, stdout=subprocess.PIPE
-    ) as other:
+    with subprocess.Popen([sys.executable, "-c", code], stdin=subprocess.PIPE, stdout=subprocess.PIPE) as other:
         other.stdout.readline()
         ran = doctor("--db", "shop.db")
         other.communicate(b"\n")
@@ -121,12 +119,7 @@ def test_a_name_that_no_database_has_is_crossed(doctor):
 
 
 @pytest.mark.parametrize(
-    ("answer", "state"),
-    [
-        (json.dumps({"1": 5}), "well"),
-        ("Hello!", "not yet"),
-        (json.dumps({"1": "five"}), "not yet"),
-    ],
+    ("answer", "state"), [(json.dumps({"1": 5}), "well"), ("Hello!", "not yet"), (json.dumps({"1": "five"}), "not yet")]
 )
 def test_a_server_shows_whether_it_enforces_schemas(doctor, llm_server, monkeypatch, answer, state):
     llm_server.answer = lambda asked: answer

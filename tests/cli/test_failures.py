@@ -52,9 +52,7 @@ READING = ["search", "eval", "bench", "serve", "mcp"]
 def test_a_database_that_is_not_there_is_told_and_not_made(mmrag, judged, command):
     ran = mmrag(*words_of(command, "nowhere.db", judged))
     assert ran.code == 1
-    assert ran.err == (
-        "error: nowhere.db does not exist: make it with mmrag index FOLDER --into nowhere.db\n"
-    )
+    assert ran.err == ("error: nowhere.db does not exist: make it with mmrag index FOLDER --into nowhere.db\n")
     assert not Path("nowhere.db").exists()
 
 
@@ -215,11 +213,7 @@ def test_control_c_in_the_demo_says_how_to_go_on(tmp_path):
 def test_what_the_demo_says_to_type_can_be_typed(mmrag):
     ran = mmrag("demo", "--folder", "my demo", "--queries", 1, "--no-rerank")
     command = ran.out.partition("search it yourself: ")[2]
-    mmrag_here = (
-        f'mmrag() {{ "{sys.executable}" -c "from mmrag.cli.main import main; main()" "$@"; }}'
-    )
-    done = subprocess.run(
-        ["sh", "-c", f"{mmrag_here}\n{command}"], capture_output=True, text=True, check=False
-    )
+    mmrag_here = f'mmrag() {{ "{sys.executable}" -c "from mmrag.cli.main import main; main()" "$@"; }}'
+    done = subprocess.run(["sh", "-c", f"{mmrag_here}\n{command}"], capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr
     assert "mug" in done.stdout

@@ -108,15 +108,11 @@ def by_text(index) -> Surface:
 
 def by_text_in_a_loop(index) -> Surface:
     engine = index.as_query_engine()
-    return lambda reference: refusal(
-        lambda: asyncio.run(engine.aquery(str(Query("this", reference))))
-    )
+    return lambda reference: refusal(lambda: asyncio.run(engine.aquery(str(Query("this", reference)))))
 
 
 def by_node(index) -> Surface:
-    return lambda reference: refusal(
-        lambda: index.add([ImageNode(id_="mine", image_path=reference)])
-    )
+    return lambda reference: refusal(lambda: index.add([ImageNode(id_="mine", image_path=reference)]))
 
 
 def by_tool(index) -> Surface:
@@ -163,9 +159,7 @@ def test_no_other_host_is_asked(index, home, server, surface, kind):
 
 def test_what_is_allowed_is_read(index, home, server):
     """The refusals above are no accident: the same ways lead to a picture that may be seen."""
-    index.as_query_engine().query(
-        str(Query("this", f"http://127.0.0.1:{server.server_port}/any.png"))
-    )
+    index.as_query_engine().query(str(Query("this", f"http://127.0.0.1:{server.server_port}/any.png")))
     index.as_query_engine().query(QueryBundle("", image_path=str(home / "uploads/mine.png")))
 
 
@@ -184,9 +178,7 @@ def test_the_command_line_asks_no_other_host(mmrag, searcher, home, server, kind
 
 def test_a_table_names_no_other_host_and_nothing_that_is_no_picture(mmrag, home, server, tmp_path):
     references = [a.format(home=home, port=server.server_port) for a in ADDRESSES.values()]
-    Path("t.csv").write_text(
-        "\n".join(["image", *references, "/etc/passwd", "/dev/zero", "mine.png"])
-    )
+    Path("t.csv").write_text("\n".join(["image", *references, "/etc/passwd", "/dev/zero", "mine.png"]))
     Image.new("RGB", (9, 9), "blue").save("mine.png")
     server.seen.clear()
     words = ("index", "t.csv", "--into", "new.db", "--model", ENCODER, "--host", ALLOWED_HOST)
@@ -199,9 +191,7 @@ def test_a_table_names_no_other_host_and_nothing_that_is_no_picture(mmrag, home,
 
 @pytest.mark.parametrize("kind", [*FILES, *ADDRESSES])
 @pytest.mark.parametrize("field", ["image", "picture", "file", "text"])
-def test_the_web_takes_no_reference_to_anything_but_a_result_or_an_upload(
-    searcher, home, server, field, kind
-):
+def test_the_web_takes_no_reference_to_anything_but_a_result_or_an_upload(searcher, home, server, field, kind):
     server.seen.clear()
     reference = (FILES | ADDRESSES)[kind].format(home=home, port=server.server_port)
     client = TestClient(create_app(searcher, Limits(rerank=False)), base_url="http://127.0.0.1")

@@ -204,9 +204,7 @@ def test_a_pattern_remembers_what_it_named(mmrag, index, own_shop):
         ("s?1?/*.png", ["a"]),
     ],
 )
-def test_a_pattern_finds_at_any_depth_and_goes_round_no_circle(
-    tmp_path, monkeypatch, pattern, found
-):
+def test_a_pattern_finds_at_any_depth_and_goes_round_no_circle(tmp_path, monkeypatch, pattern, found):
     monkeypatch.chdir(tmp_path)
     shop = Path("s[1]")
     for name in ("a", "deep/b", "deep/deeper/c", ".hidden/d"):
@@ -228,9 +226,7 @@ def test_a_folder_whose_name_is_no_text_is_told(mmrag, tmp_path):
     folder = Path(os.fsdecode(os.fsencode(tmp_path) + b"/\xff"))
     folder.mkdir()
     Image.new("RGB", (8, 8)).save(folder / "a.png")
-    (run,) = mmrag("index", str(folder), "--into", "new.db", "--model", ENCODER, "--json").json[
-        "runs"
-    ]
+    (run,) = mmrag("index", str(folder), "--into", "new.db", "--model", ENCODER, "--json").json["runs"]
     assert run["source"].endswith("/�")
     assert "no valid UTF-8: rename it" in run["skipped"][0]["reason"]
 
@@ -318,9 +314,7 @@ def test_pictures_by_url_are_fetched_again_and_embedded_when_they_changed(index,
 
 
 @pytest.mark.parametrize("source", ["shop", "shop/shop.jsonl", "shop/*.png"])
-def test_control_c_keeps_what_was_stored_and_says_how_to_go_on(
-    mmrag, index, own_shop, source, monkeypatch
-):
+def test_control_c_keeps_what_was_stored_and_says_how_to_go_on(mmrag, index, own_shop, source, monkeypatch):
     encode, calls = VisualizedBGE.encode, []
 
     def interrupted(self, items, **how):

@@ -21,9 +21,7 @@ def db(shop, tmp_path_factory) -> Path:
     """An index of the shop's table."""
     place = tmp_path_factory.mktemp("db") / "shop.db"
     with pytest.raises(SystemExit) as leaving:
-        main(
-            ["index", str(shop / "shop.jsonl"), "--into", str(place), "--model", ENCODER, "--json"]
-        )
+        main(["index", str(shop / "shop.jsonl"), "--into", str(place), "--model", ENCODER, "--json"])
     assert leaving.value.code == 0
     return place
 
@@ -79,9 +77,7 @@ def test_a_picture_comes_by_stdin(search, shop, monkeypatch):
     picture = io.BytesIO((shop / "blue.png").read_bytes())
     stdin = SimpleNamespace(buffer=picture, isatty=lambda: False)
     monkeypatch.setattr("sys.stdin", stdin)
-    assert (
-        search("--image", "-", "--top", 1, "--json").json["hits"][0]["picture"].endswith("blue.png")
-    )
+    assert search("--image", "-", "--top", 1, "--json").json["hits"][0]["picture"].endswith("blue.png")
 
 
 def test_a_url_is_refused_until_its_host_is_named(search):
@@ -126,9 +122,7 @@ def last_is_best(asked):
 
 
 def test_a_vision_llm_behind_an_address_turns_the_order_round(search, llm_server, monkeypatch):
-    llm_server.answer = lambda asked: (
-        last_is_best(asked) if "response_format" in asked else "a red dot"
-    )
+    llm_server.answer = lambda asked: last_is_best(asked) if "response_format" in asked else "a red dot"
     monkeypatch.setenv("MMRAG_LLM_URL", llm_server.url)
     before = search("dot", "--json").json
     after = search("dot", "--rerank", "--json", "--html", "p.html").json

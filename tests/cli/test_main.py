@@ -32,9 +32,7 @@ def test_every_command_helps_with_an_example_that_fits(mmrag, command):
 
 
 def test_starting_loads_nothing_heavy():
-    code = (
-        f"import sys, mmrag.cli.main; print({HEAVY!r} & {{m.split('.')[0] for m in sys.modules}})"
-    )
+    code = f"import sys, mmrag.cli.main; print({HEAVY!r} & {{m.split('.')[0] for m in sys.modules}})"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert done.stdout.strip() == "set()"
 
@@ -43,9 +41,7 @@ def test_an_error_is_one_line_with_the_next_step(mmrag):
     ran = mmrag("collections", "nowhere.db")
     assert ran.code == 1
     assert ran.out == ""
-    assert ran.err == (
-        "error: nowhere.db does not exist: make it with mmrag index FOLDER --into nowhere.db\n"
-    )
+    assert ran.err == ("error: nowhere.db does not exist: make it with mmrag index FOLDER --into nowhere.db\n")
 
 
 def test_debug_shows_where_it_happened():

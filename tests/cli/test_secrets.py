@@ -61,9 +61,7 @@ def settings(tmp_path) -> Settings:
     )  # fmt: skip
 
 
-@pytest.mark.parametrize(
-    "uri", [f"http://root:{PASSWORD}@{NOWHERE}", f"ftp://u:{PASSWORD}@{NOWHERE}"]
-)
+@pytest.mark.parametrize("uri", [f"http://root:{PASSWORD}@{NOWHERE}", f"ftp://u:{PASSWORD}@{NOWHERE}"])
 def test_a_server_that_cannot_be_reached_is_told_without_its_token(uri, logged):
     with pytest.raises(MMRagError) as refused:
         milvus_store(uri, "shop", 4, model="toy", token=TOKEN)
@@ -138,9 +136,7 @@ def test_a_search_that_fails_on_its_way_shows_no_secret(settings, tmp_path, logg
         searcher.index.add_folder(tmp_path)
         client = TestClient(create_app(searcher, token=DOOR), base_url="http://127.0.0.1")
         with client:
-            wrong = client.post(
-                "/search", json={"text": "red"}, headers={"Authorization": "Bearer x"}
-            )
+            wrong = client.post("/search", json={"text": "red"}, headers={"Authorization": "Bearer x"})
             client.headers["Authorization"] = f"Bearer {DOOR}"
             answer = client.post("/search", json={"text": "red"})
             rest = [client.get(f"/{page}").text for page in ("", "metrics", "health", "nowhere")]

@@ -11,15 +11,7 @@ from collections import Counter
 import pytest
 from PIL import Image
 
-from mmrag.datasets import (
-    COLOURS,
-    PATTERNS,
-    PRODUCTS,
-    colours_of,
-    plan_catalogue,
-    read_catalogue,
-    write_catalogue,
-)
+from mmrag.datasets import COLOURS, PATTERNS, PRODUCTS, colours_of, plan_catalogue, read_catalogue, write_catalogue
 from mmrag.errors import ImageError, MMRagError
 
 

@@ -9,17 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from mmrag.datasets import (
-    EVERYTHING,
-    HELD_OUT,
-    Kind,
-    Shelf,
-    make_query,
-    plan_catalogue,
-    qrels,
-    queries,
-    write_queries,
-)
+from mmrag.datasets import EVERYTHING, HELD_OUT, Kind, Shelf, make_query, plan_catalogue, qrels, queries, write_queries
 from mmrag.errors import QueryError
 
 kinds, seeds = st.sampled_from(Kind), st.integers()
@@ -48,11 +38,7 @@ def test_the_picture_shows_what_its_kind_says(kind, seed):
     if shown is None:
         assert kind is Kind.TEXT
         return
-    same = (
-        shown.product == wish.product,
-        shown.pattern == wish.pattern,
-        shown.colour == wish.colour,
-    )
+    same = (shown.product == wish.product, shown.pattern == wish.pattern, shown.colour == wish.colour)
     assert (
         same
         == {

@@ -45,10 +45,7 @@ def contrast(picture: Image.Image) -> float:
 @pytest.mark.parametrize("product", PRODUCTS)
 def test_a_product_can_be_drawn_in_every_pattern_and_colour(product):
     for pattern in PATTERNS:
-        pictures = {
-            digest(draw_product(product, pattern, colour, seed=1, size=32))
-            for colour in colours_of(pattern)
-        }
+        pictures = {digest(draw_product(product, pattern, colour, seed=1, size=32)) for colour in colours_of(pattern)}
         assert len(pictures) == len(colours_of(pattern))
 
 
@@ -108,9 +105,7 @@ def test_another_process_draws_the_same_picture():
         "import hashlib; from mmrag.datasets import draw_product;"
         "print(hashlib.sha256(draw_product('watch', 'plaid', 'green', 9).tobytes()).hexdigest())"
     )
-    answer = subprocess.run(
-        [sys.executable, "-c", script], capture_output=True, text=True, check=True
-    )
+    answer = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True)
     assert answer.stdout.strip() == digest(draw_product("watch", "plaid", "green", 9))
 
 

@@ -10,12 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from mmrag.datasets import COLOURS, PATTERNS, PRODUCTS, Kind, Wish, make_query, plan_catalogue
-from mmrag.datasets.synonyms import (
-    COLOUR_WORDS,
-    PATTERN_ADJECTIVES,
-    PATTERN_NOUNS,
-    PRODUCT_WORDS,
-)
+from mmrag.datasets.synonyms import COLOUR_WORDS, PATTERN_ADJECTIVES, PATTERN_NOUNS, PRODUCT_WORDS
 from mmrag.datasets.wording import TEMPLATES, plural, sentence, vocabulary, words_of
 
 KNOWN = frozenset(vocabulary())
@@ -59,11 +54,7 @@ def test_what_people_type_is_known(words):
 
 
 def test_every_attribute_has_words_its_own_name_first():
-    for names, tables in (
-        (PRODUCTS, [PRODUCT_WORDS]),
-        (PATTERNS, [PATTERN_ADJECTIVES]),
-        (COLOURS, [COLOUR_WORDS]),
-    ):
+    for names, tables in ((PRODUCTS, [PRODUCT_WORDS]), (PATTERNS, [PATTERN_ADJECTIVES]), (COLOURS, [COLOUR_WORDS])):
         for table in tables:
             assert list(table) == list(names)
             assert all(table[name][0] == name for name in names)

@@ -57,10 +57,7 @@ class Golden:
 def read_golden(name: str) -> Golden:
     folder = HOME / name
     cases = json.loads((folder / "cases.json").read_text())
-    expected, ids = (
-        np.load(folder / "expected.npz"),
-        json.loads((folder / "input_ids.json").read_text()),
-    )
+    expected, ids = (np.load(folder / "expected.npz"), json.loads((folder / "input_ids.json").read_text()))
     return Golden(
         folder,
         texts=[case["text"] or "" for case in cases],

@@ -92,9 +92,7 @@ def test_an_unknown_hash_is_not_compared(fetched, published, monkeypatch):
     VisualizedBGE.from_pretrained(NAME)
 
 
-@pytest.mark.parametrize(
-    "error", [LocalEntryNotFoundError("offline"), OSError("no space"), ValueError("revision")]
-)
+@pytest.mark.parametrize("error", [LocalEntryNotFoundError("offline"), OSError("no space"), ValueError("revision")])
 def test_without_the_hub_the_message_says_where_to_put_the_files(published, monkeypatch, error):
     def hf_hub_download(*args, local_files_only=False, **kwargs):
         raise LocalEntryNotFoundError("the cache is empty") if local_files_only else error
@@ -141,9 +139,7 @@ def test_a_revision_means_nothing_for_a_folder(base):
         VisualizedBGE.from_pretrained(base.folder, revision="main")
 
 
-@pytest.mark.parametrize(
-    ("setting", "value"), [("device", "cuda:99"), ("device", "toaster"), ("dtype", "int8")]
-)
+@pytest.mark.parametrize(("setting", "value"), [("device", "cuda:99"), ("device", "toaster"), ("dtype", "int8")])
 def test_an_impossible_setting_is_refused(base, setting, value):
     with pytest.raises(SettingError, match=f"{setting} '{value}'"):
         VisualizedBGE.from_pretrained(base.folder, **{setting: value})

@@ -35,20 +35,11 @@ def write_judged(tmp_path, shop):
         folder = tmp_path / "queries"
         folder.mkdir(exist_ok=True)
         records = [
-            {
-                "id": id,
-                "kind": id.split("_")[0],
-                "text": text,
-                "picture": str(shop / name) if name else None,
-            }
+            {"id": id, "kind": id.split("_")[0], "text": text, "picture": str(shop / name) if name else None}
             for id, (text, name, _) in queries.items()
         ]
         (folder / "queries.jsonl").write_text("".join(json.dumps(r) + "\n" for r in records))
-        lines = [
-            f"{id} 0 {name} {grade}\n"
-            for id, (_, _, grades) in queries.items()
-            for name, grade in grades.items()
-        ]
+        lines = [f"{id} 0 {name} {grade}\n" for id, (_, _, grades) in queries.items() for name, grade in grades.items()]
         (folder / "qrels.txt").write_text("".join(lines))
         return folder
 

@@ -59,11 +59,7 @@ def test_each_modality_is_asked_alone_as_the_searcher_would(searcher, shop):
 
 def test_an_excluded_picture_takes_no_place(searcher, shop):
     plain = evaluate(searcher, judged(by_picture(shop, "red", "black")), rerank=False)
-    without = evaluate(
-        searcher,
-        judged(by_picture(shop, "red", "black", excluded=frozenset(["red"]))),
-        rerank=False,
-    )
+    without = evaluate(searcher, judged(by_picture(shop, "red", "black", excluded=frozenset(["red"]))), rerank=False)
     before, after = (told.outcomes[0].rankings["both"] for told in (plain, without))
     assert before[0] == "red"
     assert after[:3] == before[1:]
@@ -127,11 +123,7 @@ def test_malformed_and_failed_answers_are_told_apart(searcher, shop, reranked_by
 def test_missing_answers_and_unreadable_queries_are_named(searcher, shop):
     told = evaluate(
         searcher,
-        judged(
-            by_picture(shop, "red", "red"),
-            by_picture(shop, "blue", "lost"),
-            by_picture(shop, "nowhere", "blue"),
-        ),
+        judged(by_picture(shop, "red", "red"), by_picture(shop, "blue", "lost"), by_picture(shop, "nowhere", "blue")),
         rerank=False,
     )
     assert told.missing == ["lost"]

@@ -56,9 +56,7 @@ def test_a_drawn_catalogue_is_read_as_it_was_written(tmp_path):
     written = [*queries("recolour", 3, 5, items), *queries("text", 2, 5, items)]
     write_queries(tmp_path / "asked", written, items)
     judged = read_judged([tmp_path / "asked"])
-    assert [(q.id, q.kind, q.text) for q in judged.queries] == [
-        (q.id, q.kind, q.text) for q in written
-    ]
+    assert [(q.id, q.kind, q.text) for q in judged.queries] == [(q.id, q.kind, q.text) for q in written]
     assert [q.picture is not None for q in judged.queries] == [True] * 3 + [False] * 2
     assert judged.queries[0].picture == tmp_path / "asked" / "recolour-0000.jpg"
     lines = [f"{q.id} 0 {item} {grade}" for q in judged.queries for item, grade in q.grades.items()]
@@ -82,10 +80,7 @@ def test_cirr_leaves_the_reference_out_and_ranks_the_image_set(tmp_path, images)
 
 
 def test_fashioniq_joins_captions_and_keeps_categories_apart(tmp_path, images):
-    files = [
-        publish(tmp_path / "captions" / f"cap.{category}.val.json", [FASHION])
-        for category in ("dress", "shirt")
-    ]
+    files = [publish(tmp_path / "captions" / f"cap.{category}.val.json", [FASHION]) for category in ("dress", "shirt")]
     publish(tmp_path / "image_splits" / "split.dress.val.json", ["B001", "B002"])
     judged = read_judged(files, images)
     assert [(q.kind, q.text) for q in judged.queries] == [
@@ -110,9 +105,7 @@ def test_circo_counts_every_ground_truth_and_hits_the_target(tmp_path, images):
 
 
 def test_a_missing_picture_keeps_a_name_that_can_be_told(tmp_path, images):
-    judged = read_judged(
-        [publish(tmp_path / "val.json", [CIRCO | {"reference_img_id": 9}])], images
-    )
+    judged = read_judged([publish(tmp_path / "val.json", [CIRCO | {"reference_img_id": 9}])], images)
     assert "000000000009" in str(judged.queries[0].picture)
 
 
@@ -163,13 +156,7 @@ def test_json_that_is_nested_without_end_is_refused(tmp_path, images, name):
 
 
 @pytest.mark.parametrize(
-    ("text", "told"),
-    [
-        ("{}", "JSON list"),
-        ("", "JSON list"),
-        ('[{"a": 1}]', "no known form"),
-        ("[]", "no known form"),
-    ],
+    ("text", "told"), [("{}", "JSON list"), ("", "JSON list"), ('[{"a": 1}]', "no known form"), ("[]", "no known form")]
 )
 def test_other_json_is_refused(tmp_path, images, text, told):
     (tmp_path / "x.json").write_text(text)

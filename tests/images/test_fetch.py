@@ -128,10 +128,7 @@ def test_a_name_that_leads_outside_is_connected_to_by_the_address_checked(monkey
         raise OSError("no way out of the test")
 
     monkeypatch.setattr(socket, "create_connection", connect)
-    with (
-        names(monkeypatch, shop_example=address) as asked,
-        pytest.raises(ImageError, match="no way out of the test"),
-    ):
+    with names(monkeypatch, shop_example=address) as asked, pytest.raises(ImageError, match="no way out of the test"):
         load_image("https://shop.example/a.png", ImagePolicy(hosts=["SHOP.example"]))
     assert asked == ["shop.example"]
     assert tried == [(address, 443)]
@@ -169,10 +166,7 @@ def test_a_redirect_to_anywhere_else_is_refused(shop, server, target, reason):
 
 def test_a_redirect_to_a_named_host_that_leads_inside_is_refused(monkeypatch, shop):
     policy = ImagePolicy(hosts=["127.0.0.1", "shop.example"])
-    with (
-        names(monkeypatch, shop_example="127.0.0.1"),
-        pytest.raises(ImageError, match="private address 127"),
-    ):
+    with names(monkeypatch, shop_example="127.0.0.1"), pytest.raises(ImageError, match="private address 127"):
         load_image(f"{shop}/to?http://shop.example/a.png", policy)
 
 
@@ -228,10 +222,7 @@ def tls_shop(monkeypatch):
     """A server whose certificate is for shop.example, at whatever public address is asked for."""
     connect = socket.create_connection
     monkeypatch.setenv("SSL_CERT_FILE", str(CERTIFICATE))
-    with (
-        serving(CERTIFICATE) as server,
-        names(monkeypatch, shop_example=PUBLIC, fake_example=PUBLIC),
-    ):
+    with serving(CERTIFICATE) as server, names(monkeypatch, shop_example=PUBLIC, fake_example=PUBLIC):
         here = server.server_address
         monkeypatch.setattr(socket, "create_connection", lambda place, *rest, **more: connect(here))
         yield server

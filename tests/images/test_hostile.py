@@ -120,10 +120,7 @@ def test_a_true_beginning_with_a_random_end_is_harmless(start, size, rest):
 
 
 @settings(max_examples=200)
-@given(
-    data=st.sampled_from(VALID),
-    changes=st.lists(st.tuples(st.integers(0, 400), st.integers(0, 255)), max_size=8),
-)
+@given(data=st.sampled_from(VALID), changes=st.lists(st.tuples(st.integers(0, 400), st.integers(0, 255)), max_size=8))
 def test_a_picture_with_changed_bytes_is_harmless(data, changes):
     changed = bytearray(data)
     for place, value in changes:
@@ -133,10 +130,7 @@ def test_a_picture_with_changed_bytes_is_harmless(data, changes):
 
 @settings(max_examples=200)
 @given(
-    data=st.sampled_from(VALID),
-    place=st.integers(0, 2_000),
-    length=st.integers(0, 40),
-    filler=st.binary(max_size=40),
+    data=st.sampled_from(VALID), place=st.integers(0, 2_000), length=st.integers(0, 40), filler=st.binary(max_size=40)
 )
 def test_a_picture_with_a_piece_replaced_is_harmless(data, place, length, filler):
     place %= len(data)

@@ -145,10 +145,7 @@ def test_a_callers_image_and_file_are_left_as_they_were():
         ("a\0b.png", r"'a\\x00b.png' cannot be opened"),
         ("x" * 4000, "cannot be opened"),
         (b"", r"bytes \(0\) is empty \(0 bytes\): copy or download"),
-        (
-            b"hello",
-            r"bytes \(5\) is no picture that can be read \(unknown format\): give JPEG, PNG",
-        ),
+        (b"hello", r"bytes \(5\) is no picture that can be read \(unknown format\): give JPEG, PNG"),
         (PNG[:-200], r"bytes \(\d+\) is damaged or cut off .*: copy or download it again"),
         ("data:image/png;base64", "has no comma: write data:image/png;base64,"),
         ("data:image/png;base64,%%%", "is not valid base64 .*: encode it again"),
@@ -220,13 +217,7 @@ def test_only_files_in_allowed_folders_are_read(tmp_path, path):
     policy = ImagePolicy(roots=[inside])
     assert load_image(inside / "a.png", policy)
     assert load_image(tmp_path / "in.png", policy)
-    for outside in (
-        path,
-        inside / "out.png",
-        inside / "../a picture.png",
-        tmp_path / "shop2",
-        "/no",
-    ):
+    for outside in (path, inside / "out.png", inside / "../a picture.png", tmp_path / "shop2", "/no"):
         with pytest.raises(ImageError, match=r"outside of the allowed folders \('.*shop'\): move"):
             load_image(outside, policy)
 
@@ -257,13 +248,7 @@ def test_the_hash_is_of_what_is_seen():
     other_palette.putpalette(bytes(range(256)) * 3)
     clear = image.copy()
     clear.info["transparency"] = 0
-    for other in (
-        other_palette,
-        clear,
-        image.convert("RGB"),
-        image.convert("L"),
-        image.rotate(180),
-    ):
+    for other in (other_palette, clear, image.convert("RGB"), image.convert("L"), image.rotate(180)):
         hashes.add(content_hash(other))
     assert len(hashes) == 6
     assert content_hash(load_image(encoded(picture(), "PNG"))) == content_hash(picture())

@@ -131,9 +131,7 @@ def test_items_are_indexed_and_what_is_missing_is_named(mmrag, tmp_path):
     (tmp_path / "pictures").mkdir()
     Image.new("RGB", (20, 20), "red").save(tmp_path / "pictures" / "1a+.jpg")
     file = written(tmp_path / "meta_All_Beauty.jsonl", item(1), item(2))
-    ran = mmrag(
-        "index", file, "--images", "pictures", "--into", "x.db", "--model", ENCODER, "--json"
-    )
+    ran = mmrag("index", file, "--images", "pictures", "--into", "x.db", "--model", ENCODER, "--json")
     assert ran.code == 0
     assert ran.json["stored"] == 1
     (skipped,) = ran.json["runs"][0]["skipped"]

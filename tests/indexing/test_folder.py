@@ -50,9 +50,7 @@ def index(tmp_path: Path, folder: Path, shelf: DictShelf):
 
     def run(where: Path = folder, **options) -> IndexReport:
         with Manifest(tmp_path / "m.sqlite", "c", "toy", encoder.dim) as manifest:
-            return index_folder(
-                where, manifest, shelf, lambda images: encoder.encode(images).tolist(), **options
-            )
+            return index_folder(where, manifest, shelf, lambda images: encoder.encode(images).tolist(), **options)
 
     return run
 

@@ -94,9 +94,7 @@ def test_sync_leaves_what_another_list_named(index, shelf):
     assert shelf.known("price") == {"green.png": 9, "blue.png": 2}
 
 
-def test_a_picture_that_a_folder_holds_loses_only_what_the_list_said(
-    index, shelf, manifest, folder
-):
+def test_a_picture_that_a_folder_holds_loses_only_what_the_list_said(index, shelf, manifest, folder):
     index_folder(folder, manifest, shelf, embed)
     index({"red.png": 1})
     report = index({"green.png": 2}, sync=True)
@@ -112,9 +110,7 @@ def test_a_run_over_the_folder_leaves_prices_alone(index, shelf, manifest, folde
     assert shelf.known("price")["red.png"] == 1
 
 
-def test_a_source_that_says_nothing_new_has_nothing_written(
-    index, shelf, manifest, folder, monkeypatch
-):
+def test_a_source_that_says_nothing_new_has_nothing_written(index, shelf, manifest, folder, monkeypatch):
     index({"red.png": 1, "blue.png": 2})
     (folder / "green.png").unlink()
     written: list[str] = []
@@ -192,9 +188,7 @@ def test_of_a_changed_file_that_is_refused_nothing_old_is_left(index, shelf, fol
     assert shelf.known("price") == {"blue.png": 2}
 
 
-def test_what_is_too_much_only_together_leaves_out_a_file_and_not_the_run(
-    index, shelf, manifest, folder, monkeypatch
-):
+def test_what_is_too_much_only_together_leaves_out_a_file_and_not_the_run(index, shelf, manifest, folder, monkeypatch):
     (folder / "twin.png").write_bytes((folder / "red.png").read_bytes())
 
     def only_one_fact(picture):

@@ -75,9 +75,7 @@ def test_a_column_of_text_gets_the_narrowest_type_that_holds_it(tmp_path, values
     table = open_table(file)
     assert table.columns == {"field": kind}
     for listed, value in zip(table, values, strict=True):
-        assert listed.metadata == (
-            {} if value == "" else {"field": pytest.approx(_read(kind, value))}
-        )
+        assert listed.metadata == ({} if value == "" else {"field": pytest.approx(_read(kind, value))})
 
 
 def _read(kind, value):

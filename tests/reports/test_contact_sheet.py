@@ -29,12 +29,7 @@ def places_of(colour: str, sheet: Image.Image) -> list[tuple[int, int]]:
     wanted = Image.new("RGB", (1, 1), colour).getpixel((0, 0))
     pixels = sheet.load()
     assert pixels is not None
-    return [
-        (y, x)
-        for y in range(0, sheet.height, 4)
-        for x in range(0, sheet.width, 4)
-        if pixels[x, y] == wanted
-    ]
+    return [(y, x) for y in range(0, sheet.height, 4) for x in range(0, sheet.width, 4) if pixels[x, y] == wanted]
 
 
 def in_reading_order(sheet: Image.Image) -> list[int]:
@@ -87,10 +82,7 @@ def drawn(found: Found) -> list[str]:
         patch.setattr(
             ImageDraw.ImageDraw,
             "text",
-            lambda self, place, words, *rest, **more: (
-                written.append(words),
-                text(self, place, words, *rest, **more),
-            ),
+            lambda self, place, words, *rest, **more: (written.append(words), text(self, place, words, *rest, **more)),
         )
         contact_sheet(found)
     return written

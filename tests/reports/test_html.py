@@ -65,17 +65,10 @@ def by_one_look(ranking: Ranking) -> Reranked:
 
 
 def test_every_hit_stands_before_and_after(hits):
-    page = Page(
-        report_page([Found(Query("mug"), hits, reranked=reranked([3, 1, 2, 4]))], title="t")
-    )
+    page = Page(report_page([Found(Query("mug"), hits, reranked=reranked([3, 1, 2, 4]))], title="t"))
     alts = [img["alt"] for img in page.all("img")]
     assert alts[:4] == ["1: thing 0", "2: thing 1", "3: thing 2", "4: thing 3"]
-    assert alts[4:8] == [
-        "1: thing 2, was 3",
-        "2: thing 0, was 1",
-        "3: thing 1, was 2",
-        "4: thing 3",
-    ]
+    assert alts[4:8] == ["1: thing 2, was 3", "2: thing 0, was 1", "3: thing 1, was 2", "4: thing 3"]
     assert [path["class"] for path in page.all("path")] == ["up", "down", "down", "same"]
 
 
@@ -91,23 +84,9 @@ def test_the_page_fetches_nothing(hits):
 
 def test_reason_repairs_prompt_answer_and_times_are_told(hits):
     ranking = ranking_from_labels([2, 1, 4], 4, reason="It is spotted.", answer="2 1 4")
-    found = Found(
-        Query("mug"),
-        hits,
-        {"encode": 5.04, "rerank": 300.0},
-        ("sneakers",),
-        by_one_look(ranking),
-    )
+    found = Found(Query("mug"), hits, {"encode": 5.04, "rerank": 300.0}, ("sneakers",), by_one_look(ranking))
     text = Page(report_page([found], title="t")).text
-    for told in (
-        "It is spotted.",
-        "missing: 3",
-        "rank these",
-        "2 1 4",
-        "5.0 ms",
-        "sneakers",
-        "a blue square",
-    ):
+    for told in ("It is spotted.", "missing: 3", "rank these", "2 1 4", "5.0 ms", "sneakers", "a blue square"):
         assert told in text
 
 
@@ -160,9 +139,7 @@ def test_a_vision_llm_that_failed_is_not_called_repaired(hits):
 @needs_a_browser
 def test_odd_words_and_a_narrow_screen_spoil_no_layout(hits, tmp_path, narrow_page):
     titles = ("Donaudampfschifffahrtsgesellschaft" * 4, "כוס כחולה", "very " * 80, "mug")
-    odd = tuple(
-        replace(hit, metadata={"title": title}) for hit, title in zip(hits, titles, strict=True)
-    )
+    odd = tuple(replace(hit, metadata={"title": title}) for hit, title in zip(hits, titles, strict=True))
     found = Found(Query("x" * 300), odd, reranked=reranked([3, 1, 2, 4]))
     write_report(tmp_path / "page.html", [found], title="t" * 200, figures=[Figure("hit@9", 0, 1)])
     narrow_page.goto((tmp_path / "page.html").as_uri())

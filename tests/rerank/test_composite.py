@@ -103,9 +103,7 @@ def test_a_picture_of_any_mode_is_shown(image, seen):
 
 
 def test_a_missing_picture_is_said_in_its_cell():
-    assert (
-        candidate_cell(None, 1, 96).tobytes() != candidate_cell(plain((244,) * 3), 1, 96).tobytes()
-    )
+    assert candidate_cell(None, 1, 96).tobytes() != candidate_cell(plain((244,) * 3), 1, 96).tobytes()
 
 
 def test_a_query_without_picture_shows_its_text_inside_the_frame():
@@ -117,9 +115,7 @@ def test_a_query_without_picture_shows_its_text_inside_the_frame():
 
 
 def test_a_query_without_anything_to_show_says_text_only():
-    assert (
-        query_cell(None, 336).tobytes() == query_cell(None, 336, query_text="text only").tobytes()
-    )
+    assert query_cell(None, 336).tobytes() == query_cell(None, 336, query_text="text only").tobytes()
 
 
 def test_short_lists_can_keep_the_shape_of_long_ones():

@@ -19,9 +19,7 @@ picture_sides = st.integers(min_value=1, max_value=5000)
 
 
 def inside(inner: Box, outer: Box) -> bool:
-    return (
-        outer[0] <= inner[0] < inner[2] <= outer[2] and outer[1] <= inner[1] < inner[3] <= outer[3]
-    )
+    return outer[0] <= inner[0] < inner[2] <= outer[2] and outer[1] <= inner[1] < inner[3] <= outer[3]
 
 
 @given(n=lists, side=sides, columns=columns)
@@ -52,9 +50,7 @@ def test_no_picture_is_squashed(side, width, height):
 def test_no_two_cells_overlap(n, side, columns):
     corners = {cell.box[:2] for cell in Layout.of(n, cell=side, columns=columns).cells}
     assert len(corners) == n + 1
-    assert all(
-        abs(a[0] - b[0]) >= side or abs(a[1] - b[1]) >= side for a, b in combinations(corners, 2)
-    )
+    assert all(abs(a[0] - b[0]) >= side or abs(a[1] - b[1]) >= side for a, b in combinations(corners, 2))
 
 
 @given(n=lists, columns=columns)
@@ -65,8 +61,7 @@ def test_labels_run_from_one_in_reading_order(n, columns):
 
 
 @pytest.mark.parametrize(
-    ("n", "cell", "columns", "size"),
-    [(9, 336, 4, (1344, 1008)), (15, 336, 4, (1344, 1344)), (9, 96, 5, (480, 192))],
+    ("n", "cell", "columns", "size"), [(9, 336, 4, (1344, 1008)), (15, 336, 4, (1344, 1344)), (9, 96, 5, (480, 192))]
 )
 def test_cell_borders_fall_on_the_crop_borders_of_the_reader(n, cell, columns, size):
     layout = Layout.of(n, cell=cell, columns=columns)

@@ -46,10 +46,7 @@ def test_one_window_gives_the_order_that_is_seen(values, passes):
 
 
 @settings(max_examples=10)
-@given(
-    values=st.lists(st.integers(0, 255), min_size=1, max_size=40, unique=True),
-    window=st.integers(2, 9),
-)
+@given(values=st.lists(st.integers(0, 255), min_size=1, max_size=40, unique=True), window=st.integers(2, 9))
 def test_a_long_list_keeps_all_and_brings_the_best_to_the_front(values, window):
     reranker = ListwiseReranker(MockVision(looking(brightness)), window=window)
     result = reranker.rerank(BAG, [shade(v) for v in values])
@@ -76,10 +73,7 @@ def test_two_passes_weigh_against_a_liking_for_the_last_cell():
     twice = ListwiseReranker(MockVision(reversing()), passes=2).rerank(BAG, candidates)
     assert once.ranking.order == [9, 8, 7, 6, 5, 4, 3, 2, 1]
     assert twice.ranking.order == [1, 2, 3, 4, 5, 6, 7, 8, 9]
-    assert [look.labels for look in twice.looks] == [
-        (9, 8, 7, 6, 5, 4, 3, 2, 1),
-        tuple(range(1, 10)),
-    ]
+    assert [look.labels for look in twice.looks] == [(9, 8, 7, 6, 5, 4, 3, 2, 1), tuple(range(1, 10))]
 
 
 def test_a_reason_for_another_best_is_not_told():

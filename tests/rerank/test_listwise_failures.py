@@ -70,6 +70,4 @@ def test_without_any_picture_nobody_is_asked(tmp_path):
 
 def test_a_query_picture_that_cannot_be_loaded_is_the_callers_to_know(tmp_path):
     with pytest.raises(ImageError, match=r"gone\.jpg"):
-        ListwiseReranker(MockVision(reversing())).rerank(
-            Query("a bag", tmp_path / "gone.jpg"), [shade(0)]
-        )
+        ListwiseReranker(MockVision(reversing())).rerank(Query("a bag", tmp_path / "gone.jpg"), [shade(0)])

@@ -49,8 +49,7 @@ def test_another_users_caption_never_appears():
 
 
 @pytest.mark.parametrize(
-    ("settings", "query"),
-    [({"caption": False}, BAG), ({}, Query("a bag")), ({"prompt": "Rank for {wish}"}, BAG)],
+    ("settings", "query"), [({"caption": False}, BAG), ({}, Query("a bag")), ({"prompt": "Rank for {wish}"}, BAG)]
 )
 def test_no_caption_is_asked_where_none_is_used(settings, query):
     llvm = MockVision(reversing())

@@ -39,15 +39,11 @@ def test_no_special_token_survives(text):
 @given(wish=anything, caption=anything)
 def test_a_text_is_never_read_as_a_template(wish, caption):
     filled = Prompt("{wish}|{caption}").fill(wish=wish, caption=caption)
-    assert filled == (
-        f"{neutral(wish) or 'something like the query picture'}|{neutral(caption) or 'none'}"
-    )
+    assert filled == (f"{neutral(wish) or 'something like the query picture'}|{neutral(caption) or 'none'}")
 
 
 def test_ordinary_words_are_left_alone():
-    assert neutral("Handyhülle für 5 €, 100 % Baumwolle (blau)") == (
-        "Handyhülle für 5 €, 100 % Baumwolle (blau)"
-    )
+    assert neutral("Handyhülle für 5 €, 100 % Baumwolle (blau)") == ("Handyhülle für 5 €, 100 % Baumwolle (blau)")
 
 
 def test_a_very_long_wish_is_cut():

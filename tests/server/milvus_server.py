@@ -128,9 +128,7 @@ def _namespace(door: socket.socket, health_door: socket.socket) -> Iterator[int]
 
 
 def _run(command: list[str], failure: str, cwd: Path | None = None) -> None:
-    done = subprocess.run(
-        command, cwd=cwd, capture_output=True, text=True, stdin=subprocess.DEVNULL
-    )
+    done = subprocess.run(command, cwd=cwd, capture_output=True, text=True, stdin=subprocess.DEVNULL)
     if done.returncode:
         raise ServerUnavailableError(f"no Milvus here: {failure}: {done.stderr.strip()[-500:]}")
 

@@ -33,9 +33,7 @@ async def _open(listener: socket.socket, port: int) -> asyncio.Server:
     async def carry(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         try:
             inner_reader, inner_writer = await asyncio.open_connection("127.0.0.1", port)
-        except (
-            OSError
-        ):  # Milvus is down: the caller sees a closed connection, as from a dead server
+        except OSError:  # Milvus is down: the caller sees a closed connection, as from a dead server
             writer.transport.abort()
             return
         await asyncio.gather(_pump(reader, inner_writer), _pump(inner_reader, writer))

@@ -65,9 +65,7 @@ def test_picture_and_sentence_find_what_neither_finds_alone(index, folder, seen)
 
 def test_the_stock_engine_finds_it_too_and_leaves_the_bundle_alone(index, folder, seen):
     index.add_folder(folder)
-    stock = RetrieverQueryEngine(
-        index.as_retriever(similarity_top_k=1), response_synthesizer=RankedImagesSynthesizer()
-    )
+    stock = RetrieverQueryEngine(index.as_retriever(similarity_top_k=1), response_synthesizer=RankedImagesSynthesizer())
     bundle = QueryBundle("in red", image_path=seen)
     assert _first(stock.query(bundle)) == "red bottom right.png"
     assert bundle == QueryBundle("in red", image_path=seen)

@@ -76,9 +76,7 @@ def prices(index: ComposedImageIndex) -> list[int]:
 
 
 @pytest.mark.parametrize("rows", [10, 150, 290])
-def test_a_run_killed_in_a_table_is_completed_by_the_next(
-    milvus, collection, open_index, table, rows
-):
+def test_a_run_killed_in_a_table_is_completed_by_the_next(milvus, collection, open_index, table, rows):
     with open_index() as index:
         index.add_listing(open_table(write(table, range(0, PICTURES, 2), price=1000)))
     write(table, range(PICTURES // 4, PICTURES))

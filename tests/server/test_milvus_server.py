@@ -25,10 +25,7 @@ def test_a_machine_without_util_linux_is_told_so(monkeypatch, tmp_path):
 
 def test_a_machine_that_forbids_namespaces_is_quoted(monkeypatch, tmp_path):
     monkeypatch.setattr(module, "UNSHARE", ["sh", "-c", "echo 'Operation not permitted' >&2"])
-    with (
-        pytest.raises(ServerUnavailableError, match="Operation not permitted"),
-        milvus_server(tmp_path),
-    ):
+    with pytest.raises(ServerUnavailableError, match="Operation not permitted"), milvus_server(tmp_path):
         pass
 
 

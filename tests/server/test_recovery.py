@@ -72,9 +72,7 @@ def test_indexing_a_folder_goes_on_through_a_restart(milvus, collection, tmp_pat
     half_way = Event()
 
     def add() -> None:
-        index.add_folder(
-            tmp_path, on_progress=lambda done, total: done * 2 < total or half_way.set()
-        )
+        index.add_folder(tmp_path, on_progress=lambda done, total: done * 2 < total or half_way.set())
 
     _restart_meanwhile(milvus, add, half_way)
     assert ComposedImageIndex.open(milvus.uri, model, collection).vector_store.count() == 400

@@ -28,9 +28,7 @@ def filled(milvus) -> PictureStore:
     store = milvus_store(milvus.uri, "filled", DIM, model="toy", scalar_fields=COLUMNS)
     store.add(rows(range(N)))
     store.client.flush("filled")  # rows of an open segment are compared one by one
-    assert in_the_end(
-        lambda: store.client.describe_index("filled", "embedding")["state"], "Finished"
-    )
+    assert in_the_end(lambda: store.client.describe_index("filled", "embedding")["state"], "Finished")
     return store
 
 
@@ -125,9 +123,7 @@ store.add(rows(range(200, 400)))
 
 @pytest.mark.parametrize(("model", "dim"), [("another", DIM), ("toy", DIM * 2)])
 def test_another_encoder_is_told_whose_vectors_these_are(milvus, store, model, dim):
-    with pytest.raises(
-        StoreMismatchError, match=rf"holds {DIM}-d vectors of 'toy'.*{model}.*{dim}"
-    ):
+    with pytest.raises(StoreMismatchError, match=rf"holds {DIM}-d vectors of 'toy'.*{model}.*{dim}"):
         milvus_store(milvus.uri, store.collection_name, dim, model=model)
 
 

@@ -51,25 +51,19 @@ def test_a_picture_of_too_many_pixels_is_refused_before_it_is_decoded(serve):
     assert "40,000 pixels; the limit is 10,000" in response.json()["error"]
 
 
-@pytest.mark.parametrize(
-    "data", [b"hello", b"%PDF-1.7", b"<svg xmlns='http://www.w3.org/2000/svg'/>"]
-)
+@pytest.mark.parametrize("data", [b"hello", b"%PDF-1.7", b"<svg xmlns='http://www.w3.org/2000/svg'/>"])
 def test_a_file_that_is_no_picture_is_refused(client, data):
     response = client.post("/search", files={"image": ("a.png", data, "image/png")})
     assert response.status_code == 422
     assert "is no picture that can be read" in response.json()["error"]
 
 
-def test_hostile_pictures_are_refused_and_no_fault_of_the_server(
-    client, hostile_pictures, tmp_path
-):
+def test_hostile_pictures_are_refused_and_no_fault_of_the_server(client, hostile_pictures, tmp_path):
     hostile_pictures(tmp_path)
     statuses = {}
     for file in sorted(tmp_path.rglob("*"))[::4]:
         if file.is_file() and not file.is_symlink() and file.stat().st_size < 1_000_000:
-            response = client.post(
-                "/search", data={"rerank": "no", "top": "1"}, files={"image": file.read_bytes()}
-            )
+            response = client.post("/search", data={"rerank": "no", "top": "1"}, files={"image": file.read_bytes()})
             statuses[file.name] = response.status_code
     assert set(statuses.values()) == {200, 422}
 

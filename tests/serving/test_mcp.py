@@ -51,9 +51,7 @@ class Shop(NamedTuple):
 
     def open(self) -> ComposedImageIndex:
         encoder = VisualizedBGE.from_pretrained(ENCODER)
-        return ComposedImageIndex.open(
-            self.db, VisualizedBGEEmbedding(encoder=encoder), scalar_fields={"price": float}
-        )
+        return ComposedImageIndex.open(self.db, VisualizedBGEEmbedding(encoder=encoder), scalar_fields={"price": float})
 
 
 @pytest.fixture(scope="module")
@@ -74,8 +72,7 @@ async def talk(client: Client, shop: Shop) -> Talk:
             tools={tool.name: tool for tool in tools.tools},
             found=found,
             alike=await client.call_tool(
-                "search_images",
-                {"image": str(shop.folder / "red.png"), "filters": "price < 5", "top_n": 1},
+                "search_images", {"image": str(shop.folder / "red.png"), "filters": "price < 5", "top_n": 1}
             ),
             described=await client.call_tool("describe_image", {"id": id}),
             refused=await client.call_tool("search_images", {"image": "/etc/passwd"}),

@@ -21,11 +21,7 @@ from mcp.client.streamable_http import streamable_http_client
 from mmrag.embedding import VisualizedBGE
 
 PROGRAM = (sys.executable, "-c", "from mmrag.cli.main import main; main()")
-HELLO = {
-    "protocolVersion": "2025-06-18",
-    "capabilities": {},
-    "clientInfo": {"name": "test", "version": "1"},
-}
+HELLO = {"protocolVersion": "2025-06-18", "capabilities": {}, "clientInfo": {"name": "test", "version": "1"}}
 
 
 @pytest.fixture(scope="module")
@@ -45,11 +41,7 @@ def opened(place) -> ComposedImageIndex:
 def running(*words: object) -> Iterator[subprocess.Popen]:
     """`mmrag …` with pipes; killed when a test leaves it alive."""
     process = subprocess.Popen(
-        [*PROGRAM, *map(str, words)],
-        stdin=subprocess.PIPE,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.PIPE,
-        text=True,
+        [*PROGRAM, *map(str, words)], stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
     )
     try:
         yield process

@@ -16,12 +16,7 @@ from schemathesis.specs.openapi.checks import (
 
 from mmrag.serving.app import create_app
 
-CHECKS = [
-    not_a_server_error,
-    status_code_conformance,
-    content_type_conformance,
-    response_schema_conformance,
-]
+CHECKS = [not_a_server_error, status_code_conformance, content_type_conformance, response_schema_conformance]
 
 
 OPERATIONS = [

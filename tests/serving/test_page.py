@@ -13,9 +13,7 @@ pytestmark = in_a_browser
 
 
 @pytest.mark.parametrize("screen", [DESKTOP, PHONE], ids=["1280", "390"])
-def test_retrieved_results_are_there_first_and_arrows_show_what_reranking_moved(
-    page, door, leopard, screen
-):
+def test_retrieved_results_are_there_first_and_arrows_show_what_reranking_moved(page, door, leopard, screen):
     page.set_viewport_size(screen)
     shoot(page, f"{screen['width']}-empty")
     door.clear()

@@ -111,9 +111,7 @@ def test_odd_titles_are_words_and_spoil_no_layout(odd, screen):
     assert close["width"] == close["height"]
     odd.keyboard.press("Escape")
     odd.locator("#retrieved .title", has_text=TITLES["blue"]).click()
-    assert odd.evaluate("getComputedStyle(document.querySelector('#details-title')).direction") == (
-        "rtl"
-    )
+    assert odd.evaluate("getComputedStyle(document.querySelector('#details-title')).direction") == ("rtl")
 
 
 def test_a_result_whose_file_is_gone_says_so(odd):

@@ -66,10 +66,7 @@ def test_the_first_line_does_not_wait_for_the_vision_llm(serve, shop, gate):
     from mmrag.serving.app import create_app
 
     app = create_app(shop.searcher(MockVision(gate)))
-    with (
-        serving(app) as url,
-        httpx.stream("POST", f"{url}/search", json={"text": "red"}, headers=LINES) as response,
-    ):
+    with serving(app) as url, httpx.stream("POST", f"{url}/search", json={"text": "red"}, headers=LINES) as response:
         lines = response.iter_lines()
         assert json.loads(next(lines))["stage"] == "retrieved"
         assert not gate.opened.is_set()
@@ -153,9 +150,7 @@ def test_no_path_of_the_server_is_told(client, shop, blue_mug):
 
 
 def test_a_vision_llm_that_fails_keeps_the_order_and_says_so(serve):
-    answer = serve(MockVision(failing(AnswerError("it is tired")))).post(
-        "/search", json={"text": "red"}
-    )
+    answer = serve(MockVision(failing(AnswerError("it is tired")))).post("/search", json={"text": "red"})
     assert [r["retrieved"] for r in answer.json()["results"]] == [1, 2, 3, 4, 5, 6, 7, 8, 9]
     assert (answer.json()["stage"], answer.json()["error"]) == ("failed", "it is tired")
     assert answer.json()["repairs"] == []
@@ -186,9 +181,7 @@ def test_a_body_is_json_or_a_form(client):
     response = client.post("/search", content=b"red", headers={"Content-Type": "text/plain"})
     assert response.status_code == 415
     assert "application/json or multipart/form-data, not as text/plain" in response.json()["error"]
-    broken = client.post(
-        "/search", content=b"{", headers={"Content-Type": "application/json; charset=utf-8"}
-    )
+    broken = client.post("/search", content=b"{", headers={"Content-Type": "application/json; charset=utf-8"})
     assert (broken.status_code, broken.json()["error"][:20]) == (422, "body: Invalid JSON: ")
 
 

@@ -21,14 +21,7 @@ Bytes = Iterator[tuple[str, bytes, Expectation]]
 
 LOOP = "loop of symbolic links|cannot be opened"
 TOO_LARGE = "is too large .*limit is 50,000,000"
-EXTENSIONS = {
-    "JPEG": "jpg",
-    "PNG": "png",
-    "WEBP": "webp",
-    "GIF": "gif",
-    "BMP": "bmp",
-    "TIFF": "tif",
-}
+EXTENSIONS = {"JPEG": "jpg", "PNG": "png", "WEBP": "webp", "GIF": "gif", "BMP": "bmp", "TIFF": "tif"}
 
 
 def write_hostile_pictures(folder: Path) -> list[tuple[Path, Expectation]]:
@@ -60,11 +53,7 @@ def _misnamed() -> Bytes:
     yield "jpeg.gif", encoded(picture(), "JPEG"), SIZE
     yield "text.png", b"just a few words\n" * 50, UNKNOWN
     yield "page.jpg", b"<!doctype html><img src=x onerror=alert(1)>", UNKNOWN
-    yield (
-        "svg.png",
-        b'<svg xmlns="http://www.w3.org/2000/svg"><image href="file:///etc/passwd"/></svg>',
-        UNKNOWN,
-    )
+    yield ("svg.png", b'<svg xmlns="http://www.w3.org/2000/svg"><image href="file:///etc/passwd"/></svg>', UNKNOWN)
     yield "postscript.jpg", b"%!PS-Adobe-3.0 EPSF-3.0\n%%BoundingBox: 0 0 9 9\nshowpage\n", UNKNOWN
     yield "pdf.jpg", b"%PDF-1.7\n1 0 obj\n<<>>\nendobj\n", UNKNOWN
     yield "zip.png", b"PK\x03\x04" + b"\0" * 100, UNKNOWN
@@ -97,11 +86,7 @@ def _huge() -> Bytes:
     frame = jpeg.index(b"\xff\xc0")
     jpeg[frame + 5 : frame + 9] = struct.pack(">HH", 65_000, 65_000)
     yield "header.jpg", bytes(jpeg), TOO_LARGE
-    yield (
-        "words.png",
-        png(8, 8, extra=chunk(b"zTXt", b"a\0\0" + zlib.compress(b"a" * 10**8))),
-        DAMAGED,
-    )
+    yield ("words.png", png(8, 8, extra=chunk(b"zTXt", b"a\0\0" + zlib.compress(b"a" * 10**8))), DAMAGED)
     yield "file.jpg", encoded(picture(), "JPEG") + b"\0" * 20_000_000, "the limit is 20,000,000"
 
 
@@ -169,18 +154,11 @@ def _metadata() -> Bytes:
         "only-its-name": start,
         "wrong-byte-order": start + b"XX*\0\x08\0\0\0",
         "points-outside": start + b"II*\0\xff\xff\xff\x7f",
-        "points-to-itself": start
-        + b"II*\0\x08\0\0\0\x01\0\x69\x87\x04\0\x01\0\0\0\x08\0\0\0\x08\0\0\0",
-        "million-entries": start
-        + b"II*\0\x08\0\0\0\xff\xff"
-        + b"\x12\x01\x03\0\x01\0\0\0\x63\0\0\0" * 9,
+        "points-to-itself": start + b"II*\0\x08\0\0\0\x01\0\x69\x87\x04\0\x01\0\0\0\x08\0\0\0\x08\0\0\0",
+        "million-entries": start + b"II*\0\x08\0\0\0\xff\xff" + b"\x12\x01\x03\0\x01\0\0\0\x63\0\0\0" * 9,
     }.items():
         yield f"{name}.jpg", encoded(picture(), "JPEG", exif=exif), SIZE
-        yield (
-            f"{name}.png",
-            png(*SIZE, pixels=(b"\0" * 41) * 30, extra=chunk(b"eXIf", exif[6:])),
-            SIZE,
-        )
+        yield (f"{name}.png", png(*SIZE, pixels=(b"\0" * 41) * 30, extra=chunk(b"eXIf", exif[6:])), SIZE)
     profile = b"not a colour profile"
     yield "profile.jpg", encoded(picture(), "JPEG", icc_profile=profile), SIZE
     yield "checksum.png", encoded(picture(), "PNG").replace(b"IHDR", b"IHDr", 1), UNKNOWN

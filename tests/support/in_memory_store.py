@@ -31,17 +31,11 @@ class DictShelf:
 
     def names(self) -> set[frozenset[str]]:
         """Which file names belong to one picture."""
-        return {
-            frozenset(Path(path).name for path in picture.paths)
-            for picture in self.pictures.values()
-        }
+        return {frozenset(Path(path).name for path in picture.paths) for picture in self.pictures.values()}
 
     def known(self, key: str) -> dict[str, object]:
         """What each picture has under a key, by the name of its first file."""
-        return {
-            Path(picture.paths[0]).name: picture.metadata.get(key)
-            for picture in self.pictures.values()
-        }
+        return {Path(picture.paths[0]).name: picture.metadata.get(key) for picture in self.pictures.values()}
 
 
 def counts(report: IndexReport) -> dict[str, int]:

@@ -27,11 +27,7 @@ def slow() -> Bytes:
     frame = progressive.index(b"\xff\xc2")
     progressive[frame + 5 : frame + 9] = struct.pack(">HH", 7_000, 7_000)
     # Each scan is a few bytes, and another walk over 49 million pixels.
-    yield (
-        "scans.jpg",
-        bytes(progressive[:-2]) + scans * 2_000 + b"\xff\xd9",
-        "has more than 100 scans",
-    )
+    yield ("scans.jpg", bytes(progressive[:-2]) + scans * 2_000 + b"\xff\xd9", "has more than 100 scans")
     yield "fill.jpg", b"\xff\xd8" + b"\xff" * 1_000_000, UNKNOWN
     frame = b"," + struct.pack("<HHHH", 0, 0, 1, 1) + b"\0\x02\x02\x44\x01\0"
     yield "frames.gif", b"GIF89a\1\0\1\0\x80\0\0\0\0\0\xff\xff\xff" + frame * 100_000 + b";", (1, 1)

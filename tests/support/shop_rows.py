@@ -10,13 +10,9 @@ COLUMNS = {"price": float, "kind": str, "stock": int, "sold": bool}
 
 
 def node(name: str, vector=(1, 0, 0, 0), **metadata) -> ImageNode:
-    return ImageNode(
-        id_=name, image_path=f"/shop/{name}.png", embedding=list(vector), metadata=metadata
-    )
+    return ImageNode(id_=name, image_path=f"/shop/{name}.png", embedding=list(vector), metadata=metadata)
 
 
 def ids(store: PictureStore, filters=None, vector=(1, 0.5, 0.25, 0.1)) -> list[str]:
-    found = store.query(
-        VectorStoreQuery(query_embedding=list(vector), similarity_top_k=9, filters=filters)
-    )
+    found = store.query(VectorStoreQuery(query_embedding=list(vector), similarity_top_k=9, filters=filters))
     return [node.node_id for node in found.nodes or []]

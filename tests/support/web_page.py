@@ -23,9 +23,7 @@ DESKTOP = {"width": 1280, "height": 900}
 PHONE = {"width": 390, "height": 844}
 RERANKED = "#reranked .card:not(.waiting)"
 
-needs_a_browser = pytest.mark.skipif(
-    CHROMIUM is None, reason="there is no chromium here: apt install chromium"
-)
+needs_a_browser = pytest.mark.skipif(CHROMIUM is None, reason="there is no chromium here: apt install chromium")
 in_a_browser = [pytest.mark.browser, needs_a_browser]
 
 

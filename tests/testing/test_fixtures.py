@@ -78,20 +78,14 @@ def test_the_catalogue_is_pictures_and_what_is_true_of_them(drawn_catalogue):
         assert drawn_catalogue.metadata[item.file]["price"] == item.price
 
 
-def test_a_reranker_that_knows_the_catalogue_puts_right_answers_first(
-    drawn_catalogue, milvus_lite, tmp_path
-):
+def test_a_reranker_that_knows_the_catalogue_puts_right_answers_first(drawn_catalogue, milvus_lite, tmp_path):
     query = queries("swatch_product", 1, seed=3, catalogue=drawn_catalogue.items)[0]
     swatch = tmp_path / "swatch.png"
     query.picture().save(swatch)
     vision = MockVision(looking(drawn_catalogue.relevance(query.wish)))
-    with ComposedImageIndex.open(
-        milvus_lite, VisualizedBGEEmbedding(encoder=toy_encoder())
-    ) as index:
+    with ComposedImageIndex.open(milvus_lite, VisualizedBGEEmbedding(encoder=toy_encoder())) as index:
         index.add_folder(drawn_catalogue.folder, metadata=drawn_catalogue.metadata)
-        engine = index.as_query_engine(
-            similarity_top_k=72, node_postprocessors=[LLVMRerank(llm=vision, passes=1)]
-        )
+        engine = index.as_query_engine(similarity_top_k=72, node_postprocessors=[LLVMRerank(llm=vision, passes=1)])
         nodes = engine.query(QueryBundle(query.text, image_path=str(swatch))).source_nodes
     facts = [node.node.metadata for node in nodes]
     grades = [query.wish.grade(f["product"], f["pattern"], f["colour"]) for f in facts]

@@ -48,25 +48,14 @@ def small_tokenizer() -> Tokenizer:
     pieces = [*SPECIAL, *(f"<0x{byte:02X}>" for byte in range(256)), *characters]
     pieces += [left + right for left, right in merges]
     vocabulary = {piece: number for number, piece in enumerate(dict.fromkeys(pieces))}
-    tokenizer = Tokenizer(
-        models.BPE(vocabulary, merges, unk_token="<unk>", byte_fallback=True, fuse_unk=True)
-    )
-    tokenizer.normalizer = normalizers.Sequence(
-        [normalizers.Prepend("▁"), normalizers.Replace(" ", "▁")]
-    )
+    tokenizer = Tokenizer(models.BPE(vocabulary, merges, unk_token="<unk>", byte_fallback=True, fuse_unk=True))
+    tokenizer.normalizer = normalizers.Sequence([normalizers.Prepend("▁"), normalizers.Replace(" ", "▁")])
     tokenizer.decoder = decoders.Sequence(
-        [
-            decoders.Replace("▁", " "),
-            decoders.ByteFallback(),
-            decoders.Fuse(),
-            decoders.Strip(" ", 1, 0),
-        ]
+        [decoders.Replace("▁", " "), decoders.ByteFallback(), decoders.Fuse(), decoders.Strip(" ", 1, 0)]
     )
     tokenizer.add_special_tokens(list(SPECIAL))
     start = tokenizer.token_to_id("<s>")
-    tokenizer.post_processor = processors.TemplateProcessing(
-        single="<s> $A", special_tokens=[("<s>", start)]
-    )
+    tokenizer.post_processor = processors.TemplateProcessing(single="<s> $A", special_tokens=[("<s>", start)])
     return tokenizer
 
 
@@ -110,9 +99,7 @@ def small(small_tokenizer, small_config, small_rule) -> Phi3Vision:
         for weights in network.parameters():
             torch.nn.init.normal_(weights, std=0.3)
     return Phi3Vision(
-        network.eval(),
-        Phi3VisionProcessor(vocabulary, small_rule),
-        RankingRecipe(words=4, reason_tokens=6),
+        network.eval(), Phi3VisionProcessor(vocabulary, small_rule), RankingRecipe(words=4, reason_tokens=6)
     )
 
 
@@ -136,11 +123,7 @@ def faults(cases, expected):
 
     def departures(model: Phi3Vision, name: str) -> list[str]:
         given = cases[name]
-        want = {
-            key.removeprefix(f"{name}."): value
-            for key, value in expected.items()
-            if key.startswith(f"{name}.")
-        }
+        want = {key.removeprefix(f"{name}."): value for key, value in expected.items() if key.startswith(f"{name}.")}
         images = [PIL.Image.open(GOLDEN / file) for file in given["images"]]
         inputs = model.prepare(given["messages"], images, given["num_crops"])
         found = [*_text_faults(model, given, inputs, want), *_picture_faults(model, inputs, want)]

@@ -16,9 +16,7 @@ __all__ = ["collections"]
 
 
 def collections(
-    db: Annotated[
-        str | None, typer.Argument(metavar="DB", help="Milvus Lite folder, or a server's address.")
-    ] = None,
+    db: Annotated[str | None, typer.Argument(metavar="DB", help="Milvus Lite folder, or a server's address.")] = None,
     as_json: Json = False,
 ) -> None:
     """List the collections of a database.
@@ -38,9 +36,7 @@ def collections(
     elif found:
         _show(found)
     else:
-        results().print(
-            f"{settings.where} holds no collection yet: mmrag index FOLDER --into {settings.where}"
-        )
+        results().print(f"{settings.where} holds no collection yet: mmrag index FOLDER --into {settings.where}")
 
 
 def _show(found: list[Shelf]) -> None:

@@ -38,11 +38,7 @@ def demo(
     from mmrag.settings import read_settings
 
     settings = read_settings(
-        db=str(folder / "catalogue.db"),
-        collection=COLLECTION,
-        model=model,
-        reranker=reranker,
-        llm_url="",
+        db=str(folder / "catalogue.db"), collection=COLLECTION, model=model, reranker=reranker, llm_url=""
     )
     with messages().status("loading the models"):
         from mmrag.cli.demo import run_demo

@@ -35,9 +35,7 @@ def doctor(
     from mmrag.cli.checks import checks
     from mmrag.settings import read_settings
 
-    settings = read_settings(
-        db=db, collection=collection, model=model, reranker=reranker, device=device
-    )
+    settings = read_settings(db=db, collection=collection, model=model, reranker=reranker, device=device)
     found: list[Check] = []
     with messages().status("looking around"):
         for check in checks(settings):

@@ -20,10 +20,7 @@ __all__ = ["eval"]
 
 
 def eval(
-    db: Annotated[
-        str,
-        typer.Argument(metavar="DB", help="Index: a folder x.db, or a server.", show_default=False),
-    ],
+    db: Annotated[str, typer.Argument(metavar="DB", help="Index: a folder x.db, or a server.", show_default=False)],
     judged: Annotated[
         list[Path],
         typer.Argument(
@@ -32,19 +29,10 @@ def eval(
             show_default=False,
         ),
     ],
-    report: Annotated[
-        Path | None, typer.Option("--report", help="Write a page to this file.")
-    ] = None,
-    compare: Annotated[
-        Path | None, typer.Option("--compare", help="An earlier run: what --json wrote.")
-    ] = None,
-    images: Annotated[
-        Path | None, typer.Option("--images", help="Folder of the queries' pictures.")
-    ] = None,
-    item: Annotated[
-        str | None,
-        typer.Option("--item", help="Field that names pictures; else the file's name."),
-    ] = None,
+    report: Annotated[Path | None, typer.Option("--report", help="Write a page to this file.")] = None,
+    compare: Annotated[Path | None, typer.Option("--compare", help="An earlier run: what --json wrote.")] = None,
+    images: Annotated[Path | None, typer.Option("--images", help="Folder of the queries' pictures.")] = None,
+    item: Annotated[str | None, typer.Option("--item", help="Field that names pictures; else the file's name.")] = None,
     rerank: Rerank = True,
     as_json: Json = False,
     **given: Unpack[Searching],
@@ -93,10 +81,7 @@ def _show(told: Evaluation, comparison: Comparison | None) -> None:
     final = told.score(told.deepest, GAIN if told.final != BOTH else BOTH)
     results().print(f"\n{told.deepest}, {final.way}, with its 95 % interval: {final}")
     results().print("\nmilliseconds")
-    times = [
-        [stage, *(f"{ms[p]:.1f}" for p in ("p50", "p90", "p99"))]
-        for stage, ms in told.latencies.items()
-    ]
+    times = [[stage, *(f"{ms[p]:.1f}" for p in ("p50", "p90", "p99"))] for stage, ms in told.latencies.items()]
     _table(["stage", "p50", "p90", "p99"], times)
     if told.answers:
         shares = {
@@ -109,8 +94,7 @@ def _show(told: Evaluation, comparison: Comparison | None) -> None:
     if comparison:
         results().print(f"\nagainst {comparison.before}")
         changes = [
-            [c.measure, c.way, f"{c.before:.3f}", f"{c.now:.3f}", f"{c.difference:+.3f}"]
-            for c in comparison.changes
+            [c.measure, c.way, f"{c.before:.3f}", f"{c.now:.3f}", f"{c.difference:+.3f}"] for c in comparison.changes
         ]
         _table(["measure", "way", "before", "now", "difference"], changes)
     for fault, names in (

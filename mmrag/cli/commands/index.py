@@ -29,30 +29,18 @@ INTERRUPTED = 130  # what a shell expects of a program that was stopped by Ctrl-
 def index(
     source: Annotated[
         list[str],
-        typer.Argument(
-            metavar="FOLDER...",
-            help="Folders, patterns, CSV/JSONL/Parquet tables.",
-            show_default=False,
-        ),
+        typer.Argument(metavar="FOLDER...", help="Folders, patterns, CSV/JSONL/Parquet tables.", show_default=False),
     ],
     into: Annotated[
-        str | None,
-        typer.Option("--into", "--db", metavar="DB", help="A folder x.db, or a server."),
+        str | None, typer.Option("--into", "--db", metavar="DB", help="A folder x.db, or a server.")
     ] = None,
-    image_column: Annotated[
-        str | None,
-        typer.Option("--image-column", help="A table's column of pictures."),
-    ] = None,
+    image_column: Annotated[str | None, typer.Option("--image-column", help="A table's column of pictures.")] = None,
     images: Annotated[
-        Path | None,
-        typer.Option("--images", help="Folder of the pictures of Amazon's meta_….jsonl."),
+        Path | None, typer.Option("--images", help="Folder of the pictures of Amazon's meta_….jsonl.")
     ] = None,
-    sync: Annotated[
-        bool, typer.Option("--sync", help="Also remove what the sources no longer name.")
-    ] = False,
+    sync: Annotated[bool, typer.Option("--sync", help="Also remove what the sources no longer name.")] = False,
     verify: Annotated[
-        bool,
-        typer.Option("--verify", help="Trust no record: read all files, look up all pictures."),
+        bool, typer.Option("--verify", help="Trust no record: read all files, look up all pictures.")
     ] = False,
     as_json: Json = False,
     **given: Unpack[Indexing],
@@ -100,9 +88,7 @@ def _tell_columns(table: Table | AmazonItems) -> None:
         messages().print(f"{table.file}: filters call columns {', '.join(renamed)}")
 
 
-def _run(
-    searcher: Searcher, sources: Sources, *, sync: bool, verify: bool
-) -> Iterator[IndexReport]:
+def _run(searcher: Searcher, sources: Sources, *, sync: bool, verify: bool) -> Iterator[IndexReport]:
     done = 0
     try:
         with stage("indexing") as show:
@@ -120,9 +106,7 @@ def _run(
             if sources.files.paths:
                 yield searcher.index.add_listing(sources.files, **how)
     except KeyboardInterrupt:
-        messages().print(
-            f"stopped after {done} pictures; they stay. The same command goes on from there"
-        )
+        messages().print(f"stopped after {done} pictures; they stay. The same command goes on from there")
         raise typer.Exit(INTERRUPTED) from None
 
 

@@ -22,21 +22,14 @@ __all__ = ["mcp"]
 
 
 def mcp(
-    http: Annotated[
-        bool, typer.Option("--http", help="Serve over HTTP, not over stdin and stdout.")
-    ] = False,
+    http: Annotated[bool, typer.Option("--http", help="Serve over HTTP, not over stdin and stdout.")] = False,
     bind: Bind = "127.0.0.1",
-    port: Annotated[
-        int, typer.Option("--port", "-p", min=0, max=65535, help="0 takes a free one.")
-    ] = 8766,
+    port: Annotated[int, typer.Option("--port", "-p", min=0, max=65535, help="0 takes a free one.")] = 8766,
     access_token: AccessToken = "",
     root: Annotated[
         list[Path] | None,
         typer.Option(
-            "--root",
-            exists=True,
-            file_okay=False,
-            help="Folder whose pictures may be named; may be given again.",
+            "--root", exists=True, file_okay=False, help="Folder whose pictures may be named; may be given again."
         ),
     ] = None,
     thumbnails: Annotated[
@@ -67,8 +60,7 @@ def mcp(
 
         searcher = Searcher.open(settings)
         engine = searcher.index.as_query_engine(
-            similarity_top_k=settings.top,
-            node_postprocessors=[LLVMRerank(llm=searcher.reranker)] if rerank else [],
+            similarity_top_k=settings.top, node_postprocessors=[LLVMRerank(llm=searcher.reranker)] if rerank else []
         )
         search = ImageSearch(engine, ImagePolicy(roots=root or (), hosts=settings.hosts))
         server = mcp_server.create_server(search, thumbnails=thumbnails)

@@ -26,17 +26,12 @@ _THUMBNAIL = 64  # pixels; a terminal shows fewer still
 
 def search(
     text: Annotated[str, typer.Argument(help="What is wanted, in words.", show_default=False)] = "",
-    image: Annotated[
-        str | None, typer.Option("--image", "-i", help="A picture: file, URL, or - for stdin.")
-    ] = None,
+    image: Annotated[str | None, typer.Option("--image", "-i", help="A picture: file, URL, or - for stdin.")] = None,
     filter_by: Annotated[
-        str | None,
-        typer.Option("--filter", "-f", help="""As in: price < 40 and product == "mug"."""),
+        str | None, typer.Option("--filter", "-f", help="""As in: price < 40 and product == "mug".""")
     ] = None,
     rerank: Rerank = True,
-    sheet: Annotated[
-        Path | None, typer.Option("--sheet", help="Write a contact sheet to this picture file.")
-    ] = None,
+    sheet: Annotated[Path | None, typer.Option("--sheet", help="Write a contact sheet to this picture file.")] = None,
     html: Annotated[Path | None, typer.Option("--html", help="Write a page to this file.")] = None,
     db: Database = None,
     as_json: Json = False,

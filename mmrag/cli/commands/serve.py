@@ -16,16 +16,10 @@ __all__ = ["serve"]
 
 def serve(
     bind: Bind = "127.0.0.1",
-    port: Annotated[
-        int, typer.Option("--port", "-p", min=0, max=65535, help="0 takes a free one.")
-    ] = 8765,
+    port: Annotated[int, typer.Option("--port", "-p", min=0, max=65535, help="0 takes a free one.")] = 8765,
     access_token: AccessToken = "",
-    places: Annotated[
-        int, typer.Option("--places", min=1, help="Searches that may wait; more get a 503.")
-    ] = 8,
-    timeout: Annotated[
-        float, typer.Option("--timeout", min=0.1, help="Seconds that each step may take.")
-    ] = 120,
+    places: Annotated[int, typer.Option("--places", min=1, help="Searches that may wait; more get a 503.")] = 8,
+    timeout: Annotated[float, typer.Option("--timeout", min=0.1, help="Seconds that each step may take.")] = 120,
     rerank: Rerank = True,
     db: Database = None,
     as_json: Json = False,
@@ -51,9 +45,7 @@ def serve(
         if rerank:
             _ = searcher.reranker  # loaded now, not while the first visitor waits
     with listening, searcher:
-        app = create_app(
-            searcher, Limits(places=places, seconds=timeout, rerank=rerank), token=access_token
-        )
+        app = create_app(searcher, Limits(places=places, seconds=timeout, rerank=rerank), token=access_token)
         entry = f"?{urlencode({'token': access_token})}" if access_token else ""
         url = f"{address(bind, listening)}/{entry}"
         if as_json:

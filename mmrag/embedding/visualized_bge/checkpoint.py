@@ -64,9 +64,7 @@ def load_network(
     return network.eval(), tokenizer
 
 
-def save_encoder(
-    encoder: JointEncoder, tokenizer: PreTrainedTokenizerBase, folder: str | Path
-) -> None:
+def save_encoder(encoder: JointEncoder, tokenizer: PreTrainedTokenizerBase, folder: str | Path) -> None:
     """Write an encoder as fp16 safetensors in the published layout; `load_encoder` reads it.
 
     Parameters
@@ -144,7 +142,6 @@ def _weights_in(folder: Path) -> Path:
     if len(found) != 1:
         names = ", ".join(path.name for path in found) or "none"
         raise CheckpointError(
-            f"{folder} must hold exactly one *.safetensors or *.pth, it holds {names}: "
-            "leave only the file to load"
+            f"{folder} must hold exactly one *.safetensors or *.pth, it holds {names}: leave only the file to load"
         )
     return found[0]

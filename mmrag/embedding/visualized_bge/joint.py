@@ -81,9 +81,7 @@ class JointEncoder(nn.Module):
         # No word and no token-type embedding, but the text model's own LayerNorm.
         return embeddings.LayerNorm(seen + places)
 
-    def forward(
-        self, input_ids: Tensor, attention_mask: Tensor, picture_tokens: Tensor | None = None
-    ) -> Tensor:
+    def forward(self, input_ids: Tensor, attention_mask: Tensor, picture_tokens: Tensor | None = None) -> Tensor:
         """Encode texts, each beside its picture when picture tokens are given.
 
         Parameters
@@ -105,16 +103,12 @@ class JointEncoder(nn.Module):
             hidden = self.text.embeddings(input_ids)  # (batch, length, dim)
         else:
             hidden, attention_mask = self._compose(input_ids, attention_mask, picture_tokens)
-        mask = create_bidirectional_mask(
-            config=self.text.config, inputs_embeds=hidden, attention_mask=attention_mask
-        )
+        mask = create_bidirectional_mask(config=self.text.config, inputs_embeds=hidden, attention_mask=attention_mask)
         last = self.text.encoder(hidden, attention_mask=mask).last_hidden_state
         # [CLS], in full precision whatever the weights have; the pooler is never used.
         return F.normalize(last[:, 0].float(), dim=-1)
 
-    def _compose(
-        self, input_ids: Tensor, attention_mask: Tensor, picture_tokens: Tensor
-    ) -> tuple[Tensor, Tensor]:
+    def _compose(self, input_ids: Tensor, attention_mask: Tensor, picture_tokens: Tensor) -> tuple[Tensor, Tensor]:
         batch, n, _ = picture_tokens.shape
         # [CLS] keeps place 0, the picture has 1..N, words follow: plain numbers in both families.
         positions = torch.arange(input_ids.shape[1], device=input_ids.device)  # (length,)

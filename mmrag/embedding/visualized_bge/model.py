@@ -55,20 +55,13 @@ class VisualizedBGE:
     """
 
     def __init__(
-        self,
-        network: JointEncoder,
-        tokenizer: PreTrainedTokenizerBase,
-        *,
-        name: str,
-        cached_pictures: int = 64,
+        self, network: JointEncoder, tokenizer: PreTrainedTokenizerBase, *, name: str, cached_pictures: int = 64
     ) -> None:
         self.network = network.eval()
         self.tokenizer = tokenizer
         self.name = name
         self._pad = cast(int, tokenizer.pad_token_id)
-        self._reader = Reader(
-            tokenizer, text_limit=network.text_limit, composed_limit=network.composed_limit
-        )
+        self._reader = Reader(tokenizer, text_limit=network.text_limit, composed_limit=network.composed_limit)
         self._cache = TokenCache(cached_pictures)
 
     @classmethod
@@ -183,10 +176,7 @@ class VisualizedBGE:
         made = prefetched(self._picture, pictured, ahead=batch_size, threads=_DECODERS)
         vectors = np.empty((len(requests), self.dim), np.float32)
         done = 0
-        with (
-            tqdm(total=len(requests), disable=not show_progress, desc=self.name) as bar,
-            closing(made) as pictures,
-        ):
+        with tqdm(total=len(requests), disable=not show_progress, desc=self.name) as bar, closing(made) as pictures:
             for batch in work:
                 shown = [] if batch[0].image is None else list(islice(pictures, len(batch)))
                 for request, vector in zip(batch, self._vectors(batch, shown), strict=True):
@@ -222,9 +212,7 @@ class VisualizedBGE:
         return torch.stack([tokens[picture.key] for picture in pictures])  # (batch, N, dim)
 
 
-def _load(
-    name_or_path: str | Path, revision: str | None
-) -> tuple[JointEncoder, PreTrainedTokenizerBase, str]:
+def _load(name_or_path: str | Path, revision: str | None) -> tuple[JointEncoder, PreTrainedTokenizerBase, str]:
     if isinstance(name_or_path, str) and name_or_path in PUBLISHED:
         found = download(name_or_path, revision=revision)
         return *load_network(found.weights, found.text, found.vision_config), name_or_path

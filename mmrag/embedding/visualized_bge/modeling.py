@@ -39,9 +39,7 @@ class VisionConfig:
     def __post_init__(self) -> None:
         """Refuse sizes that no tower can have."""
         if self.image_size % self.patch_size:
-            raise ValueError(
-                f"image_size {self.image_size} is no multiple of patch_size {self.patch_size}"
-            )
+            raise ValueError(f"image_size {self.image_size} is no multiple of patch_size {self.patch_size}")
         if self.width % self.head_width or self.head_width % 4:
             raise ValueError(
                 f"width {self.width} must be a multiple of head_width {self.head_width}, "

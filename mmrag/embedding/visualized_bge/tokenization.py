@@ -33,9 +33,7 @@ class Reader:
         Most tokens of a text alone, and of one beside a picture, special ones included.
     """
 
-    def __init__(
-        self, tokenizer: PreTrainedTokenizerBase, *, text_limit: int, composed_limit: int
-    ) -> None:
+    def __init__(self, tokenizer: PreTrainedTokenizerBase, *, text_limit: int, composed_limit: int) -> None:
         self._tokenizer = tokenizer
         self._text_limit = text_limit
         self._composed_limit = composed_limit
@@ -65,18 +63,14 @@ class Reader:
             if len(request.ids) < len(ids)
         )
         self._warn_of_unknown_words(
-            text
-            for text, ids in zip(texts, tokenised, strict=True)
-            if self._tokenizer.unk_token_id in ids
+            text for text, ids in zip(texts, tokenised, strict=True) if self._tokenizer.unk_token_id in ids
         )
         return requests
 
     def unknown_words(self, text: str) -> list[str]:
         """List the words the vocabulary cannot spell, each once, as they stand in the text."""
         with self._lock:
-            read = self._tokenizer(
-                text, add_special_tokens=False, return_offsets_mapping=True, verbose=False
-            )
+            read = self._tokenizer(text, add_special_tokens=False, return_offsets_mapping=True, verbose=False)
         words = [
             text[start:end].strip()
             for token, (start, end) in zip(read["input_ids"], read["offset_mapping"], strict=True)
@@ -95,8 +89,7 @@ class Reader:
     def _warn_of_cuts(self, indices: Iterable[int]) -> None:
         if cut := list(indices):
             _log.warning(
-                "%s longer than this encoder reads (%d tokens, %d beside a picture) and cut there: "
-                "item %s",
+                "%s longer than this encoder reads (%d tokens, %d beside a picture) and cut there: item %s",
                 f"{len(cut)} texts were" if len(cut) > 1 else "a text was",
                 self._text_limit,
                 self._composed_limit,
@@ -107,8 +100,7 @@ class Reader:
         words = dict.fromkeys(word for text in texts for word in self.unknown_words(text))
         if words:
             _log.warning(
-                "this encoder's vocabulary lacks %s: say it in other words, or the search goes "
-                "without",
+                "this encoder's vocabulary lacks %s: say it in other words, or the search goes without",
                 _listed(map(repr, words)),
             )
 

@@ -69,8 +69,7 @@ def _read_tensors(path: Path) -> Mapping[str, Tensor]:
         content = torch.load(path, map_location="cpu", weights_only=True, mmap=True)
     except Exception as error:  # a damaged file fails in as many ways as there are parsers
         raise CheckpointError(
-            f"{path} cannot be read as weights ({error}): it is damaged or something else; "
-            "delete it and fetch it again"
+            f"{path} cannot be read as weights ({error}): it is damaged or something else; delete it and fetch it again"
         ) from error
     if not isinstance(content, Mapping) or not all(
         isinstance(value, Tensor) for value in cast(Mapping[str, object], content).values()

@@ -104,9 +104,7 @@ def _tensors(folder: Path) -> Iterator[tuple[str, Tensor]]:
                 for name in file.keys():  # noqa: SIM118 (no mapping)
                     yield name, file.get_tensor(name)
         except SafetensorError as error:
-            raise CheckpointError(
-                f"{shard} is damaged ({error}): fetch the checkpoint again"
-            ) from error
+            raise CheckpointError(f"{shard} is damaged ({error}): fetch the checkpoint again") from error
 
 
 def _shards(folder: Path) -> list[Path]:
@@ -150,11 +148,7 @@ def _check(found: dict[str, Tensor], wanted: dict[str, Tensor], folder: Path) ->
     ]
     faults = [
         f"{len(names)} {kind} ({', '.join(names[:3])})"
-        for kind, names in (
-            ("missing", missing),
-            ("unknown", unknown),
-            ("misshapen", sorted(other)),
-        )
+        for kind, names in (("missing", missing), ("unknown", unknown), ("misshapen", sorted(other)))
         if names
     ]
     if faults:

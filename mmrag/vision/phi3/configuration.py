@@ -68,8 +68,7 @@ class Phi3VisionConfig:
             raise
         except Exception as error:  # transformers checks sizes by classes of its own
             raise CheckpointError(
-                f"{CONFIG_FILE} is no configuration of Phi-3 Vision ({error}): "
-                "fetch the checkpoint again"
+                f"{CONFIG_FILE} is no configuration of Phi-3 Vision ({error}): fetch the checkpoint again"
             ) from error
         if not whole:
             raise CheckpointError(
@@ -140,9 +139,7 @@ def _rope(given: Mapping[str, Any]) -> dict[str, Any]:
     if not scaling:
         return {"rope_type": "default", **rope}
     if scaling.get("type", scaling.get("rope_type")) not in ("su", "longrope"):
-        raise CheckpointError(
-            f"rope_scaling {scaling.get('type')!r} is not Phi-3 Vision's: it is 'su' or null"
-        )
+        raise CheckpointError(f"rope_scaling {scaling.get('type')!r} is not Phi-3 Vision's: it is 'su' or null")
     original = given["original_max_position_embeddings"]
     return {
         "rope_type": "longrope",

@@ -39,8 +39,7 @@ def published_turns(
         if not placed and turn["role"] == "user":
             parts, placed = [{"type": "image"}] * pictures + parts, True
         lines = [
-            f"<|image_{next(numbers)}|>" if _is_picture(part) else vocabulary.defuse(part["text"])
-            for part in parts
+            f"<|image_{next(numbers)}|>" if _is_picture(part) else vocabulary.defuse(part["text"]) for part in parts
         ]
         turns.append({"role": turn["role"], "content": "\n".join(lines)})
     found = next(numbers) - 1

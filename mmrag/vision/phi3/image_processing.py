@@ -105,9 +105,7 @@ class CropRule:
 
     def tokens(self, width: int, height: int, num_crops: int | None = None) -> int:
         """Tokens of a picture: crops, row ends, divider, global view."""
-        columns, rows = (
-            math.ceil(side / self.side) for side in self.size(width, height, num_crops)
-        )
+        columns, rows = (math.ceil(side / self.side) for side in self.size(width, height, num_crops))
         return (rows * columns + 1) * self.grid**2 + 1 + (rows + 1) * self.grid
 
     def cut(self, image: PIL.Image.Image, num_crops: int | None = None) -> Crops:
@@ -119,9 +117,7 @@ class CropRule:
         padded = self._enlarge(lying, num_crops)
         pixels = self._normalise(padded.transpose(Transpose.TRANSPOSE) if upright else padded)
         _, height, width = pixels.shape
-        whole = torch.nn.functional.interpolate(
-            pixels[None], size=(self.side, self.side), mode="bicubic"
-        )
+        whole = torch.nn.functional.interpolate(pixels[None], size=(self.side, self.side), mode="bicubic")
         parts = pixels.unflatten(2, (-1, self.side)).unflatten(1, (-1, self.side))
         parts = parts.permute(1, 3, 0, 2, 4).flatten(0, 1)  # (rows x columns, 3, side, side)
         return Crops(torch.cat([whole, parts]), height, width)

@@ -115,21 +115,13 @@ class Phi3Vision:
             return self.network(**{k: v.to(self.network.device) for k, v in inputs.items()})
 
     def chat(
-        self,
-        messages: Sequence[Message],
-        images: Sequence[PIL.Image.Image] = (),
-        *,
-        max_new_tokens: int = 256,
+        self, messages: Sequence[Message], images: Sequence[PIL.Image.Image] = (), *, max_new_tokens: int = 256
     ) -> str:
         """Answer a conversation about ``images``; see `stream`."""
         return "".join(self.stream(messages, images, max_new_tokens=max_new_tokens))
 
     def stream(
-        self,
-        messages: Sequence[Message],
-        images: Sequence[PIL.Image.Image] = (),
-        *,
-        max_new_tokens: int = 256,
+        self, messages: Sequence[Message], images: Sequence[PIL.Image.Image] = (), *, max_new_tokens: int = 256
     ) -> Iterator[str]:
         """Answer a conversation piece by piece, most likely token by token.
 
@@ -162,13 +154,7 @@ class Phi3Vision:
         yield vocabulary.decode(ids)[len(told) :]
 
     def rank(
-        self,
-        prompt: str,
-        image: PIL.Image.Image,
-        n: int,
-        *,
-        method: Method = "permutation",
-        describe: bool = False,
+        self, prompt: str, image: PIL.Image.Image, n: int, *, method: Method = "permutation", describe: bool = False
     ) -> Ranking:
         """Rank the candidates 1..n of one composite: complete by construction, never repaired.
 
@@ -199,18 +185,14 @@ class Phi3Vision:
             When prompt and answer do not fit the model's context.
         """
         vocabulary, recipe = self.processor.vocabulary, self.recipe
-        script = answer_script(
-            n, method, describe, words=recipe.words, reason_tokens=recipe.reason_tokens
-        )
+        script = answer_script(n, method, describe, words=recipe.words, reason_tokens=recipe.reason_tokens)
         turns = published_turns([{"role": "user", "content": prompt}], 1, vocabulary)
         room = longest(script, vocabulary)
         reader = self._open(self.processor.prompt(turns), [image], recipe.num_crops, room)
         answer = perform(script, SlotFiller(reader, vocabulary), vocabulary)
         return read_ranking(answer, n, method)
 
-    def _open(
-        self, prompt: str, images: Sequence[PIL.Image.Image], num_crops: int | None, room: int
-    ) -> NetworkReader:
+    def _open(self, prompt: str, images: Sequence[PIL.Image.Image], num_crops: int | None, room: int) -> NetworkReader:
         ids = self.processor.ids(prompt, images, num_crops)
         config = self.network.config
         if len(ids) + room > config.context:
@@ -225,16 +207,12 @@ class Phi3Vision:
         if pictures_end <= config.short_context < len(ids):
             # past this length all positions turn by other factors: the beginning read alone
             # would differ from the same beginning in the whole
-            return NetworkReader(
-                self.network, self._lock, ids, self.processor.pictures(images, num_crops)
-            )
+            return NetworkReader(self.network, self._lock, ids, self.processor.pictures(images, num_crops))
         beginning = ids[:pictures_end]
         key = (tuple(map(content_hash, images)), num_crops, tuple(beginning))
         cache = self._beginnings.get(key)
         if cache is None:
-            first = NetworkReader(
-                self.network, self._lock, beginning, self.processor.pictures(images, num_crops)
-            )
+            first = NetworkReader(self.network, self._lock, beginning, self.processor.pictures(images, num_crops))
             first.read([])
             cache = first.cache
             self._beginnings.put(key, cache)

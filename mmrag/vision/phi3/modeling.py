@@ -27,9 +27,7 @@ class PictureEmbedding(nn.Module):
         self.tower = _tower(config.tower)
         self.row_end = nn.Parameter(torch.zeros(4 * width))
         self.divider = nn.Parameter(torch.zeros(4 * width))
-        self.projection = nn.Sequential(
-            nn.Linear(4 * width, hidden), nn.GELU(), nn.Linear(hidden, hidden)
-        )
+        self.projection = nn.Sequential(nn.Linear(4 * width, hidden), nn.GELU(), nn.Linear(hidden, hidden))
 
     def forward(self, pixel_values: Tensor, image_sizes: Tensor) -> Tensor:
         """All pictures' tokens in a row: (pictures, crops, 3, side, side) -> (tokens, hidden).
@@ -38,10 +36,7 @@ class PictureEmbedding(nn.Module):
         own (the processor pads with zeros) never reach the tower.
         """
         shapes = [(h // self.crop, w // self.crop) for h, w in image_sizes.tolist()]
-        real = [
-            crops[: rows * columns + 1]
-            for crops, (rows, columns) in zip(pixel_values, shapes, strict=True)
-        ]
+        real = [crops[: rows * columns + 1] for crops, (rows, columns) in zip(pixel_values, shapes, strict=True)]
         patches = self.patches(torch.cat(real))  # (all crops, grid, grid, 4 width)
         pictures = patches.split([len(crops) for crops in real])
         merged = [self.merge(p, *shape) for p, shape in zip(pictures, shapes, strict=True)]
@@ -148,9 +143,7 @@ class Phi3VisionNetwork(nn.Module):
         """Compute what no checkpoint holds; needed once after building on the meta device."""
         self.decoder.rotary_emb = Phi3RotaryEmbedding(self.config.language)
         places = (2 * self.config.grid) ** 2 + 1  # patches, and the class token
-        self.pictures.tower.embeddings.register_buffer(
-            "position_ids", torch.arange(places)[None], persistent=False
-        )
+        self.pictures.tower.embeddings.register_buffer("position_ids", torch.arange(places)[None], persistent=False)
 
 
 def _tower(config: CLIPVisionConfig) -> CLIPVisionModel:

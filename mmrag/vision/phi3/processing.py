@@ -63,19 +63,10 @@ class Phi3VisionProcessor:
         asks = messages[-1]["role"] != "assistant"
         return "".join(turns) + ("<|assistant|>\n" if asks else "")
 
-    def __call__(
-        self,
-        prompt: str,
-        images: Sequence[PIL.Image.Image] = (),
-        num_crops: int | None = None,
-    ) -> Inputs:
+    def __call__(self, prompt: str, images: Sequence[PIL.Image.Image] = (), num_crops: int | None = None) -> Inputs:
         """Tokenise ``prompt`` and cut ``images``, which its tags name in order from 1."""
         ids = torch.tensor([self.ids(prompt, images, num_crops)])
-        return Inputs(
-            input_ids=ids,
-            attention_mask=torch.ones_like(ids),
-            **self.pictures(images, num_crops),
-        )
+        return Inputs(input_ids=ids, attention_mask=torch.ones_like(ids), **self.pictures(images, num_crops))
 
     def pictures(self, images: Sequence[PIL.Image.Image], num_crops: int | None = None) -> Pictures:
         """Cut ``images`` for the tower."""
@@ -88,9 +79,7 @@ class Phi3VisionProcessor:
             image_sizes=torch.tensor([(picture.height, picture.width) for picture in cut]),
         )
 
-    def ids(
-        self, prompt: str, images: Sequence[PIL.Image.Image] = (), num_crops: int | None = None
-    ) -> list[int]:
+    def ids(self, prompt: str, images: Sequence[PIL.Image.Image] = (), num_crops: int | None = None) -> list[int]:
         """Ids of ``prompt``, with a placeholder for each token of its pictures; nothing is cut.
 
         Each piece of text between pictures is tokenised alone and so has its own `<s>`, as

@@ -19,12 +19,7 @@ _LETTERS = ascii_uppercase + ascii_lowercase
 
 
 def answer_script(
-    n: int,
-    method: Method = "permutation",
-    describe: bool = False,
-    *,
-    words: int = 16,
-    reason_tokens: int = 60,
+    n: int, method: Method = "permutation", describe: bool = False, *, words: int = 16, reason_tokens: int = 60
 ) -> Script:
     """Write the script of an answer about candidates 1..n.
 
@@ -46,9 +41,7 @@ def answer_script(
         Most tokens of the reason, beyond the description that it begins with.
     """
     if n < 1 or (method != "grades" and n > len(_LETTERS)):
-        raise QueryError(
-            f"{n} candidates cannot be ranked at once: give 1 to {len(_LETTERS)}, more in windows"
-        )
+        raise QueryError(f"{n} candidates cannot be ranked at once: give 1 to {len(_LETTERS)}, more in windows")
     body: Script = (*_wish(words), *_candidates(n, words, method)) if describe else ()
     if method == "grades":
         body = body or _grades(n)
@@ -163,6 +156,5 @@ def _order(answer: Answer, n: int, method: Method) -> list[int]:
 
 def _expected_grades(answer: Answer, n: int) -> dict[int, float]:
     return {
-        label: sum(int(grade) * p for grade, p in answer.odds[f"grade {label}"].items())
-        for label in range(1, n + 1)
+        label: sum(int(grade) * p for grade, p in answer.odds[f"grade {label}"].items()) for label in range(1, n + 1)
     }

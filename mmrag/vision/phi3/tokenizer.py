@@ -135,9 +135,7 @@ class Vocabulary:
             ids = self.opening(anchor)
             if self.decode(ids) == anchor:
                 return anchor, ids
-        raise CheckpointError(
-            f"the tokenizer gives none of {_ANCHORS} back: it must decode what it encoded"
-        )
+        raise CheckpointError(f"the tokenizer gives none of {_ANCHORS} back: it must decode what it encoded")
 
     def _encode_inside(self, text: str) -> tuple[int, ...]:
         # a tokenizer marks the start of what it is given: put something before, and take it away
@@ -146,6 +144,4 @@ class Vocabulary:
             ids = self.opening(anchor + text)
             if ids[: len(before)] == before:
                 return tuple(ids[len(before) :])
-        raise CheckpointError(
-            f"the tokenizer melts {text!r} into whatever stands before it: its ids are not its own"
-        )
+        raise CheckpointError(f"the tokenizer melts {text!r} into whatever stands before it: its ids are not its own")

@@ -63,9 +63,7 @@ class ChatServer:
         # Raised outside of the except block, so that no traceback drags the request along.
         reply, fault = self._reply(json.dumps(asked).encode())
         if fault:
-            raise AnswerError(
-                f"{self.base_url} {fault}: is the server up, and {self.model!r} there?"
-            )
+            raise AnswerError(f"{self.base_url} {fault}: is the server up, and {self.model!r} there?")
         try:
             return ChatCompletion.model_validate_json(reply)
         except ValueError:

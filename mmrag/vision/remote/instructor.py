@@ -92,18 +92,10 @@ class InstructorVision:
         'grades'
         """
         server = ChatServer(base_url, model, api_key, timeout)
-        return cls(
-            server, mode="JSON_SCHEMA", asks_again=asks_again, grammar=grammar, recipe=recipe
-        )
+        return cls(server, mode="JSON_SCHEMA", asks_again=asks_again, grammar=grammar, recipe=recipe)
 
     def rank(
-        self,
-        prompt: str,
-        image: PIL.Image.Image,
-        n: int,
-        *,
-        method: Method = "grades",
-        describe: bool = False,
+        self, prompt: str, image: PIL.Image.Image, n: int, *, method: Method = "grades", describe: bool = False
     ) -> Ranking:
         """Rank candidates 1..n: validated, else asked again, else mended from what was readable.
 
@@ -120,11 +112,7 @@ class InstructorVision:
         return ranking or _mended(dialogue, n)
 
     def chat(
-        self,
-        messages: Sequence[Message],
-        images: Sequence[PIL.Image.Image] = (),
-        *,
-        max_new_tokens: int = 256,
+        self, messages: Sequence[Message], images: Sequence[PIL.Image.Image] = (), *, max_new_tokens: int = 256
     ) -> str:
         """Answer a conversation; ``images`` go where its ``{"type": "image"}`` parts stand.
 
@@ -133,9 +121,7 @@ class InstructorVision:
         turns = placed(messages, images)
         return _text_of(_safely(self._create, messages=turns, max_tokens=max_new_tokens))
 
-    def _validated(
-        self, dialogue: _Dialogue, n: int, method: Method, describe: bool
-    ) -> Ranking | None:
+    def _validated(self, dialogue: _Dialogue, n: int, method: Method, describe: bool) -> Ranking | None:
         import instructor
         from instructor.core import InstructorError
 
@@ -188,9 +174,7 @@ class _Dialogue:
         added = [{"type": "text", "text": rest}] if rest else []
         full = {"role": "user", "content": [*self._content, *added]}
         try:
-            completion = _safely(
-                self._create, messages=[*messages[:first], full, *messages[first + 1 :]], **settings
-            )
+            completion = _safely(self._create, messages=[*messages[:first], full, *messages[first + 1 :]], **settings)
         except AnswerError as error:
             self.fault = str(error)
             raise

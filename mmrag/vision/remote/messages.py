@@ -46,10 +46,7 @@ def placed(messages: Sequence[Message], images: Sequence[PIL.Image.Image]) -> li
         )
     pictures = map(picture_part, images)
     return [
-        {
-            "role": turn["role"],
-            "content": [next(pictures) if p["type"] == "image" else p for p in parts],
-        }
+        {"role": turn["role"], "content": [next(pictures) if p["type"] == "image" else p for p in parts]}
         for turn, parts in zip(messages, contents, strict=True)
     ]
 

@@ -84,10 +84,7 @@ def order_grammar(n: int) -> str:
     One rule for each set of labels already used, so that no label can come twice (subset lattice).
     """
     everything = (1 << n) - 1
-    rules = [
-        r'root ::= "{\"ranking\": [" s0 "], \"reason\": \"" letter* "\"}"',
-        r'letter ::= [^"\\\x00-\x1f]',
-    ]
+    rules = [r'root ::= "{\"ranking\": [" s0 "], \"reason\": \"" letter* "\"}"', r'letter ::= [^"\\\x00-\x1f]']
     for used in range(everything):
         free = [label for label in range(n) if not used >> label & 1]
         last = len(free) == 1

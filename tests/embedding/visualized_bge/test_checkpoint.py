@@ -70,18 +70,13 @@ def test_another_size_is_a_matter_of_the_configuration(base, tmp_path):
         intermediate_size=64,
         max_position_embeddings=48,
     )
-    small = JointEncoder(
-        text, VisionConfig(image_size=64, patch_size=16, width=24, layers=1, head_width=8)
-    ).eval()
+    small = JointEncoder(text, VisionConfig(image_size=64, patch_size=16, width=24, layers=1, head_width=8)).eval()
     save_encoder(small, tokenizer, tmp_path)
     again, _ = load_encoder(tmp_path)
     ids = torch.tensor([[2, 40, 41, 3]])
     pixels = torch.randn(1, 3, 64, 64)
     with torch.inference_mode():
-        one, two = (
-            network(ids, torch.ones_like(ids), network.picture_tokens(pixels))
-            for network in (small, again)
-        )
+        one, two = (network(ids, torch.ones_like(ids), network.picture_tokens(pixels)) for network in (small, again))
     assert (again.text_limit, again.composed_limit, again.dim) == (48, 48 - 16, 32)
     assert torch.allclose(one, two, atol=1e-2)  # half precision lies between them
 

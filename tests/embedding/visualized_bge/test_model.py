@@ -123,8 +123,7 @@ def test_a_long_text_is_cut_with_one_warning_that_names_the_limits(encoder, base
     words, kept, kept_beside = (" ".join(["night"] * n) for n in (600, 510, 314))
     cut = encoder.encode([words, "night", Query(words, image=image)])
     assert [record.message for record in caplog.records] == [
-        "2 texts were longer than this encoder reads (512 tokens, 316 beside a picture) "
-        "and cut there: item 0, 2"
+        "2 texts were longer than this encoder reads (512 tokens, 316 beside a picture) and cut there: item 0, 2"
     ]
     caplog.clear()
     whole = encoder.encode([kept, "night", Query(kept_beside, image=image)])

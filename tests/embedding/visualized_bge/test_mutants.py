@@ -43,9 +43,7 @@ def rope_axes_swapped(patch, network, weights):
 
 def rope_on_queries_only(patch, network, weights):
     original, calls = Rope.forward, iter(range(10**9))
-    patch.setattr(
-        Rope, "forward", lambda self, heads: heads if next(calls) % 2 else original(self, heads)
-    )
+    patch.setattr(Rope, "forward", lambda self, heads: heads if next(calls) % 2 else original(self, heads))
 
 
 def tower_eps_of_text_models(patch, network, weights):
@@ -60,9 +58,7 @@ def tower_norm_applied(patch, network, weights):
     norm = [weights[f"model_visual.visual.norm.{part}"].float() for part in ("weight", "bias")]
     original = VisionTower.forward
     patch.setattr(
-        VisionTower,
-        "forward",
-        lambda self, pixels: F.layer_norm(original(self, pixels), norm[0].shape, *norm, 1e-6),
+        VisionTower, "forward", lambda self, pixels: F.layer_norm(original(self, pixels), norm[0].shape, *norm, 1e-6)
     )
 
 
@@ -235,9 +231,7 @@ def test_a_mutant_leaves_the_tolerance(golden, mutant, monkeypatch):
 
 
 @pytest.mark.parametrize(
-    "mutant",
-    [padding_offset_beside_a_picture, no_padding_offset_in_texts],
-    ids=lambda mutant: mutant.__name__,
+    "mutant", [padding_offset_beside_a_picture, no_padding_offset_in_texts], ids=lambda mutant: mutant.__name__
 )
 def test_a_mutant_of_xlm_roberta_leaves_the_tolerance(xlm_roberta, mutant, monkeypatch):
     assert xlm_roberta.error_with(mutant, monkeypatch) > TOLERANCE

@@ -60,8 +60,7 @@ def test_a_strip_is_refused_and_told_why():
 
 def test_the_key_is_that_of_what_the_tower_sees():
     small, large, other = (
-        Image.new("RGB", size, colour)
-        for size, colour in (((8, 8), "red"), ((90, 50), "red"), ((8, 8), "blue"))
+        Image.new("RGB", size, colour) for size, colour in (((8, 8), "red"), ((90, 50), "red"), ((8, 8), "blue"))
     )
     keys = [read_picture(image, 8).key for image in (small, large, other)]
     assert keys[0] == keys[1] != keys[2]

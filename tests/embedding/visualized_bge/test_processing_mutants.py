@@ -29,11 +29,7 @@ def alpha_on_white(patch, *_):
 
 
 def squeezed_instead_of_cropped(patch, *_):
-    patch.setattr(
-        processing,
-        "_resize",
-        lambda image, side: image.resize((side, side), Image.Resampling.BICUBIC),
-    )
+    patch.setattr(processing, "_resize", lambda image, side: image.resize((side, side), Image.Resampling.BICUBIC))
 
 
 def crop_one_pixel_off(patch, *_):
@@ -41,9 +37,7 @@ def crop_one_pixel_off(patch, *_):
     patch.setattr(
         processing,
         "_centre",
-        lambda image, side: centre(
-            image.transform(image.size, Image.Transform.AFFINE, (1, 0, 1, 0, 1, 1)), side
-        ),
+        lambda image, side: centre(image.transform(image.size, Image.Transform.AFFINE, (1, 0, 1, 0, 1, 1)), side),
     )
 
 

@@ -32,13 +32,7 @@ def test_crops_are_those_of_the_composite(specimens, reranker, n, worded):
     crops = CellCutter(specimens, processor.crops).crops_of(
         [None if worded else 3], rows[None]
     )  # (1, cells, 3, side, side)
-    composite = compose(
-        None,
-        [Image.new("RGB", (CELL, CELL))] * n,
-        cell=CELL,
-        columns=COLUMNS,
-        places=MOST,
-    )
+    composite = compose(None, [Image.new("RGB", (CELL, CELL))] * n, cell=CELL, columns=COLUMNS, places=MOST)
     query = query_cell(None, CELL) if worded else Image.fromarray(specimens.queries[3])
     cells = [Image.fromarray(specimens.candidates[row]) for row in rows]
     numbered = [query, *(number_cell(cell, label) for label, cell in enumerate(cells, 1))]
@@ -64,10 +58,7 @@ def test_a_filled_form_is_the_answer_that_the_script_dictates(reranker):
     n, vocabulary = 3, processor.vocabulary
     shown = torch.tensor([[[0, 1, 2], [6, 3, 4], [10, 11, 11]]])
     words = Words(
-        wish=torch.tensor([[len(COLOURS), 5, 6]]),
-        shown=shown,
-        grades=torch.tensor([[0, 3, 1]]),
-        best=torch.tensor([1]),
+        wish=torch.tensor([[len(COLOURS), 5, 6]]), shown=shown, grades=torch.tensor([[0, 3, 1]]), best=torch.tensor([1])
     )
     fillings = {"wish": f" any {PATTERNS[5]} {compound(PRODUCTS[6])}"}
     for label, (colour, pattern, product) in enumerate(shown[0].tolist(), start=1):
@@ -75,9 +66,7 @@ def test_a_filled_form_is_the_answer_that_the_script_dictates(reranker):
         fillings[f"shows {label}"] = " " + " ".join(names)
         fillings[f"grade {label}"] = str(GRADES[words.grades[0, label - 1]])
     fillings["reason"] = " matches"
-    script = answer_script(
-        n, "grades", describe=True, words=RECIPE.words, reason_tokens=RECIPE.reason_tokens
-    )
+    script = answer_script(n, "grades", describe=True, words=RECIPE.words, reason_tokens=RECIPE.reason_tokens)
     dictated = script_ids(script, fillings, vocabulary)
     assert Form(n, RECIPE, vocabulary).filled(words).tolist() == [dictated.ids]
 

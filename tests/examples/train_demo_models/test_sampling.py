@@ -14,9 +14,7 @@ from examples.train_demo_models.specimens import Shown
 from mmrag.datasets import COLOURS, PATTERNS, PRODUCTS, Kind, Wish
 
 attributes = st.tuples(
-    st.integers(0, len(PRODUCTS) - 1),
-    st.integers(0, len(PATTERNS) - 1),
-    st.integers(0, len(COLOURS) - 1),
+    st.integers(0, len(PRODUCTS) - 1), st.integers(0, len(PATTERNS) - 1), st.integers(0, len(COLOURS) - 1)
 )
 
 

@@ -62,9 +62,6 @@ def test_the_reranker_helps_and_says_why(exam, encoder, reranker):
 def test_a_reranker_that_sees_other_pictures_or_nothing_does_not_help(exam, encoder, reranker):
     few = exam.part(np.arange(0, len(exam.queries), 3))
     untrained = Phi3Vision(*new_reranker(1), RECIPE)
-    for reranking in (
-        rerank_exam(few, encoder, reranker, moved=4),
-        rerank_exam(few, encoder, untrained),
-    ):
+    for reranking in (rerank_exam(few, encoder, reranker, moved=4), rerank_exam(few, encoder, untrained)):
         (_, top1, _), *_ = change_table(few, reranking)
         assert top1.after < top1.before + 0.05

@@ -58,8 +58,6 @@ def test_events_never_carry_the_bytes_of_a_picture(embedding, events):
 
 def test_the_older_callbacks_are_told_too():
     handler = LlamaDebugHandler(print_trace_on_end=False)
-    model = VisualizedBGEEmbedding.from_defaults(
-        encoder=toy_encoder(), callback_manager=CallbackManager([handler])
-    )
+    model = VisualizedBGEEmbedding.from_defaults(encoder=toy_encoder(), callback_manager=CallbackManager([handler]))
     model.get_image_embedding(RED)
     assert len(handler.get_event_pairs("embedding")) == 1

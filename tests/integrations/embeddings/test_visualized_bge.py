@@ -14,14 +14,7 @@ import pytest
 from llama_index.core.base.embeddings.base import BaseEmbedding
 from llama_index.core.embeddings import MultiModalEmbedding
 from llama_index.core.ingestion import IngestionPipeline
-from llama_index.core.schema import (
-    Document,
-    ImageDocument,
-    ImageNode,
-    MediaResource,
-    Node,
-    TextNode,
-)
+from llama_index.core.schema import Document, ImageDocument, ImageNode, MediaResource, Node, TextNode
 from llama_index.core.storage.kvstore import SimpleKVStore
 from llama_index.embeddings.visualized_bge import VisualizedBGEEmbedding
 from PIL import Image
@@ -145,9 +138,7 @@ def test_one_picture_twice_in_a_batch_is_encoded_once_with_a_cache():
     assert encoder.calls == [1]
 
 
-def test_image_nodes_are_embedded_by_their_picture_and_text_nodes_by_their_text(
-    embedding, pictures
-):
+def test_image_nodes_are_embedded_by_their_picture_and_text_nodes_by_their_text(embedding, pictures):
     data = base64.b64encode((pictures / "red.png").read_bytes()).decode()
     nodes = [
         ImageNode(image_path=str(pictures / "red.png"), text="a green thing"),
@@ -199,9 +190,7 @@ def test_a_node_whose_picture_is_no_base64_is_named(embedding):
 
 
 def test_the_policy_decides_what_may_be_opened(tmp_path, pictures):
-    model = VisualizedBGEEmbedding(
-        encoder=toy_encoder(), image_policy=ImagePolicy(roots=[tmp_path])
-    )
+    model = VisualizedBGEEmbedding(encoder=toy_encoder(), image_policy=ImagePolicy(roots=[tmp_path]))
     with pytest.raises(ImageError, match="outside of the allowed folders"):
         model.get_composed_embedding("in blue", str(pictures / "red.png"))
     with pytest.raises(ImageError):

@@ -81,9 +81,7 @@ def test_postprocessors_see_the_picture_sync_and_async(index, pictures, in_text)
     query = str(Query("in red", swatch)) if in_text else QueryBundle("in red", image_path=swatch)
     assert names(engine.query(query)) == names(asyncio.run(engine.aquery(query)))
     engine.retrieve(QueryBundle(query) if in_text else query)
-    assert [(bundle.query_str, bundle.image_path) for bundle in watching.seen] == [
-        ("in red", swatch)
-    ] * 3
+    assert [(bundle.query_str, bundle.image_path) for bundle in watching.seen] == [("in red", swatch)] * 3
 
 
 def test_a_stock_engine_composes_too_and_its_postprocessors_see_the_picture(index, pictures):
@@ -120,10 +118,7 @@ def test_text_that_only_looks_like_a_picture_is_taken_as_text(index):
     watching = Watching(seen=[])
     engine = index.as_query_engine(node_postprocessors=[watching])
     engine.query(r"how to write \![](a.jpg)")
-    assert (watching.seen[0].query_str, watching.seen[0].image_path) == (
-        r"how to write \![](a.jpg)",
-        None,
-    )
+    assert (watching.seen[0].query_str, watching.seen[0].image_path) == (r"how to write \![](a.jpg)", None)
 
 
 def test_what_only_looks_like_a_picture_is_not_opened_by_the_reranker_either(index):
@@ -153,9 +148,7 @@ def test_a_query_of_nothing_or_of_two_pictures_is_refused(index, query):
 def test_a_diverse_choice_can_be_asked_for(index, pictures):
     wish = QueryBundle("", image_path=str(pictures / "blue.png"))
     retriever = index.as_retriever(
-        similarity_top_k=2,
-        vector_store_query_mode="mmr",
-        vector_store_kwargs={"mmr_threshold": 0.3},
+        similarity_top_k=2, vector_store_query_mode="mmr", vector_store_kwargs={"mmr_threshold": 0.3}
     )
     found = [Path(node.node.image_path).stem for node in retriever.retrieve(wish)]
     assert found[0] == "blue"
@@ -200,10 +193,7 @@ def test_in_a_notebook_the_answer_shows_its_pictures(index, pictures):
     response = engine.query("something green")
     answer, html = response.response, response._repr_html_()
     assert html.count('src="data:image/jpeg;base64,') == 3
-    assert (
-        f"<b>1</b>, was 3 · {answer.items[0].retrieval_score:.3f}<br>{answer.items[0].title}"
-        in html
-    )
+    assert f"<b>1</b>, was 3 · {answer.items[0].retrieval_score:.3f}<br>{answer.items[0].title}" in html
     assert "The last shall be first." in html
     assert RankedImages()._repr_html_().count("<img") == 0
 
@@ -236,15 +226,11 @@ def test_the_stock_way_to_insert_embeds_pictures_too(index, pictures):
     asyncio.run(index.ainsert_nodes([node.model_copy(update={"id_": "async"})]))
     vectors = index.vector_store.vectors(["again", "async"])
     assert vectors["again"] == vectors["async"]
-    assert vectors["again"] == pytest.approx(
-        toy_encoder().encode([pictures / "red.png"])[0].tolist(), abs=1e-6
-    )
+    assert vectors["again"] == pytest.approx(toy_encoder().encode([pictures / "red.png"])[0].tolist(), abs=1e-6)
 
 
 @pytest.mark.parametrize("made", ["of nodes", "of documents"])
-def test_an_index_made_of_pictures_without_words_has_them_all(
-    made, milvus_lite, embedding, pictures
-):
+def test_an_index_made_of_pictures_without_words_has_them_all(made, milvus_lite, embedding, pictures):
     paths = [str(path) for path in sorted(pictures.glob("*.png"))]
     with ComposedImageIndex.open(milvus_lite, embedding) as index:
         settings = {"storage_context": index.storage_context, "embed_model": embedding}
@@ -270,9 +256,7 @@ def test_indexing_twice_changes_nothing(index, pictures):
 
 
 def test_a_deleted_picture_comes_back_when_its_folder_is_indexed_again(index, pictures):
-    red = index.as_retriever(similarity_top_k=1).retrieve(
-        QueryBundle("", image_path=str(pictures / "red.png"))
-    )[0]
+    red = index.as_retriever(similarity_top_k=1).retrieve(QueryBundle("", image_path=str(pictures / "red.png")))[0]
     index.delete(red.node.node_id)
     assert index.vector_store.count() == 9
     assert index.add_folder(pictures).new == 1

@@ -10,12 +10,7 @@ import pytest
 from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 from llama_index.core.schema import ImageNode
-from llama_index.core.vector_stores.types import (
-    FilterOperator,
-    MetadataFilter,
-    MetadataFilters,
-    VectorStoreQuery,
-)
+from llama_index.core.vector_stores.types import FilterOperator, MetadataFilter, MetadataFilters, VectorStoreQuery
 from llama_index.indices.composed_image import PictureStore, metadata_filters, milvus_store
 
 from mmrag.errors import QueryError
@@ -53,9 +48,7 @@ number_comparisons = st.builds(
 filters = st.recursive(
     text_comparisons | number_comparisons,
     lambda inside: st.builds(
-        Junction,
-        st.sampled_from(["and", "or"]),
-        st.lists(inside, min_size=2, max_size=3).map(tuple),
+        Junction, st.sampled_from(["and", "or"]), st.lists(inside, min_size=2, max_size=3).map(tuple)
     ),
     max_leaves=5,
 )
@@ -65,15 +58,8 @@ filters = st.recursive(
 def store(tmp_path_factory):
     """Each hostile text once, in a typed column and beside the columns; and small numbers."""
     folder = tmp_path_factory.mktemp("filters")
-    store = milvus_store(
-        folder / "s.db", "shop", 2, model="toy", scalar_fields={"kind": str, "stock": int}
-    )
-    store.add(
-        [
-            ImageNode(id_=name, image_path="/a.png", embedding=[1, 0], metadata=facts(name))
-            for name in ROWS
-        ]
-    )
+    store = milvus_store(folder / "s.db", "shop", 2, model="toy", scalar_fields={"kind": str, "stock": int})
+    store.add([ImageNode(id_=name, image_path="/a.png", embedding=[1, 0], metadata=facts(name)) for name in ROWS])
     yield store
     store.close()
 
@@ -135,18 +121,14 @@ def test_a_prefix_says_no_more_than_itself(store, prefix):
     assert found(store, MetadataFilters(filters=[term])) == wanted
 
 
-@pytest.mark.parametrize(
-    "value", [None, float("nan"), float("inf"), {"a": 1}, ["a", None], object()]
-)
+@pytest.mark.parametrize("value", [None, float("nan"), float("inf"), {"a": 1}, ["a", None], object()])
 def test_a_value_that_cannot_be_compared_is_refused_not_dropped(store, value):
     term = MetadataFilter.model_construct(key="kind", value=value, operator=FilterOperator.EQ)
     with pytest.raises(QueryError, match="cannot compare with"):
         found(store, MetadataFilters(filters=[term]))
 
 
-@pytest.mark.parametrize(
-    "name", ['n0"] or id != "', "n0' or '1' == '1", '\\"] or id in ["n0', "n0"]
-)
+@pytest.mark.parametrize("name", ['n0"] or id != "', "n0' or '1' == '1", '\\"] or id in ["n0', "n0"])
 def test_ids_and_documents_are_names_and_no_more(store, name):
     nearest = VectorStoreQuery([1, 0], similarity_top_k=9)
     assert set(store.query(replace(nearest, node_ids=[name])).ids) == {"n0"} & {name}

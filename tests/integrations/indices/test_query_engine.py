@@ -77,9 +77,7 @@ def test_a_router_hands_the_typed_answer_through(tool, engine, pictures, asynchr
     query = str(Query("in red", pictures / "blue.png"))
     model = Completing(json.dumps([{"choice": 1, "reason": "it wants pictures"}]))
     router = RouterQueryEngine(
-        selector=LLMSingleSelector.from_defaults(llm=model.llm),
-        query_engine_tools=[tool],
-        llm=model.llm,
+        selector=LLMSingleSelector.from_defaults(llm=model.llm), query_engine_tools=[tool], llm=model.llm
     )
     response = asyncio.run(router.aquery(query)) if asynchronous else router.query(query)
     assert "Finds pictures." in model.read[0]
@@ -89,9 +87,7 @@ def test_a_router_hands_the_typed_answer_through(tool, engine, pictures, asynchr
 
 def test_sub_questions_are_answered_by_the_list(tool, engine):
     asked = ["something red", "something green"]
-    questions = [
-        SubQuestion(sub_question=text, tool_name="pictures").model_dump() for text in asked
-    ]
+    questions = [SubQuestion(sub_question=text, tool_name="pictures").model_dump() for text in asked]
     generator = Completing(json.dumps(questions))
     writer = Model("Both are there.")
     sub = SubQuestionQueryEngine.from_defaults(
@@ -123,17 +119,13 @@ def test_a_chat_engine_condenses_the_turns_and_finds_the_pictures(index, picture
 
     first, second = say("what is like green?"), say("and in red?")
     assert (str(first), str(second)) == ("It is green.", "Red ones.")
-    expected = index.as_retriever(similarity_top_k=2).retrieve(
-        str(Query("in red", pictures / "green.png"))
-    )
+    expected = index.as_retriever(similarity_top_k=2).retrieve(str(Query("in red", pictures / "green.png")))
     assert [n.node_id for n in second.source_nodes] == [n.node_id for n in expected][::-1]
 
 
 def test_a_context_chat_engine_reads_titles(index):
     model = Model("Green.")
-    chat = ContextChatEngine.from_defaults(
-        retriever=index.as_retriever(similarity_top_k=1), llm=model.llm
-    )
+    chat = ContextChatEngine.from_defaults(retriever=index.as_retriever(similarity_top_k=1), llm=model.llm)
     assert str(chat.chat("green")) == "Green."
     assert "green" in model.read[0]
 

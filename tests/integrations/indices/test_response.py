@@ -11,28 +11,16 @@ from pathlib import Path
 import pytest
 from llama_index.core import SummaryIndex
 from llama_index.core.base.llms.types import TextBlock
-from llama_index.core.callbacks import (
-    CallbackManager,
-    CBEventType,
-    EventPayload,
-    LlamaDebugHandler,
-)
+from llama_index.core.callbacks import CallbackManager, CBEventType, EventPayload, LlamaDebugHandler
 from llama_index.core.instrumentation import get_dispatcher
 from llama_index.core.instrumentation.event_handlers import BaseEventHandler
-from llama_index.core.instrumentation.events.synthesis import (
-    SynthesizeEndEvent,
-    SynthesizeStartEvent,
-)
+from llama_index.core.instrumentation.events.synthesis import SynthesizeEndEvent, SynthesizeStartEvent
 from llama_index.core.llms import MockFunctionCallingLLM, MockLLM
 from llama_index.core.prompts import PromptTemplate
 from llama_index.core.query_engine import RetrieverQueryEngine
 from llama_index.core.response_synthesizers import BaseSynthesizer
 from llama_index.core.schema import ImageNode, NodeWithScore, QueryBundle, TextNode
-from llama_index.indices.composed_image import (
-    RankedImages,
-    RankedImagesResponse,
-    RankedImagesSynthesizer,
-)
+from llama_index.indices.composed_image import RankedImages, RankedImagesResponse, RankedImagesSynthesizer
 from llama_index.postprocessor.llvm_rerank import LLVMRerank
 
 from mmrag.errors import AnswerError
@@ -42,9 +30,7 @@ from mmrag.testing import MockVision, malformed, oracle, reversing, slow
 @pytest.fixture
 def engine(index):
     """Retrieves four, and turns their order round."""
-    return index.as_query_engine(
-        similarity_top_k=4, node_postprocessors=[LLVMRerank(llm=MockVision(reversing()))]
-    )
+    return index.as_query_engine(similarity_top_k=4, node_postprocessors=[LLVMRerank(llm=MockVision(reversing()))])
 
 
 @pytest.fixture
@@ -82,9 +68,7 @@ def test_the_score_of_a_reranker_stands_beside_that_of_retrieval(index, wish):
 
 def test_source_nodes_stand_in_ranked_order(engine, wish):
     response = engine.query(wish)
-    assert [node.node_id for node in response.source_nodes] == [
-        item.id for item in response.response.items
-    ]
+    assert [node.node_id for node in response.source_nodes] == [item.id for item in response.response.items]
 
 
 def test_repairs_of_the_models_answer_are_told(index, wish):
@@ -98,9 +82,7 @@ def test_its_text_is_a_short_list_that_can_be_quoted(engine, wish):
     lines = str(response).splitlines()
     assert len(lines) == 4
     first = response.response.items[0]
-    assert lines[0] == (
-        f"1. {first.title} ({first.path}), similarity {first.retrieval_score:.3f}: {first.reason}"
-    )
+    assert lines[0] == (f"1. {first.title} ({first.path}), similarity {first.retrieval_score:.3f}: {first.reason}")
 
 
 def test_an_answer_survives_json(engine, wish):
@@ -169,9 +151,7 @@ def test_the_prompts_of_the_reranker_are_listed_and_changed_through_the_engine(i
     vision = MockVision(reversing())
     engine = index.as_query_engine(node_postprocessors=[LLVMRerank(llm=vision)])
     prompts = engine.get_prompts()
-    assert {"node_postprocessor_0:rank_prompt", "node_postprocessor_0:caption_prompt"} <= set(
-        prompts
-    )
+    assert {"node_postprocessor_0:rank_prompt", "node_postprocessor_0:caption_prompt"} <= set(prompts)
     assert "{wish}" in prompts["node_postprocessor_0:rank_prompt"].get_template()
     changed = {"node_postprocessor_0:rank_prompt": PromptTemplate("Best {n} for {wish}?")}
     engine.update_prompts(changed)
@@ -198,9 +178,7 @@ def test_with_an_llm_and_multimodal_the_stock_synthesizer_sees_the_pictures(inde
 
     llm = MockFunctionCallingLLM(response_generator=answer, is_chat_model=True)
     rerank = LLVMRerank(llm=MockVision(reversing()))
-    engine = index.as_query_engine(
-        llm=llm, multimodal=True, similarity_top_k=3, node_postprocessors=[rerank]
-    )
+    engine = index.as_query_engine(llm=llm, multimodal=True, similarity_top_k=3, node_postprocessors=[rerank])
     response = engine.query(wish)
     assert str(response) == "a blue one"
     assert not isinstance(response, RankedImagesResponse)

@@ -20,9 +20,7 @@ def test_where_no_column_may_be_empty_the_missing_one_is_named():
 
 
 @given(vector=st.lists(st.integers(-1000, 1000), min_size=3, max_size=3), price=st.integers())
-def test_a_ready_node_has_a_unit_vector_and_typed_columns_and_the_callers_is_untouched(
-    vector, price
-):
+def test_a_ready_node_has_a_unit_vector_and_typed_columns_and_the_callers_is_untouched(vector, price):
     node = ImageNode(id_="a", embedding=vector, metadata={"price": str(price), "kind": 7})
     before = node.model_copy(deep=True)
     try:

@@ -53,17 +53,9 @@ def test_base64_is_kept_out(store):
 @pytest.mark.parametrize("address", ["/a.png", "https://shop.example/a.png"])
 def test_a_document_comes_back_with_its_picture(node_class, address, store):
     place = {"url": address} if ":" in address else {"path": address}
-    words = (
-        {"text": "a mug"}
-        if node_class is Document
-        else {"text_resource": MediaResource(text="a mug")}
-    )
+    words = {"text": "a mug"} if node_class is Document else {"text_resource": MediaResource(text="a mug")}
     document = node_class(
-        id_="a",
-        image_resource=MediaResource(**place),
-        metadata={"price": 3.5},
-        embedding=[1, 0, 0, 0],
-        **words,
+        id_="a", image_resource=MediaResource(**place), metadata={"price": 3.5}, embedding=[1, 0, 0, 0], **words
     )
     store.add([document])
     (kept,) = store.get_nodes(["a"])

@@ -7,12 +7,7 @@ import pickle
 
 import pytest
 from llama_index.core.schema import ImageNode
-from llama_index.core.vector_stores.types import (
-    FilterCondition,
-    MetadataFilter,
-    MetadataFilters,
-    VectorStoreQuery,
-)
+from llama_index.core.vector_stores.types import FilterCondition, MetadataFilter, MetadataFilters, VectorStoreQuery
 from llama_index.indices.composed_image import metadata_filters, milvus_store
 from llama_index.vector_stores.milvus import MilvusVectorStore
 from shop_rows import COLUMNS, ids, node
@@ -100,9 +95,7 @@ def test_columns_that_are_not_as_wished_are_told_and_the_collection_serves(store
 
 
 def test_a_collection_somebody_else_made_is_left_alone(tmp_path, store, opened):
-    MilvusVectorStore(
-        uri=str(tmp_path / "s.db"), collection_name="other", dim=4, use_async_client=False
-    )
+    MilvusVectorStore(uri=str(tmp_path / "s.db"), collection_name="other", dim=4, use_async_client=False)
     with pytest.raises(StoreMismatchError, match=r"'other'.*was not made by mmrag"):
         milvus_store(tmp_path / "s.db", "other", 4, model="toy")
 

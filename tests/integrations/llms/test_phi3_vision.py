@@ -55,18 +55,14 @@ async def collected(stream):
 
 def test_a_chat_is_the_models_own_answer(llm, messages, picture):
     said = llm.chat(messages).message
-    own = llm.vision.chat(
-        [{"role": "user", "content": "What?"}], [Image.open(picture)], max_new_tokens=6
-    )
+    own = llm.vision.chat([{"role": "user", "content": "What?"}], [Image.open(picture)], max_new_tokens=6)
     assert (said.role.value, said.content) == ("assistant", own)
     assert own != ""
 
 
 def test_another_picture_gets_another_answer(llm):
     said = {
-        llm.chat(
-            [ChatMessage(role="user", blocks=[ImageBlock(image=_png(colour))])]
-        ).message.content
+        llm.chat([ChatMessage(role="user", blocks=[ImageBlock(image=_png(colour))])]).message.content
         for colour in ("orange", "navy", "white")
     }
     assert len(said) > 1
@@ -100,21 +96,14 @@ def test_pictures_stand_where_the_blocks_stood(picture):
     turns, pictures = turns_of(
         [
             ChatMessage("Be short.", role="system"),
-            ChatMessage(
-                role="user",
-                blocks=[TextBlock(text="this"), ImageBlock(path=picture), TextBlock(text="or")],
-            ),
+            ChatMessage(role="user", blocks=[TextBlock(text="this"), ImageBlock(path=picture), TextBlock(text="or")]),
             ChatMessage("Which?", role="assistant"),
             ChatMessage(role="tool", blocks=[ImageBlock(image=_png("navy"))]),
         ],
         ImagePolicy(),
     )
     assert [turn["role"] for turn in turns] == ["system", "user", "assistant", "user"]
-    assert turns[1]["content"] == [
-        {"type": "text", "text": "this"},
-        {"type": "image"},
-        {"type": "text", "text": "or"},
-    ]
+    assert turns[1]["content"] == [{"type": "text", "text": "this"}, {"type": "image"}, {"type": "text", "text": "or"}]
     assert [image.size for image in pictures] == [(40, 30), (8, 8)]
 
 
@@ -149,9 +138,7 @@ class Speaking(Phi3Vision):
 
 def test_structured_predict_sees_the_picture_and_returns_the_model(picture):
     vision = Speaking('```json\n{"pattern": "leopard"}\n```')
-    prompt = ChatPromptTemplate(
-        [ChatMessage(role="user", blocks=[TextBlock(text="{ask}"), ImageBlock(path=picture)])]
-    )
+    prompt = ChatPromptTemplate([ChatMessage(role="user", blocks=[TextBlock(text="{ask}"), ImageBlock(path=picture)])])
     llm = Phi3VisionLLM(vision=vision)
     assert llm.structured_predict(Phone, prompt, ask="Which?") == Phone(pattern="leopard")
     assert asyncio.run(llm.astructured_predict(Phone, prompt, ask="Which?")).pattern == "leopard"
@@ -171,9 +158,7 @@ def test_a_letter_at_a_time_arrives_while_the_loop_goes_on():
 
     async def listen():
         heard = []
-        async for response in await Phi3VisionLLM(vision=Waiting("")).astream_chat(
-            [ChatMessage("x")]
-        ):
+        async for response in await Phi3VisionLLM(vision=Waiting("")).astream_chat([ChatMessage("x")]):
             heard.append(response.delta)
             released.set()
         return heard

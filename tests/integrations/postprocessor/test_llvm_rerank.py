@@ -4,9 +4,7 @@ from __future__ import annotations
 
 import pytest
 from llama_index.core.base.llms.types import ImageBlock
-from llama_index.core.schema import (
-    QueryBundle,
-)
+from llama_index.core.schema import QueryBundle
 from llama_index.postprocessor.llvm_rerank import LLVMRerank
 from nine_shades import REVERSED, chatting, ids
 from PIL import Image
@@ -22,11 +20,7 @@ def brightness(picture):
 
 @pytest.mark.parametrize(
     "llm",
-    [
-        MockVision(reversing()),
-        ListwiseReranker(MockVision(reversing())),
-        chatting("a leopard", REVERSED),
-    ],
+    [MockVision(reversing()), ListwiseReranker(MockVision(reversing())), chatting("a leopard", REVERSED)],
     ids=["vision LLM", "core reranker", "LlamaIndex LLM"],
 )
 def test_an_llm_that_reverses_reverses_the_nodes(llm, nodes, bundle):
@@ -85,6 +79,4 @@ def test_a_query_that_asks_nothing_is_told(nodes, query):
 
 def test_a_query_picture_that_cannot_be_read_is_told(nodes):
     with pytest.raises(ImageError, match=r"gone\.png"):
-        LLVMRerank(llm=MockVision(reversing())).postprocess_nodes(
-            nodes, QueryBundle("a bag", image_path="gone.png")
-        )
+        LLVMRerank(llm=MockVision(reversing())).postprocess_nodes(nodes, QueryBundle("a bag", image_path="gone.png"))

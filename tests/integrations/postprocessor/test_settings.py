@@ -72,9 +72,7 @@ def test_a_deep_copy_shares_the_model():
 
 def test_prompts_can_be_given(nodes, bundle):
     llm = MockVision(reversing(), caption="spots")
-    LLVMRerank(llm=llm, rank_prompt="{caption}!", caption_prompt="What?").postprocess_nodes(
-        nodes, bundle
-    )
+    LLVMRerank(llm=llm, rank_prompt="{caption}!", caption_prompt="What?").postprocess_nodes(nodes, bundle)
     assert (llm.asked[0].prompt, llm.chats) == ("spots!", ["What?"])
 
 

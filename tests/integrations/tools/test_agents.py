@@ -40,9 +40,7 @@ class Scripted:
             return ChatMessage(role="assistant", content=said)
         asked = dict(said)
         call = ToolCallBlock(
-            tool_call_id=f"call-{len(self.seen)}",
-            tool_name=asked.pop("tool", "search_images"),
-            tool_kwargs=asked,
+            tool_call_id=f"call-{len(self.seen)}", tool_name=asked.pop("tool", "search_images"), tool_kwargs=asked
         )
         return ChatMessage(role="assistant", blocks=[call])
 
@@ -103,10 +101,7 @@ def test_the_same_in_red_refers_to_result_1_of_the_turn_before(tools, index, pic
 
 def test_the_picture_in_the_users_message_is_found_though_the_model_cannot_copy_it(tools, pictures):
     model = Scripted(
-        lambda _: {"image": "last", "top_n": 1},
-        "It is green.",
-        lambda _: {"text": "in red", "image": "last"},
-        "Here.",
+        lambda _: {"image": "last", "top_n": 1}, "It is green.", lambda _: {"text": "in red", "image": "last"}, "Here."
     )
     data = (pictures / "green.png").read_bytes()
     shown = ChatMessage(role="user", blocks=[TextBlock(text="this?"), ImageBlock(image=data)])
@@ -120,9 +115,7 @@ def test_the_picture_in_the_users_message_is_found_though_the_model_cannot_copy_
 def test_a_tool_by_another_name_finds_the_users_picture_too(index, pictures):
     metadata = ToolMetadata("Find shop pictures.", "find", SearchImages)
     engine = index.as_query_engine(similarity_top_k=3)
-    tools = ImageSearchToolSpec(engine).to_tool_list(
-        func_to_metadata_mapping={"search_images": metadata}
-    )
+    tools = ImageSearchToolSpec(engine).to_tool_list(func_to_metadata_mapping={"search_images": metadata})
     model = Scripted(lambda _: {"tool": "find", "image": "last", "top_n": 1}, "It is green.")
     shown = [TextBlock(text="this?"), ImageBlock(path=pictures / "green.png")]
     agent = FunctionAgent(tools=tools, llm=model.llm, streaming=False)
@@ -186,9 +179,7 @@ def test_several_searches_at_once(tools):
 def test_a_workflow_of_agents_shares_the_picture(tools, pictures):
     model = Scripted(lambda _: {"image": "last", "top_n": 1}, "green.")
     agent = FunctionAgent(name="finder", tools=tools, llm=model.llm, streaming=False)
-    shown = ChatMessage(
-        role="user", blocks=[TextBlock(text="this?"), ImageBlock(path=pictures / "green.png")]
-    )
+    shown = ChatMessage(role="user", blocks=[TextBlock(text="this?"), ImageBlock(path=pictures / "green.png")])
 
     async def run():
         return await AgentWorkflow(agents=[agent], root_agent="finder").run(user_msg=shown)
@@ -213,9 +204,7 @@ def test_a_react_agent_reads_the_json_and_names_result_1(tools, pictures):
         lambda model: f"Thought: done.\nAnswer: {', '.join(r['title'] for r in read(model))}",
     )
     agent = ReActAgent(tools=tools, llm=model.llm, streaming=False)
-    shown = ChatMessage(
-        role="user", blocks=[TextBlock(text="this?"), ImageBlock(path=pictures / "blue.png")]
-    )
+    shown = ChatMessage(role="user", blocks=[TextBlock(text="this?"), ImageBlock(path=pictures / "blue.png")])
     first, second = converse(agent, shown, "now the same in red")
     assert first == "it is blue."
     assert {"blue", "red"} <= set(second.split(", "))

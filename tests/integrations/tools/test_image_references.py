@@ -41,9 +41,7 @@ def test_an_example_picture_is_named_in_many_ways(index, pictures, tmp_path, way
     (tmp_path / "uploads").mkdir()
     upload = tmp_path / "uploads" / "mine.png"
     upload.write_bytes((pictures / "green.png").read_bytes())
-    spec = ImageSearchToolSpec(
-        index.as_query_engine(similarity_top_k=1), ImagePolicy(roots=[tmp_path / "uploads"])
-    )
+    spec = ImageSearchToolSpec(index.as_query_engine(similarity_top_k=1), ImagePolicy(roots=[tmp_path / "uploads"]))
     names = {
         "path": str(pictures / "green.png"),
         "data": in_memory(pictures / "green.png"),
@@ -61,9 +59,7 @@ def test_a_url_is_opened_on_a_declared_host_and_on_no_other(index):
     declared = ImageSearchToolSpec(engine, ImagePolicy(roots=(), hosts=["127.0.0.1"]))
     with serving() as server:
         url = f"http://127.0.0.1:{server.server_port}/any.png"
-        assert (
-            "is on the host" in told(ImageSearchToolSpec(engine).search_images(image=url))["error"]
-        )
+        assert "is on the host" in told(ImageSearchToolSpec(engine).search_images(image=url))["error"]
         assert server.seen == []
         assert len(titles(declared.search_images(image=url))) == 1
 

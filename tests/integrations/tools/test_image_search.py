@@ -26,10 +26,7 @@ from mmrag.testing import MockVision, failing, reversing
 
 def test_it_is_a_tool_spec_of_two_tools(spec):
     assert isinstance(spec, BaseToolSpec)
-    assert [tool.metadata.name for tool in spec.to_tool_list()] == [
-        "search_images",
-        "describe_image",
-    ]
+    assert [tool.metadata.name for tool in spec.to_tool_list()] == ["search_images", "describe_image"]
 
 
 def test_a_model_is_told_what_every_argument_means(spec):
@@ -91,10 +88,7 @@ def test_the_largest_sheet_has_a_place_for_everything():
 
 def test_nothing_found_is_told_without_a_sheet(spec):
     (words,) = spec.search_images("red", filters="price > 1000")
-    assert json.loads(words.text) == {
-        "results": [],
-        "note": "nothing found: loosen the filters",
-    }
+    assert json.loads(words.text) == {"results": [], "note": "nothing found: loosen the filters"}
 
 
 def test_an_empty_collection_is_told_as_one(milvus_lite, embedding):
@@ -116,9 +110,7 @@ def test_documents_and_words_are_results_like_any_other(index, pictures):
 
 def test_nulls_are_left_out_as_models_mean_them(spec):
     tool = spec.to_tool_list()[0]
-    assert tool.call(text="red", image=None, top_n=None, filters=None).blocks == (
-        spec.search_images("red")
-    )
+    assert tool.call(text="red", image=None, top_n=None, filters=None).blocks == (spec.search_images("red"))
 
 
 @pytest.mark.parametrize(
@@ -208,9 +200,7 @@ def test_an_unknown_id_is_told(spec, asked, why):
 def test_a_reranker_sees_the_example_and_its_order_and_reason_are_told(index, pictures):
     vision = MockVision(reversing())
     plain = index.as_query_engine(similarity_top_k=4)
-    reranked = index.as_query_engine(
-        similarity_top_k=4, node_postprocessors=[LLVMRerank(llm=vision)]
-    )
+    reranked = index.as_query_engine(similarity_top_k=4, node_postprocessors=[LLVMRerank(llm=vision)])
     example = in_memory(pictures / "blue.png")
     before = ImageSearchToolSpec(plain).search_images("in red", example)
     after = ImageSearchToolSpec(reranked).search_images("in red", example)

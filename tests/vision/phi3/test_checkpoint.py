@@ -57,10 +57,7 @@ def test_a_saved_model_has_the_published_names_and_shapes(golden, golden_folder,
     """All of the golden file but the layer that nobody uses, bit for bit."""
     vocabulary, crops = golden.processor.vocabulary, golden.processor.crops
     save_vision_model(golden.network, tmp_path, tokenizer=vocabulary.tokenizer, crops=crops)
-    ours, theirs = (
-        load_file(tmp_path / "model.safetensors"),
-        load_file(golden_folder / "model.safetensors"),
-    )
+    ours, theirs = (load_file(tmp_path / "model.safetensors"), load_file(golden_folder / "model.safetensors"))
     unused = ("encoder.layers.2.", "post_layernorm.")
     wanted = {k: v for k, v in theirs.items() if not k.removeprefix(UNUSED).startswith(unused)}
     assert ours.keys() == wanted.keys()
@@ -110,9 +107,7 @@ def test_known_unused_weights_may_be_there_or_not(copy):
     load_vision_model(copy)
 
 
-@pytest.mark.parametrize(
-    "file", ["config.json", "tokenizer.json", "preprocessor_config.json", "model.safetensors"]
-)
+@pytest.mark.parametrize("file", ["config.json", "tokenizer.json", "preprocessor_config.json", "model.safetensors"])
 def test_a_missing_file_is_named(copy, file):
     (copy / file).unlink()
     with pytest.raises(CheckpointError, match=file):

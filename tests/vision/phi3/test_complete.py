@@ -74,8 +74,5 @@ def test_random_rankings_differ(method, small):
     generator = torch.Generator().manual_seed(0)
     table = torch.randn(STATES, vocabulary.tokenizer.get_vocab_size(), generator=generator)
     script = answer_script(9, method, reason_tokens=1)
-    answers = [
-        perform(script, SlotFiller(TableReader(table, start), vocabulary), vocabulary)
-        for start in range(50)
-    ]
+    answers = [perform(script, SlotFiller(TableReader(table, start), vocabulary), vocabulary) for start in range(50)]
     assert len({tuple(read_ranking(answer, 9, method).order) for answer in answers}) >= 45

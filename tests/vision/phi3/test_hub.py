@@ -28,9 +28,7 @@ def test_a_repository_is_fetched_without_its_code(tmp_path, monkeypatch):
 
 
 def test_an_unreachable_hub_says_what_to_place_by_hand():
-    with pytest.raises(
-        CheckpointError, match=r"(?s)revision 'abc' cannot be fetched .* in a folder"
-    ):
+    with pytest.raises(CheckpointError, match=r"(?s)revision 'abc' cannot be fetched .* in a folder"):
         hub.find_checkpoint(hub.PUBLISHED[0], revision="abc")
 
 

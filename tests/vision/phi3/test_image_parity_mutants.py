@@ -31,9 +31,7 @@ def resized_by(filter_):
     resize = PIL.Image.Image.resize
 
     def otherwise(model, patch):
-        patch.setattr(
-            PIL.Image.Image, "resize", lambda self, size, _filter: resize(self, size, filter_)
-        )
+        patch.setattr(PIL.Image.Image, "resize", lambda self, size, _filter: resize(self, size, filter_))
 
     otherwise.__name__ = f"resized_{filter_.name.lower()}"
     return otherwise
@@ -114,9 +112,7 @@ MUTANTS = [
 ]
 
 
-@pytest.mark.parametrize(
-    ("break_it", "case"), [pytest.param(*pair, id=pair[0].__name__) for pair in MUTANTS]
-)
+@pytest.mark.parametrize(("break_it", "case"), [pytest.param(*pair, id=pair[0].__name__) for pair in MUTANTS])
 def test_the_golden_data_notice_a_trap_of_pictures(break_it, case, mutant, faults, monkeypatch):
     break_it(mutant, monkeypatch)
     assert faults(mutant, case) != []

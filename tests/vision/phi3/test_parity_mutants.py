@@ -174,9 +174,7 @@ MUTANTS = [
 ]
 
 
-@pytest.mark.parametrize(
-    ("break_it", "case"), [pytest.param(*pair, id=pair[0].__name__) for pair in MUTANTS]
-)
+@pytest.mark.parametrize(("break_it", "case"), [pytest.param(*pair, id=pair[0].__name__) for pair in MUTANTS])
 def test_the_golden_data_notice_the_trap(break_it, case, mutant, faults, monkeypatch):
     break_it(mutant, monkeypatch)
     assert faults(mutant, case) != []

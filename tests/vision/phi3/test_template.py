@@ -41,9 +41,7 @@ def dictations(draw):
 @pytest.fixture(scope="module", params=["golden", "small"])
 def vocabulary(request, golden, small_tokenizer):
     """Whatever is said here holds for the published vocabulary and for one of a few characters."""
-    return {"golden": golden.processor.vocabulary, "small": Vocabulary(small_tokenizer)}[
-        request.param
-    ]
+    return {"golden": golden.processor.vocabulary, "small": Vocabulary(small_tokenizer)}[request.param]
 
 
 class DictatedReader:

@@ -13,9 +13,7 @@ from mmrag.vision.phi3.tokenizer import Vocabulary
 
 @pytest.fixture(scope="module", params=["golden", "small"])
 def vocabulary(request, golden, small_tokenizer):
-    return {"golden": golden.processor.vocabulary, "small": Vocabulary(small_tokenizer)}[
-        request.param
-    ]
+    return {"golden": golden.processor.vocabulary, "small": Vocabulary(small_tokenizer)}[request.param]
 
 
 @given(text=st.text('abz 019{}[]":,.é', min_size=1))

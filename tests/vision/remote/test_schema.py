@@ -27,12 +27,7 @@ def test_the_schema_requires_every_label_and_nothing_else():
     schema = grades_for(9).model_json_schema()
     assert schema["required"] == [*"123456789", "reason"]
     assert schema["additionalProperties"] is False
-    assert schema["properties"]["9"] | {"title": ""} == {
-        "type": "integer",
-        "minimum": 0,
-        "maximum": 10,
-        "title": "",
-    }
+    assert schema["properties"]["9"] | {"title": ""} == {"type": "integer", "minimum": 0, "maximum": 10, "title": ""}
 
 
 @pytest.mark.parametrize(
@@ -58,8 +53,7 @@ def test_descriptions_stand_before_the_grades_and_come_back_by_label():
 
 
 @pytest.mark.parametrize(
-    ("order", "named"),
-    [([2, 1], "missing: 3"), ([1, 2, 2, 3], "repeated: 2"), ([1, 2, 3, 4], "out of range: 4")],
+    ("order", "named"), [([2, 1], "missing: 3"), ([1, 2, 2, 3], "repeated: 2"), ([1, 2, 3, 4], "out of range: 4")]
 )
 def test_an_order_is_checked_against_the_n_of_the_context(order, named):
     with pytest.raises(ValidationError, match=named):

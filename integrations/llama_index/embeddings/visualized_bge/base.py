@@ -15,10 +15,7 @@ from llama_index.core.bridge.pydantic import BaseModel, Field, PrivateAttr
 from llama_index.core.callbacks import CallbackManager
 from llama_index.core.callbacks.schema import CBEventType, EventPayload
 from llama_index.core.embeddings import MultiModalEmbedding
-from llama_index.core.instrumentation.events.embedding import (
-    EmbeddingEndEvent,
-    EmbeddingStartEvent,
-)
+from llama_index.core.instrumentation.events.embedding import EmbeddingEndEvent, EmbeddingStartEvent
 from llama_index.core.schema import BaseNode
 from llama_index.core.utils import get_tqdm_iterable
 from llama_index.embeddings.visualized_bge.image_sources import embeddable
@@ -142,18 +139,14 @@ class VisualizedBGEEmbedding(MultiModalEmbedding):
         return [
             embedding
             for start in batches
-            for embedding in self._embedded(
-                [Query(image=image) for image in img_file_paths[start : start + size]]
-            )
+            for embedding in self._embedded([Query(image=image) for image in img_file_paths[start : start + size]])
         ]
 
     async def aget_image_embedding_batch(
         self, img_file_paths: Sequence[ImageSource], show_progress: bool = False
     ) -> list[Embedding]:
         """Embed pictures in batches, without blocking the event loop."""
-        return await asyncio.to_thread(
-            self.get_image_embedding_batch, img_file_paths, show_progress
-        )
+        return await asyncio.to_thread(self.get_image_embedding_batch, img_file_paths, show_progress)
 
     # -- nodes (an IngestionPipeline calls these) ------------------------------------------------
 
@@ -211,14 +204,10 @@ class VisualizedBGEEmbedding(MultiModalEmbedding):
     def _told(self, chunks: list[str]) -> Generator[Callable[[list[Embedding]], None]]:
         payload = self.to_payload()
         dispatcher.event(EmbeddingStartEvent(model_dict=payload))
-        with self.callback_manager.event(
-            CBEventType.EMBEDDING, payload={EventPayload.SERIALIZED: payload}
-        ) as event:
+        with self.callback_manager.event(CBEventType.EMBEDDING, payload={EventPayload.SERIALIZED: payload}) as event:
 
             def tell(embeddings: list[Embedding]) -> None:
-                event.on_end(
-                    payload={EventPayload.CHUNKS: chunks, EventPayload.EMBEDDINGS: embeddings}
-                )
+                event.on_end(payload={EventPayload.CHUNKS: chunks, EventPayload.EMBEDDINGS: embeddings})
                 dispatcher.event(EmbeddingEndEvent(chunks=chunks, embeddings=embeddings))
 
             yield tell
@@ -254,9 +243,7 @@ class VisualizedBGEEmbedding(MultiModalEmbedding):
             if self._loaded is None:
                 from mmrag.embedding import VisualizedBGE
 
-                self._loaded = VisualizedBGE.from_pretrained(
-                    self.model_name, device=self.device, dtype=self.dtype
-                )
+                self._loaded = VisualizedBGE.from_pretrained(self.model_name, device=self.device, dtype=self.dtype)
             return self._loaded
 
     def __deepcopy__(self, memo: dict[int, Any] | None = None) -> VisualizedBGEEmbedding:

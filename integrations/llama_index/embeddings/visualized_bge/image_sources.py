@@ -33,9 +33,7 @@ def embeddable(node: BaseNode) -> ImageSource | None:
     try:
         return base64.b64decode(data, validate=True)
     except ValueError as error:
-        raise EncodeError(
-            f"node {node.node_id}: its `image` is no base64. Set image_path instead"
-        ) from error
+        raise EncodeError(f"node {node.node_id}: its `image` is no base64. Set image_path instead") from error
 
 
 def address_of(node: BaseNode) -> str:

@@ -192,17 +192,13 @@ class ComposedImageIndex(VectorStoreIndex):
         """Index nodes, also those of a picture without words, which the base class skips."""
         return self._build_index_from_nodes(nodes, **insert_kwargs)
 
-    def _get_node_with_embedding(
-        self, nodes: Sequence[BaseNode], show_progress: bool = False
-    ) -> list[BaseNode]:
+    def _get_node_with_embedding(self, nodes: Sequence[BaseNode], show_progress: bool = False) -> list[BaseNode]:
         copies = [node.model_copy() for node in nodes]
         to_embed = [node for node in copies if node.embedding is None]
         self._embed_model(to_embed, show_progress=show_progress)
         return copies
 
-    async def _aget_node_with_embedding(
-        self, nodes: Sequence[BaseNode], show_progress: bool = False
-    ) -> list[BaseNode]:
+    async def _aget_node_with_embedding(self, nodes: Sequence[BaseNode], show_progress: bool = False) -> list[BaseNode]:
         copies = [node.model_copy() for node in nodes]
         to_embed = [node for node in copies if node.embedding is None]
         await self._embed_model.acall(to_embed, show_progress=show_progress)

@@ -109,9 +109,7 @@ def answered(place: Place, doing: str) -> Generator[None]:
         ) from error
 
 
-def patiently(
-    place: Place, doing: str, act: Callable[P, T], *args: P.args, **kwargs: P.kwargs
-) -> T:
+def patiently(place: Place, doing: str, act: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
     """Call ``act``, again after growing pauses while a server is away, and fail as `answered` does.
 
     Only safe for what may happen twice. pymilvus does not wait: of its 75 retries none is left
@@ -132,17 +130,14 @@ def patiently(
 def _cannot_open(place: Place, error: Exception) -> StoreError:
     folder = place.folder
     if folder is None:
-        return StoreError(
-            f"{place} is no address of a Milvus server: give one such as http://localhost:19530"
-        )
+        return StoreError(f"{place} is no address of a Milvus server: give one such as http://localhost:19530")
     if _is_locked(folder / "LOCK"):
         return StoreLockedError(
             f"{folder} is open in another process, and Milvus Lite allows one. Close it there, "
             f"or let both use a server: milvus-lite server --data-dir {folder} --port 19530"
         )
     return StoreError(
-        f"{folder} cannot be opened ({reason(error)}). "
-        "Check that you may write there and that the disk has room"
+        f"{folder} cannot be opened ({reason(error)}). Check that you may write there and that the disk has room"
     )
 
 

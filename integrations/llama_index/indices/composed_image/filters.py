@@ -12,12 +12,7 @@ import sys
 from collections.abc import Sequence
 from typing import Any, cast
 
-from llama_index.core.vector_stores.types import (
-    FilterCondition,
-    FilterOperator,
-    MetadataFilter,
-    MetadataFilters,
-)
+from llama_index.core.vector_stores.types import FilterCondition, FilterOperator, MetadataFilter, MetadataFilters
 
 from mmrag.errors import QueryError
 from mmrag.filters import WORDS, Comparison, Filter, Junction, parse_filter
@@ -87,10 +82,7 @@ def _joined(filters: MetadataFilters | None) -> str:
     word = filters.condition
     if word is None or word == FilterCondition.NOT:
         raise QueryError(f"filters cannot be joined by {word!r}: use AND or OR")
-    parts = [
-        _joined(term) if isinstance(term, MetadataFilters) else _compared(term)
-        for term in filters.filters
-    ]
+    parts = [_joined(term) if isinstance(term, MetadataFilters) else _compared(term) for term in filters.filters]
     parts = list(filter(None, parts))
     joined = f" {word.value} ".join(parts)
     return f"({joined})" if len(parts) > 1 else joined

@@ -12,10 +12,7 @@ import llama_index.core.instrumentation as instrument
 from llama_index.core.base.response.schema import PydanticResponse
 from llama_index.core.bridge.pydantic import BaseModel, ConfigDict, Field
 from llama_index.core.callbacks import CallbackManager, CBEventType, EventPayload
-from llama_index.core.instrumentation.events.synthesis import (
-    SynthesizeEndEvent,
-    SynthesizeStartEvent,
-)
+from llama_index.core.instrumentation.events.synthesis import SynthesizeEndEvent, SynthesizeStartEvent
 from llama_index.core.llms import MockLLM
 from llama_index.core.prompts.mixin import PromptDictType
 from llama_index.core.response_synthesizers import BaseSynthesizer
@@ -132,9 +129,7 @@ class RankedImagesSynthesizer(BaseSynthesizer):
         sources = [*nodes, *(additional_source_nodes or [])]
         asked = query if isinstance(query, str) else query.query_str
         dispatcher.event(SynthesizeStartEvent(query=query))
-        with self._callback_manager.event(
-            CBEventType.SYNTHESIZE, payload={EventPayload.QUERY_STR: asked}
-        ) as event:
+        with self._callback_manager.event(CBEventType.SYNTHESIZE, payload={EventPayload.QUERY_STR: asked}) as event:
             response = RankedImagesResponse(RankedImages.of(nodes), source_nodes=sources)
             event.on_end(payload={EventPayload.RESPONSE: response})
         dispatcher.event(SynthesizeEndEvent(query=query, response=response))

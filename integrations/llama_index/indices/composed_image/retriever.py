@@ -60,9 +60,7 @@ class ComposedImageRetriever(VectorIndexRetriever):
         """Complete a bundle, without blocking the event loop."""
         return await asyncio.to_thread(self.composed, query_bundle)
 
-    def narrowed(
-        self, filters: MetadataFilters | None = None, at_least: int = 0
-    ) -> ComposedImageRetriever:
+    def narrowed(self, filters: MetadataFilters | None = None, at_least: int = 0) -> ComposedImageRetriever:
         """Copy this retriever: its own filters and these must hold, and more nodes may come."""
         narrow = copy.copy(self)
         if filters is not None and self._filters is not None:
@@ -103,7 +101,5 @@ def _comparable(filters: MetadataFilters | None) -> Generator[None]:
 
 
 def _keys(filters: MetadataFilters) -> list[str]:
-    keys = [
-        _keys(term) if isinstance(term, MetadataFilters) else [term.key] for term in filters.filters
-    ]
+    keys = [_keys(term) if isinstance(term, MetadataFilters) else [term.key] for term in filters.filters]
     return list(dict.fromkeys(key for some in keys for key in some))

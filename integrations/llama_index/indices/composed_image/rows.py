@@ -52,9 +52,7 @@ class Rows:
         StoreError
             When its id, vector, metadata or picture cannot be.
         """
-        return self.checked(node).model_copy(
-            update={"embedding": self.unit(node.embedding, _name(node))}
-        )
+        return self.checked(node).model_copy(update={"embedding": self.unit(node.embedding, _name(node))})
 
     def checked(self, node: BaseNode) -> BaseNode:
         """Copy a node as it can be stored, but for its vector, which may be missing yet.
@@ -74,9 +72,7 @@ class Rows:
         if set(node.node_id) & set("\"'\\"):
             raise StoreError(f"{name}: an id may not hold quotes or backslashes")
         metadata = {
-            key: _typed(value, self.columns[key], f"{name}, {key}")
-            if key in self.columns
-            else value
+            key: _typed(value, self.columns[key], f"{name}, {key}") if key in self.columns else value
             for key, value in node.metadata.items()
             if value is not None
         }

@@ -12,27 +12,13 @@ from pymilvus import DataType, MilvusClient
 
 from mmrag.errors import StoreMismatchError
 
-__all__ = [
-    "IDENTITY",
-    "INDEXES",
-    "LONGEST_TEXT",
-    "ScalarType",
-    "check",
-    "columns_of",
-    "make",
-    "required_of",
-]
+__all__ = ["IDENTITY", "INDEXES", "LONGEST_TEXT", "ScalarType", "check", "columns_of", "make", "required_of"]
 
 logger = logging.getLogger(__name__)
 
 ScalarType = type[str] | type[int] | type[float] | type[bool]
 
-COLUMNS = {
-    str: DataType.VARCHAR,
-    int: DataType.INT64,
-    float: DataType.DOUBLE,
-    bool: DataType.BOOL,
-}
+COLUMNS = {str: DataType.VARCHAR, int: DataType.INT64, float: DataType.DOUBLE, bool: DataType.BOOL}
 # Lite also accepts IVF_PQ, DISKANN and SCANN, and then can never load the collection again.
 INDEXES = ("FLAT", "HNSW", "HNSW_SQ", "IVF_FLAT", "IVF_SQ8", "AUTOINDEX")
 MODEL, DIM, IDENTITY = "mmrag.model", "mmrag.dim", "mmrag.id"
@@ -42,12 +28,7 @@ HNSW = {"M": 16, "efConstruction": 200}
 
 
 def make(
-    client: MilvusClient,
-    collection: str,
-    dim: int,
-    model: str,
-    scalars: Mapping[str, ScalarType],
-    kind: str,
+    client: MilvusClient, collection: str, dim: int, model: str, scalars: Mapping[str, ScalarType], kind: str
 ) -> None:
     """Create a collection, tagged with the encoder whose vectors it will hold."""
     schema = client.create_schema(auto_id=False, enable_dynamic_field=True)
@@ -68,17 +49,11 @@ def make(
     )
     tags = {MODEL: model, DIM: str(dim), IDENTITY: uuid.uuid4().hex}
     client.create_collection(
-        collection,
-        schema=schema,
-        index_params=index,
-        properties=tags,
-        consistency_level="Session",
+        collection, schema=schema, index_params=index, properties=tags, consistency_level="Session"
     )
 
 
-def check(
-    name: str, facts: dict[str, Any], dim: int, model: str, scalars: Mapping[str, ScalarType]
-) -> None:
+def check(name: str, facts: dict[str, Any], dim: int, model: str, scalars: Mapping[str, ScalarType]) -> None:
     """Refuse a collection of another encoder; tell of columns that are not as they were wished."""
     tags = facts["properties"]
     if MODEL not in tags:

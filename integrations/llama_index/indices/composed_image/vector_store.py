@@ -103,9 +103,7 @@ class PictureStore(MilvusVectorStore):
     _rows: Rows = PrivateAttr()
     _identity: str = PrivateAttr()
 
-    def __init__(
-        self, place: Place, facts: Mapping[str, Any], dim: int, *, uri: str, token: str
-    ) -> None:
+    def __init__(self, place: Place, facts: Mapping[str, Any], dim: int, *, uri: str, token: str) -> None:
         MilvusVectorStore.__init__(
             self,
             uri=uri,
@@ -175,10 +173,7 @@ class PictureStore(MilvusVectorStore):
         return int(rows[0]["count(*)"])
 
     def delete_nodes(
-        self,
-        node_ids: list[str] | None = None,
-        filters: MetadataFilters | None = None,
-        **delete_kwargs: Any,
+        self, node_ids: list[str] | None = None, filters: MetadataFilters | None = None, **delete_kwargs: Any
     ) -> None:
         """Delete by ids, by filter, or by both; nothing is deleted when both are empty."""
         if where := expression(filters, id=node_ids):
@@ -189,10 +184,7 @@ class PictureStore(MilvusVectorStore):
         self._delete(expression(doc_id=[ref_doc_id]), **delete_kwargs)
 
     def get_nodes(
-        self,
-        node_ids: list[str] | None = None,
-        filters: MetadataFilters | None = None,
-        **kwargs: Any,
+        self, node_ids: list[str] | None = None, filters: MetadataFilters | None = None, **kwargs: Any
     ) -> list[BaseNode]:
         """Fetch nodes by ids, by filter, or by both; none when both are empty."""
         where = expression(filters, id=node_ids)
@@ -211,9 +203,7 @@ class PictureStore(MilvusVectorStore):
     def pages(self) -> Iterator[list[BaseNode]]:
         """Walk all nodes, some hundreds at a time."""
         with answered(self._place, "reading"):
-            walk = self.client.query_iterator(
-                self.collection_name, batch_size=500, output_fields=self.output_fields
-            )
+            walk = self.client.query_iterator(self.collection_name, batch_size=500, output_fields=self.output_fields)
             while rows := walk.next():
                 yield [metadata_dict_to_node(row) for row in rows]
             walk.close()
@@ -240,19 +230,13 @@ class PictureStore(MilvusVectorStore):
         return await asyncio.to_thread(self.query, query, **kwargs)
 
     async def aget_nodes(
-        self,
-        node_ids: list[str] | None = None,
-        filters: MetadataFilters | None = None,
-        **kwargs: Any,
+        self, node_ids: list[str] | None = None, filters: MetadataFilters | None = None, **kwargs: Any
     ) -> list[BaseNode]:
         """Fetch nodes, without blocking the event loop."""
         return await asyncio.to_thread(self.get_nodes, node_ids, filters, **kwargs)
 
     async def adelete_nodes(
-        self,
-        node_ids: list[str] | None = None,
-        filters: MetadataFilters | None = None,
-        **delete_kwargs: Any,
+        self, node_ids: list[str] | None = None, filters: MetadataFilters | None = None, **delete_kwargs: Any
     ) -> None:
         """Delete, without blocking the event loop."""
         await asyncio.to_thread(self.delete_nodes, node_ids, filters, **delete_kwargs)
@@ -269,9 +253,7 @@ class PictureStore(MilvusVectorStore):
         delete = self.client.delete
         patiently(self._place, "deleting", delete, self.collection_name, filter=where, **kwargs)
 
-    def _prepare_before_search(
-        self, query: VectorStoreQuery, **kwargs: Any
-    ) -> tuple[str, list[str]]:
+    def _prepare_before_search(self, query: VectorStoreQuery, **kwargs: Any) -> tuple[str, list[str]]:
         where = expression(query.filters, doc_id=query.doc_ids, id=query.node_ids)
         bare = replace(query, filters=None, doc_ids=None, node_ids=None)
         given, fields = super()._prepare_before_search(bare, **kwargs)

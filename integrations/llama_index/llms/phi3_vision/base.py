@@ -60,9 +60,7 @@ class Phi3VisionLLM(LLM):
     _vision: Phi3Vision | None = PrivateAttr(default=None)
     _loading: threading.Lock = PrivateAttr(default_factory=threading.Lock)
 
-    def __init__(
-        self, model_name: str = DEFAULT_MODEL, *, vision: Phi3Vision | None = None, **fields: Any
-    ) -> None:
+    def __init__(self, model_name: str = DEFAULT_MODEL, *, vision: Phi3Vision | None = None, **fields: Any) -> None:
         super().__init__(**fields)
         self.model_name = vision.name if vision else model_name
         self._vision = vision
@@ -85,9 +83,7 @@ class Phi3VisionLLM(LLM):
         """The model itself, loaded on first use."""
         with self._loading:
             if self._vision is None:
-                self._vision = Phi3Vision.from_pretrained(
-                    self.model_name, device=self.device, revision=self.revision
-                )
+                self._vision = Phi3Vision.from_pretrained(self.model_name, device=self.device, revision=self.revision)
             return self._vision
 
     @property
@@ -126,9 +122,7 @@ class Phi3VisionLLM(LLM):
         return _chat_response(told)
 
     @llm_chat_callback()
-    async def astream_chat(
-        self, messages: Sequence[ChatMessage], **kwargs: Any
-    ) -> ChatResponseAsyncGen:
+    async def astream_chat(self, messages: Sequence[ChatMessage], **kwargs: Any) -> ChatResponseAsyncGen:
         """Answer piece by piece, each computed in a thread."""
 
         async def gen() -> AsyncGenerator[ChatResponse, None]:
@@ -145,9 +139,7 @@ class Phi3VisionLLM(LLM):
         return CompletionResponse(text="".join(self._pieces(_asked(prompt), kwargs)))
 
     @llm_completion_callback()
-    def stream_complete(
-        self, prompt: str, formatted: bool = False, **kwargs: Any
-    ) -> CompletionResponseGen:
+    def stream_complete(self, prompt: str, formatted: bool = False, **kwargs: Any) -> CompletionResponseGen:
         """Answer a prompt piece by piece."""
         pieces = self._pieces(_asked(prompt), kwargs)
 
@@ -160,17 +152,13 @@ class Phi3VisionLLM(LLM):
         return gen()
 
     @llm_completion_callback()
-    async def acomplete(
-        self, prompt: str, formatted: bool = False, **kwargs: Any
-    ) -> CompletionResponse:
+    async def acomplete(self, prompt: str, formatted: bool = False, **kwargs: Any) -> CompletionResponse:
         """Answer a prompt in a thread."""
         told = await asyncio.to_thread(lambda: "".join(self._pieces(_asked(prompt), kwargs)))
         return CompletionResponse(text=told)
 
     @llm_completion_callback()
-    async def astream_complete(
-        self, prompt: str, formatted: bool = False, **kwargs: Any
-    ) -> CompletionResponseAsyncGen:
+    async def astream_complete(self, prompt: str, formatted: bool = False, **kwargs: Any) -> CompletionResponseAsyncGen:
         """Answer a prompt piece by piece, each computed in a thread."""
 
         async def gen() -> AsyncGenerator[CompletionResponse, None]:

@@ -24,9 +24,7 @@ _ROLES = {
 }
 
 
-def turns_of(
-    messages: Sequence[ChatMessage], policy: ImagePolicy
-) -> tuple[list[Message], list[PIL.Image.Image]]:
+def turns_of(messages: Sequence[ChatMessage], policy: ImagePolicy) -> tuple[list[Message], list[PIL.Image.Image]]:
     """Write the messages as `mmrag.Phi3Vision.chat` takes them; pictures stand where they stood.
 
     Raises
@@ -51,8 +49,7 @@ def turns_of(
                 pictures.append(load_image(source, policy))
             else:
                 raise QueryError(
-                    f"Phi-3 Vision reads text and pictures, not {type(block).__name__}: "
-                    "leave it out of the message"
+                    f"Phi-3 Vision reads text and pictures, not {type(block).__name__}: leave it out of the message"
                 )
         turns.append({"role": _ROLES.get(message.role, "user"), "content": parts})
     return turns, pictures

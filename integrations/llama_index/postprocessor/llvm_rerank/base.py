@@ -154,9 +154,7 @@ class LLVMRerank(BaseNodePostprocessor):
         return returned
 
     @contextmanager
-    def _told(
-        self, nodes: list[NodeWithScore], query: QueryBundle | None
-    ) -> Generator[list[NodeWithScore]]:
+    def _told(self, nodes: list[NodeWithScore], query: QueryBundle | None) -> Generator[list[NodeWithScore]]:
         """Tell both of LlamaIndex's event systems the start, and the end on every way out."""
         top_n, model = self.top_n or len(nodes), _model_name(self._llm)
         dispatcher.event(ReRankStartEvent(query=query, nodes=nodes, top_n=top_n, model_name=model))
@@ -175,9 +173,7 @@ class LLVMRerank(BaseNodePostprocessor):
                 dispatcher.event(ReRankEndEvent(nodes=returned))
 
 
-def _reranker_of(
-    llm: LLM | VisionLLM | ListwiseReranker, settings: dict[str, Any]
-) -> ListwiseReranker:
+def _reranker_of(llm: LLM | VisionLLM | ListwiseReranker, settings: dict[str, Any]) -> ListwiseReranker:
     if isinstance(llm, ListwiseReranker):
         return llm.reworded(settings["prompt"], settings["caption_prompt"])
     return ListwiseReranker(_vision_llm(llm), **settings)

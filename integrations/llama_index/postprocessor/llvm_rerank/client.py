@@ -60,6 +60,4 @@ def _completion(text: str, model: str) -> ChatCompletion:
 
     message = ChatCompletionMessage(role="assistant", content=text)
     choice = Choice(index=0, finish_reason="stop", message=message)
-    return ChatCompletion(
-        id="llama-index", object="chat.completion", created=0, model=model, choices=[choice]
-    )
+    return ChatCompletion(id="llama-index", object="chat.completion", created=0, model=model, choices=[choice])

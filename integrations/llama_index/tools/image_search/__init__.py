@@ -6,11 +6,4 @@ from llama_index.tools.image_search.base import ImageSearchToolSpec
 from llama_index.tools.image_search.schema import FoundImage, FoundImages, ImageFacts
 from llama_index.tools.image_search.search import Answer, ImageSearch
 
-__all__ = [
-    "Answer",
-    "FoundImage",
-    "FoundImages",
-    "ImageFacts",
-    "ImageSearch",
-    "ImageSearchToolSpec",
-]
+__all__ = ["Answer", "FoundImage", "FoundImages", "ImageFacts", "ImageSearch", "ImageSearchToolSpec"]

@@ -105,13 +105,8 @@ class ImageSearchToolSpec(BaseToolSpec):
         self, fn_name: str, spec_functions: list[SPEC_FUNCTION_TYPE] | None = None
     ) -> ToolMetadata | None:
         """Describe a tool for a model."""
-        search = self._search.asks(
-            f"'{LAST}' (the picture that the user sent last), an upload handle (upload-…), "
-        )
-        schemas: dict[str, type[BaseModel]] = {
-            "search_images": search,
-            "describe_image": DescribeImage,
-        }
+        search = self._search.asks(f"'{LAST}' (the picture that the user sent last), an upload handle (upload-…), ")
+        schemas: dict[str, type[BaseModel]] = {"search_images": search, "describe_image": DescribeImage}
         schema = schemas[fn_name]
         return ToolMetadata(cleandoc(schema.__doc__ or ""), fn_name, schema)
 

@@ -47,11 +47,7 @@ class References:
     """
 
     def __init__(
-        self,
-        store: PictureStore,
-        is_indexed: Callable[[str], bool],
-        policy: ImagePolicy,
-        kept: int = 64,
+        self, store: PictureStore, is_indexed: Callable[[str], bool], policy: ImagePolicy, kept: int = 64
     ) -> None:
         self._store, self._is_indexed, self._kept = store, is_indexed, kept
         self._asked = replace(policy, roots=[Path(root) for root in policy.roots or ()])
@@ -139,10 +135,7 @@ class References:
     def _ids_from(self, start: str) -> list[str]:
         with answered(self._store.place, "reading"):
             rows = self._store.client.query(
-                self._store.collection_name,
-                filter=f'id like "{start}%"',
-                limit=2,
-                output_fields=["id"],
+                self._store.collection_name, filter=f'id like "{start}%"', limit=2, output_fields=["id"]
             )
         return [row["id"] for row in rows]
 

@@ -135,10 +135,7 @@ def search_images(ways: str, fields: Mapping[str, type]) -> type[SearchImages]:
         "search_images",
         __base__=SearchImages,
         __doc__=SearchImages.__doc__,
-        image=(
-            str | None,
-            Field(None, max_length=LONGEST, description=f"An example picture: {ways}."),
-        ),
+        image=(str | None, Field(None, max_length=LONGEST, description=f"An example picture: {ways}.")),
         filters=(str | None, Field(None, max_length=2000, description=says)),
     )
 

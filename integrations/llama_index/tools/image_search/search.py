@@ -16,12 +16,7 @@ from llama_index.core.base.base_query_engine import BaseQueryEngine
 from llama_index.core.bridge.pydantic import BaseModel, ValidationError
 from llama_index.core.query_engine import RetrieverQueryEngine
 from llama_index.core.schema import BaseNode, ImageNode, NodeWithScore, QueryBundle
-from llama_index.indices.composed_image import (
-    ComposedImageRetriever,
-    PictureStore,
-    RankedImages,
-    metadata_filters,
-)
+from llama_index.indices.composed_image import ComposedImageRetriever, PictureStore, RankedImages, metadata_filters
 from llama_index.indices.composed_image.indexing import open_manifest
 from llama_index.tools.image_search.image_references import References, shrunk
 from llama_index.tools.image_search.schema import (
@@ -88,9 +83,7 @@ class Answer:
             return None
         example = self.query.image if isinstance(self.query.image, Image.Image) else None
         columns = min(5, 1 + len(self.pictures))
-        return compose(
-            example, self.pictures, cell=CELL, columns=columns, query_text=self.query.text
-        )
+        return compose(example, self.pictures, cell=CELL, columns=columns, query_text=self.query.text)
 
 
 @dataclass(frozen=True)
@@ -135,8 +128,7 @@ class ImageSearch:
         retriever = engine.retriever if isinstance(engine, RetrieverQueryEngine) else None
         if not isinstance(retriever, ComposedImageRetriever):
             raise SettingError(
-                f"{type(engine).__name__} searches no pictures: give an engine of "
-                "ComposedImageIndex.as_query_engine()"
+                f"{type(engine).__name__} searches no pictures: give an engine of ComposedImageIndex.as_query_engine()"
             )
         self._engine, self._retriever = cast("RetrieverQueryEngine", engine), retriever
         self._store = cast("PictureStore", retriever._vector_store)
@@ -191,10 +183,7 @@ class ImageSearch:
     def _found(self, question: _Question, nodes: list[NodeWithScore]) -> Answer:
         nodes = nodes[: question.top_n]
         ranked = RankedImages.of(nodes)
-        results = [
-            FoundImage.of(item, found.node.metadata)
-            for item, found in zip(ranked.items, nodes, strict=True)
-        ]
+        results = [FoundImage.of(item, found.node.metadata) for item, found in zip(ranked.items, nodes, strict=True)]
         pictures = tuple(self._picture(found.node) for found in nodes)
         facts = FoundImages(results=results, note="" if results else question.nothing_found)
         return Answer(facts, pictures, question.query)
@@ -205,10 +194,7 @@ class ImageSearch:
             raise QueryError(f"no picture has the id {id!r}: give the id of a result, as it stands")
         item = RankedImages.of([NodeWithScore(node=node)]).items[0]
         facts = ImageFacts(
-            id=shortened(item.id),
-            title=item.title,
-            path=without_secrets(item.path),
-            metadata=facts_of(node.metadata),
+            id=shortened(item.id), title=item.title, path=without_secrets(item.path), metadata=facts_of(node.metadata)
         )
         try:
             picture = self.references.picture(node)
