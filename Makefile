@@ -7,7 +7,7 @@ READY := .venv/ready
 .DEFAULT_GOAL := help
 .PHONY: demo test lint bench audit lock help
 
-demo: $(READY)  ## Draw a catalogue of 900 pictures, index it, and search it by picture and sentence
+demo: $(READY)  ## Draw a catalog of 900 pictures, index it, and search it by picture and sentence
 	$(BIN)/mmrag demo
 
 test: $(READY)  ## Run all tests and doctests; some only: make test ARGS="tests/vision -k slot"

@@ -27,7 +27,7 @@ class MMRagError(Exception):
 
 
 class ImageError(MMRagError, ValueError):
-    """A picture was refused; the message names source, limit and remedy."""
+    """An image was refused; the message names source, limit and remedy."""
 
 
 class QueryError(MMRagError, ValueError):

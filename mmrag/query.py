@@ -1,6 +1,6 @@
-"""What is searched for: a sentence, a picture, or both.
+"""What is searched for: a sentence, an image, or both.
 
-In: text and picture, or one string with a Markdown picture. Out: a `Query`, and the string again.
+In: text and image, or one string with a Markdown image. Out: a `Query`, and the string again.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from mmrag.images.policy import ImageSource, named
 __all__ = ["Query"]
 
 # Possessive (`++`), as a data: URI has megabytes, and each way back would cost memory.
-_PICTURE_OR_LITERAL = re.compile(
+_IMAGE_OR_LITERAL = re.compile(
     r"""(?<!\\) (?P<slashes> (?:\\\\)*)
     (?: \\ (?P<literal> !\[ )                                     # escaped: text
       | !\[ (?: [^\[\]\\]++ | \\.                                # ![what it shows
@@ -30,12 +30,12 @@ _NEEDS_BRACKETS = re.compile(r"""[\s()<>\\"']""")
 
 @dataclass(frozen=True, repr=False)
 class Query:
-    """A sentence, a picture, or both.
+    """A sentence, an image, or both.
 
     Attributes
     ----------
     text
-        What is wanted, in words, stripped of space around it; empty when the picture says it all.
+        What is wanted, in words, stripped of space around it; empty when the image says it all.
     image
         Any source `mmrag.load_image` reads, or None.
 
@@ -58,7 +58,7 @@ class Query:
         if self.image == "":
             object.__setattr__(self, "image", None)
         if not self.text and self.image is None:
-            raise QueryError("the query is empty: give a text, a picture, or both")
+            raise QueryError("the query is empty: give a text, an image, or both")
         try:
             self.text.encode()
         except UnicodeEncodeError as error:  # bytes of another encoding, or half of an emoji
@@ -68,14 +68,14 @@ class Query:
 
     @classmethod
     def parse(cls, string: str) -> Query:
-        r"""Read a query out of a string that may hold one Markdown picture.
+        r"""Read a query out of a string that may hold one Markdown image.
 
-        What only looks like a picture stays text, and so does one behind a backslash.
+        What only looks like an image stays text, and so does one behind a backslash.
 
         Raises
         ------
         QueryError
-            When the string holds several different pictures, or nothing at all.
+            When the string holds several different images, or nothing at all.
 
         Examples
         --------
@@ -84,23 +84,23 @@ class Query:
         >>> Query.parse(r"how to write \![](a.jpg)").text
         'how to write ![](a.jpg)'
         """
-        texts, pictures, end = [""], list[str](), 0
-        for match in _PICTURE_OR_LITERAL.finditer(string):
+        texts, images, end = [""], list[str](), 0
+        for match in _IMAGE_OR_LITERAL.finditer(string):
             texts[-1] += string[end : match.start()] + match["slashes"][::2]
             end = match.end()
             if match["literal"]:
                 texts[-1] += match["literal"]
             elif target := _path_inside(match["inside"]):
-                pictures.append(target)
+                images.append(target)
                 texts.append("")
             else:
                 texts[-1] += match[0][len(match["slashes"]) :]
         texts[-1] += string[end:]
-        pictures = list(dict.fromkeys(pictures))  # chat engines repeat what was said before
-        if len(pictures) > 1:
-            shown = ", ".join(map(named, pictures))
-            raise QueryError(f"the query holds {len(pictures)} pictures ({shown}): keep one")
-        return cls(" ".join(text.strip() for text in texts), *pictures)
+        images = list(dict.fromkeys(images))  # chat engines repeat what was said before
+        if len(images) > 1:
+            shown = ", ".join(map(named, images))
+            raise QueryError(f"the query holds {len(images)} images ({shown}): keep one")
+        return cls(" ".join(text.strip() for text in texts), *images)
 
     def __str__(self) -> str:
         r"""Write the query as the string that `parse` reads.
@@ -108,7 +108,7 @@ class Query:
         Raises
         ------
         QueryError
-            When the picture is in memory: save it, and give its path.
+            When the image is in memory: save it, and give its path.
 
         Examples
         --------
@@ -134,7 +134,7 @@ def _path_inside(inside: str) -> str:
 
 def _written(image: ImageSource) -> str:
     if not isinstance(image, (str, os.PathLike)):
-        raise QueryError(f"{named(image)} is in memory and has no name to write: save the picture and give its path")
+        raise QueryError(f"{named(image)} is in memory and has no name to write: save the image and give its path")
     path = os.fspath(image)
     if not _NEEDS_BRACKETS.search(path):
         return path

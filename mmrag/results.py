@@ -16,10 +16,10 @@ __all__ = ["Found", "Hit", "Move"]
 
 @dataclass(frozen=True)
 class Hit:
-    """One picture that retrieval found; ``picture`` is its path or URL, to open it by."""
+    """One image that retrieval found; ``image`` is its path or URL, to open it by."""
 
     id: str
-    picture: str
+    image: str
     score: float
     metadata: Mapping[str, Any] = field(default_factory=dict[str, Any])
 
@@ -31,7 +31,7 @@ class Hit:
     @property
     def place(self) -> str:
         """Its path or URL, to be shown: a URL without password and query, which may be secret."""
-        return without_secrets(self.picture)
+        return without_secrets(self.image)
 
 
 @dataclass(frozen=True)
@@ -112,7 +112,7 @@ class Found:
         return reranked.failures[0] if reranked and reranked.failures and not reranked.looks else ""
 
     def to_json(self) -> dict[str, Any]:
-        """Tell all but the pictures, for machines."""
+        """Tell all but the images, for machines."""
         ranking = self.reranked.ranking if self.reranked else None
         return {
             "query": {"text": self.query.text, "image": self.query.image is not None},
@@ -121,7 +121,7 @@ class Found:
                     "rank": move.after,
                     "retrieved": move.before,
                     "id": move.hit.id,
-                    "picture": move.hit.picture,
+                    "image": move.hit.image,
                     "score": round(move.hit.score, 6),
                     "metadata": dict(move.hit.metadata),
                 }

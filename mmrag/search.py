@@ -80,7 +80,7 @@ class Searcher:
         return self.rerank(found) if rerank and found.hits else found
 
     def retrieve(self, query: Query, *, top: int, filters: Filter | None = None) -> Found:
-        """Find the nearest pictures; the encoder and Milvus are timed."""
+        """Find the nearest images; the encoder and Milvus are timed."""
         if query.image is not None:
             query = Query(query.text, load_image(query.image, self.policy))
         clock = _Clock()
@@ -101,7 +101,7 @@ class Searcher:
 
     def rerank(self, found: Found) -> Found:
         """Let the vision LLM look at what was found, and put the best first."""
-        reranked = self.reranker.rerank(found.query, [hit.picture or None for hit in found.hits])
+        reranked = self.reranker.rerank(found.query, [hit.image or None for hit in found.hits])
         stages = {stage: ms for stage, ms in reranked.milliseconds.items() if stage != "total"}
         return replace(found, reranked=reranked, milliseconds=dict(found.milliseconds) | stages)
 
@@ -128,8 +128,8 @@ def vision_llm(settings: Settings) -> VisionLLM:
 
 def _hit(found: NodeWithScore) -> Hit:
     node = found.node
-    picture = (node.image_path or node.image_url) if isinstance(node, ImageNode) else None
-    return Hit(node.node_id, picture or "", float(found.score or 0.0), dict(node.metadata))
+    image = (node.image_path or node.image_url) if isinstance(node, ImageNode) else None
+    return Hit(node.node_id, image or "", float(found.score or 0.0), dict(node.metadata))
 
 
 class _Clock:

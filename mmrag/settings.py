@@ -39,13 +39,13 @@ class Settings(BaseSettings):
     top
         How many results a search gives.
     hosts
-        Hosts from which pictures may be fetched; none by default.
+        Hosts from which images may be fetched; none by default.
     """
 
     model_config = SettingsConfigDict(env_prefix="MMRAG_", extra="forbid", frozen=True)
 
-    db: str = "catalogue.db"
-    collection: str = "pictures"
+    db: str = "catalog.db"
+    collection: str = "images"
     token: SecretStr = SecretStr("")
     model: str = "base-en-v1.5"
     reranker: str = "microsoft/Phi-3.5-vision-instruct"

@@ -8,7 +8,7 @@ import socket
 from pathlib import Path
 
 import pytest
-from hostile_pictures import write_hostile_pictures
+from hostile_images import write_hostile_images
 from hypothesis import HealthCheck, settings
 
 WEIGHTS = os.environ.get("MMRAG_WEIGHTS", "")
@@ -40,9 +40,9 @@ def own_folders(tmp_path_factory: pytest.TempPathFactory):
 
 
 @pytest.fixture(scope="session")
-def hostile_pictures():
-    """Writes a folder full of bad and odd pictures: call it with the folder, see its docstring."""
-    return write_hostile_pictures
+def hostile_images():
+    """Writes a folder full of bad and odd images: call it with the folder, see its docstring."""
+    return write_hostile_images
 
 
 @pytest.fixture(scope="session")

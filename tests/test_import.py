@@ -25,7 +25,7 @@ def test_importing_takes_less_than_three_tenths_of_a_second():
     assert min(float(run_python(code)) for _ in range(5)) < 0.3
 
 
-def test_reading_a_picture_loads_no_torch():
+def test_reading_a_image_loads_no_torch():
     assert run_python("import sys, mmrag; mmrag.load_image; print('torch' in sys.modules)") == "False"
 
 

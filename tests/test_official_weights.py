@@ -25,7 +25,7 @@ AT_NIGHT = "Make the background dark, as if the camera has taken the photo at ni
 DRAWN_BY_A_HORSE = "一匹马牵着这辆车"
 BRIDGE = "Are there sidewalks on both sides of the Mid-Hudson Bridge?"
 ABOUT_IT = ("The Mid-Hudson Bridge, spanning the Hudson River between Poughkeepsie and Highland.", "wiki_candi_1.jpg")
-ENCODERS = {  # name: its sizes, as dim, picture tokens, longest text, longest text beside a picture
+ENCODERS = {  # name: its sizes, as dim, image tokens, longest text, longest text beside an image
     "visualized-bge-base": (768, 196, 512, 316),
     "visualized-bge-m3": (1024, 256, 8192, 7938),
 }
@@ -75,8 +75,8 @@ def test_it_tells_alike_from_unlike(encoder):
 
 @pytest.mark.parametrize(("encoder", "query", "candidate", "cosine"), COSINES, indirect=["encoder"])
 def test_it_gives_the_cosines_that_its_authors_print(official, encoder, query, candidate, cosine):
-    pictures = official("imgs")
-    one, other = encoder.encode([Query(text, name and pictures / name) for text, name in (query, candidate)])
+    images = official("imgs")
+    one, other = encoder.encode([Query(text, name and images / name) for text, name in (query, candidate)])
     assert float(one @ other) == pytest.approx(cosine, abs=TOLERANCE)
 
 
@@ -93,18 +93,18 @@ def test_phi_3_vision_loads_whole_and_has_its_published_sizes(vision):
 
 
 @pytest.mark.parametrize("vision", VISION, indirect=True)
-@pytest.mark.parametrize("colour", ["red", "blue"])
-def test_it_says_what_it_sees(vision, colour):
-    asked = [{"role": "user", "content": "Which colour is this? Answer with one word."}]
-    answer = vision.chat(asked, [Image.new("RGB", (672, 672), colour)], max_new_tokens=8)
-    assert colour in answer.lower()
+@pytest.mark.parametrize("color", ["red", "blue"])
+def test_it_says_what_it_sees(vision, color):
+    asked = [{"role": "user", "content": "Which color is this? Answer with one word."}]
+    answer = vision.chat(asked, [Image.new("RGB", (672, 672), color)], max_new_tokens=8)
+    assert color in answer.lower()
 
 
 @pytest.mark.parametrize("vision", VISION, indirect=True)
 def test_it_ranks_what_it_sees(vision):
     from mmrag.rerank import ListwiseReranker
 
-    shown = [Image.new("RGB", (336, 336), colour) for colour in ("gray", "blue", "red", "white")]
+    shown = [Image.new("RGB", (336, 336), color) for color in ("gray", "blue", "red", "white")]
     found = ListwiseReranker(vision).rerank(Query("a red square"), shown)
     assert sorted(found.ranking.order) == [1, 2, 3, 4]
     assert found.ranking.order[0] == 3

@@ -1,4 +1,4 @@
-"""A query says what is wanted in words, by a picture, or both, and survives being one string."""
+"""A query says what is wanted in words, by an image, or both, and survives being one string."""
 
 from __future__ import annotations
 
@@ -57,7 +57,7 @@ def test_any_string_is_read_or_refused_as_a_query(string):
         ("чашка ![](фото/чашка 1.jpg)", "чашка", "фото/чашка 1.jpg"),
     ],
 )
-def test_one_picture_is_read_out_of_a_string(string, text, image):
+def test_one_image_is_read_out_of_a_string(string, text, image):
     assert Query.parse(string) == Query(text, image)
 
 
@@ -68,16 +68,16 @@ def test_one_picture_is_read_out_of_a_string(string, text, image):
         "[a link](a.jpg)", "5! [see](b)", "![a](b", "![a[b](c.jpg)", "![](un(closed.jpg)",
     ],
 )  # fmt: skip
-def test_what_only_looks_like_a_picture_stays_text(string):
+def test_what_only_looks_like_a_image_stays_text(string):
     assert Query.parse(string) == Query(string)
 
 
-def test_a_backslash_keeps_a_picture_as_text():
+def test_a_backslash_keeps_a_image_as_text():
     assert Query.parse(r"write \![](a.jpg)") == Query("write ![](a.jpg)")
     assert Query.parse(r"C:\new\\![](a.jpg)") == Query(r"C:\new" + "\\", "a.jpg")
 
 
-def test_a_picture_of_megabytes_in_a_string_takes_little_memory():
+def test_a_image_of_megabytes_in_a_string_takes_little_memory():
     uri = "data:image/png;base64," + "A" * 2_000_000
     tracemalloc.start()
     try:
@@ -88,14 +88,14 @@ def test_a_picture_of_megabytes_in_a_string_takes_little_memory():
     assert most < 10 * len(uri)
 
 
-def test_two_pictures_are_refused_by_name():
-    with pytest.raises(QueryError, match=r"2 pictures \('a.jpg', 'b.jpg'\): keep one"):
+def test_two_images_are_refused_by_name():
+    with pytest.raises(QueryError, match=r"2 images \('a.jpg', 'b.jpg'\): keep one"):
         Query.parse("![](a.jpg) or ![](b.jpg)")
 
 
 @pytest.mark.parametrize(("text", "image"), [("", None), (" \n", None), ("", "")])
 def test_a_query_of_nothing_is_refused(text, image):
-    with pytest.raises(QueryError, match="empty: give a text, a picture, or both"):
+    with pytest.raises(QueryError, match="empty: give a text, an image, or both"):
         Query(text, image)
 
 
@@ -109,8 +109,8 @@ def test_a_path_object_is_written_as_its_path():
 
 
 @pytest.mark.parametrize("image", [b"GIF89a", Image.new("RGB", (2, 2))])
-def test_a_picture_in_memory_cannot_be_written(image):
-    with pytest.raises(QueryError, match="save the picture and give its path"):
+def test_a_image_in_memory_cannot_be_written(image):
+    with pytest.raises(QueryError, match="save the image and give its path"):
         str(Query("mug", image))
 
 
@@ -123,6 +123,6 @@ def test_a_query_cannot_be_changed():
         Query("mug").text = "cup"
 
 
-def test_a_long_string_of_almost_pictures_is_read_at_once():
+def test_a_long_string_of_almost_images_is_read_at_once():
     for piece in ("![](", "![", "![](<", "![](\\", '![](" ', "\\", "![](a.jpg ", "![]( "):
         assert Query.parse("x" + piece * 20_000).image is None

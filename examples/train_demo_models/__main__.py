@@ -13,7 +13,7 @@ import numpy as np
 
 import mmrag
 from examples.train_demo_models.encoder import new_encoder, train_encoder
-from examples.train_demo_models.report_encoder import Exam, by_colour, by_encoder, encoder_table, set_exam
+from examples.train_demo_models.report_encoder import Exam, by_color, by_encoder, encoder_table, set_exam
 from examples.train_demo_models.report_reranker import Reranking, change_table, rerank_exam
 from examples.train_demo_models.reranker import RECIPE, new_reranker, train_reranker
 from examples.train_demo_models.specimens import draw_specimens
@@ -22,7 +22,7 @@ from mmrag.vision.phi3.model import Phi3Vision
 
 logger = logging.getLogger("examples.train_demo_models")
 
-_SEEN, _LISTED = 60_000, 20_000  # pictures to learn to see from, and to make lists of
+_SEEN, _LISTED = 60_000, 20_000  # images to learn to see from, and to make lists of
 _ENCODER = Path(mmrag.__file__).parent / "embedding" / "visualized_bge" / "demo"
 _RERANKER = Path(mmrag.__file__).parent / "vision" / "phi3" / "demo"
 _CONTROLS = 200  # queries of a control
@@ -49,15 +49,15 @@ def main() -> None:
 
 
 def measure_encoder(work: Path, folder: Path) -> None:
-    """Log the encoder's table: it, its two halves, random weights and a colour histogram."""
+    """Log the encoder's table: it, its two halves, random weights and a color histogram."""
     exam = set_exam(work / "encoder-exam", seed=7001)
     encoder = VisualizedBGE.from_pretrained(folder)
     untrained = VisualizedBGE(*new_encoder(1), name="untrained")
     ways = {
         "picture and words": by_encoder(encoder),
-        "words alone": by_encoder(encoder, picture=False),
+        "words alone": by_encoder(encoder, image=False),
         "picture alone": by_encoder(encoder, words=False),
-        "colour histogram": by_colour,
+        "colour histogram": by_color,
         "random weights": by_encoder(untrained),
     }
     row = "%-18s %-16s %4s   %-9s %-6s %-6s"

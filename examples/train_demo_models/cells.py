@@ -1,7 +1,7 @@
 """Composites by the thousand: rows of specimens in, the crops that Phi-3 Vision would cut out.
 
 With a cell as large as a crop, cutting a composite gives its cells back; so cells are numbered,
-lined up and normalised here without ever drawing the whole, and a test compares the pixels.
+lined up and normalized here without ever drawing the whole, and a test compares the pixels.
 """
 
 from __future__ import annotations
@@ -48,7 +48,7 @@ class CellCutter:
         candidates
             ``(lists, n)`` rows, at most `MOST` of them.
         rng
-            Jitters the pictures when given.
+            Jitters the images when given.
 
         Returns
         -------
@@ -79,7 +79,7 @@ class CellCutter:
         cells = self.numbered(candidates, torch.from_numpy(numbers.clip(min=1) - 1))
         queries = self._pixels(self.specimens.queries[rows], rng)
         cells = torch.where(torch.from_numpy(numbers == 0)[:, None, None, None], queries, cells)
-        return self.normalised(cells), numbers
+        return self.normalized(cells), numbers
 
     def numbered(self, cells: Tensor, numbers: Tensor) -> Tensor:
         """Stamp cells ``(batch, 3, CELL, CELL)`` with plates; number 0 is the plate "1"."""
@@ -87,22 +87,22 @@ class CellCutter:
         return (cells * (1 - cover[numbers]) + ink[numbers]).round()
 
     def cut(self, cells: Tensor) -> Tensor:
-        """Normalise ``(lists, places, 3, CELL, CELL)`` and put the global view before them."""
-        cells = self.normalised(cells)
+        """Normalize ``(lists, places, 3, CELL, CELL)`` and put the global view before them."""
+        cells = self.normalized(cells)
         whole = cells.unflatten(1, (ROWS, COLUMNS)).permute(0, 3, 1, 4, 2, 5)
         whole = whole.flatten(4).flatten(2, 3)  # (lists, 3, ROWS * CELL, COLUMNS * CELL)
         whole = F.interpolate(whole, size=(CELL, CELL), mode="bicubic")
         return torch.cat([whole[:, None], cells], dim=1)
 
-    def normalised(self, cells: Tensor) -> Tensor:
+    def normalized(self, cells: Tensor) -> Tensor:
         """Bring bytes to the tower's scale: ``(…, 3, CELL, CELL)``."""
         mean, std = torch.tensor(self.crops.mean), torch.tensor(self.crops.std)
         return (cells / 255 - mean[:, None, None]) / std[:, None, None]
 
-    def _pixels(self, pictures: NDArray[np.uint8], rng: np.random.Generator | None) -> Tensor:
+    def _pixels(self, images: NDArray[np.uint8], rng: np.random.Generator | None) -> Tensor:
         if rng is not None:
-            return jittered(pictures, rng, shift=_SHIFT)
-        return torch.from_numpy(pictures).permute(0, 3, 1, 2).float()
+            return jittered(images, rng, shift=_SHIFT)
+        return torch.from_numpy(images).permute(0, 3, 1, 2).float()
 
     @cached_property
     def _plates(self) -> tuple[Tensor, Tensor]:

@@ -12,8 +12,8 @@ from functools import cached_property
 import torch
 from torch import Tensor
 
-from examples.train_demo_models.vocabulary import ANY_COLOUR, compound
-from mmrag.datasets.attributes import COLOURS, PATTERNS, PRODUCTS
+from examples.train_demo_models.vocabulary import ANY_COLOR, compound
+from mmrag.datasets.attributes import COLORS, PATTERNS, PRODUCTS
 from mmrag.vision.config import RankingRecipe
 from mmrag.vision.phi3.ranking_template import answer_script
 from mmrag.vision.phi3.template import script_ids
@@ -27,9 +27,9 @@ GRADES = (0, 3, 6, 9)
 
 @dataclass(frozen=True)
 class Words:
-    """Attributes as numbers, in the order in which they are said: colour, pattern, product."""
+    """Attributes as numbers, in the order in which they are said: color, pattern, product."""
 
-    wish: Tensor  # (lists, 3); the last colour number means any
+    wish: Tensor  # (lists, 3); the last color number means any
     shown: Tensor  # (lists, n, 3)
     grades: Tensor  # (lists, n), 0..3
     best: Tensor  # (lists,), the place of the candidate that the reason is about
@@ -75,8 +75,8 @@ class Form:
 
     @cached_property
     def names(self) -> list[Tensor]:
-        """The ids of all colours (and any), patterns and products."""
-        return [self._ids((*COLOURS, ANY_COLOUR)), self._ids(PATTERNS), self._ids(PRODUCTS)]
+        """The ids of all colors (and any), patterns and products."""
+        return [self._ids((*COLORS, ANY_COLOR)), self._ids(PATTERNS), self._ids(PRODUCTS)]
 
     @cached_property
     def labels(self) -> Tensor:

@@ -1,7 +1,7 @@
 """Trains the demo encoder: specimens in, a folder in the published layout of Visualized BGE out.
 
-First the tower learns to see (product, pattern and colour from every token), then tower and text
-model together learn to match: a wish must find the pictures that fulfil it.
+First the tower learns to see (product, pattern and color from every token), then tower and text
+model together learn to match: a wish must find the images that fulfil it.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ from examples.train_demo_models.naming import Naming
 from examples.train_demo_models.sampling import Sampler, Wanted, grades
 from examples.train_demo_models.specimens import EYE, Specimens
 from examples.train_demo_models.vocabulary import encoder_tokenizer
-from mmrag.datasets.attributes import COLOURS, PATTERNS, PRODUCTS
+from mmrag.datasets.attributes import COLORS, PATTERNS, PRODUCTS
 from mmrag.datasets.wording import vocabulary
 from mmrag.embedding.visualized_bge.checkpoint import save_encoder
 from mmrag.embedding.visualized_bge.joint import JointEncoder
@@ -36,14 +36,14 @@ logger = logging.getLogger(__name__)
 # Small on purpose: a cheap first stage that finds, and leaves the order to the reranker's better
 # eyes. At width 128 and six times the steps it reached recall@1 .965, and nothing was left to do.
 _WIDTH, _LAYERS, _HEAD = 48, 2, 16
-_LONGEST = 64  # positions: 16 for the picture, 48 for words
+_LONGEST = 64  # positions: 16 for the image, 48 for words
 _SEE = Stage("encoder-see", steps=400, rate=2e-3, matrix_rate=0.02)
 _MATCH = Stage("encoder-match", steps=600, rate=1.5e-3, matrix_rate=0.01)
-_BATCH = 192  # pictures to see at once
+_BATCH = 192  # images to see at once
 _WISHES = 128  # wishes to match at once
-_NAMES = (len(PRODUCTS) + 1, len(PATTERNS), len(COLOURS))
+_NAMES = (len(PRODUCTS) + 1, len(PATTERNS), len(COLORS))
 _SHIFT = 3  # pixels
-_HALF_RIGHT = 0.04  # share of a label's weight that a nearly right picture gets
+_HALF_RIGHT = 0.04  # share of a label's weight that a nearly right image gets
 
 
 def train_encoder(specimens: Specimens, work: Path, folder: Path, *, seed: int = 0) -> None:
@@ -102,7 +102,7 @@ class _Seeing(nn.Module):
         rows = rng.integers(0, len(specimens), _BATCH)
         shown = specimens.shown.part(rows)
         device = self.tower.cls_token.device
-        names = np.stack([shown.product, shown.pattern, shown.colour], axis=1)
+        names = np.stack([shown.product, shown.pattern, shown.color], axis=1)
         eyes = jittered(specimens.eyes[rows], rng, shift=_SHIFT)
         with torch.autocast(device.type, torch.bfloat16):
             tokens = self.tower(encoder_pixels(eyes).to(device))  # (batch, tokens, width)
@@ -125,7 +125,7 @@ class _Matching(nn.Module):
         specimens = sampler.specimens
         shaken = np.random.default_rng((seed, step))
         device = self.log_scale.device
-        # Wishes with a picture first: the two kinds go through the encoder apart.
+        # Wishes with an image first: the two kinds go through the encoder apart.
         wanted.sort(key=lambda wish: wish.row is None)
         rows = np.array([wish.row for wish in wanted if wish.row is not None])
         with torch.autocast(device.type, torch.bfloat16):
@@ -158,12 +158,12 @@ class _Matching(nn.Module):
         )
         tokens = tokens.to(self.log_scale.device)
         ids, mask = tokens["input_ids"], tokens["attention_mask"]
-        seen = None if pixels is None else self.network.picture_tokens(pixels.to(ids.device))
+        seen = None if pixels is None else self.network.image_tokens(pixels.to(ids.device))
         return self.network(ids, mask, seen)
 
 
 def _wishes_and_targets(sampler: Sampler, rng: Random) -> tuple[list[Wanted], NDArray[np.int64]]:
-    """Draw wishes, pictures that fulfil them, and pictures that do so only half: hard negatives."""
+    """Draw wishes, images that fulfil them, and images that do so only half: hard negatives."""
     wanted = [sampler.wanted(rng) for _ in range(_WISHES)]
     targets = {sampler.fulfilling(wish, rng) for wish in wanted}
     targets |= {sampler.half_fulfilling(wish, rng) for wish in wanted[::2]}
@@ -180,7 +180,7 @@ def _weights(wanted: list[Wanted], targets: NDArray[np.int64], specimens: Specim
 
 
 def _itself(wanted: list[Wanted], targets: NDArray[np.int64]) -> Tensor:
-    """Where a target is the wish's own picture: it is no answer."""
+    """Where a target is the wish's own image: it is no answer."""
     rows = np.array([-1 if wish.row is None else wish.row for wish in wanted])
     return torch.from_numpy(rows[:, None] == targets[None])
 

@@ -19,14 +19,14 @@ from mmrag.embedding.visualized_bge.joint import JointEncoder
 __all__ = ["ListSampler", "Lists"]
 
 _GALLERY = 900
-# Three things are harder to compare than two: wishes that name or show a colour come more often.
+# Three things are harder to compare than two: wishes that name or show a color come more often.
 _SHARES: Shares = {
     Kind.SWATCH_PRODUCT: 2,
     Kind.PRODUCT_PRODUCT: 2,
-    Kind.RECOLOUR: 4,
+    Kind.RECOLOR: 4,
     Kind.REPATTERN: 2,
     Kind.TEXT: 3,
-    Kind.PICTURE: 3,
+    Kind.IMAGE: 3,
 }
 # How probable it is that a made-up candidate has the product, or the pattern, that is wished for.
 _CLOSENESS = (0.3, 0.5, 0.7, 0.85)
@@ -66,7 +66,7 @@ class ListSampler:
         return Lists(wanted, np.stack(rows), np.stack(graded))
 
     def _found(self, pick: int, n: int, rng: np.random.Generator) -> NDArray[np.int64]:
-        """Search a random gallery, as a user would, the query's own picture taken out."""
+        """Search a random gallery, as a user would, the query's own image taken out."""
         gallery = rng.choice(len(self._products), _GALLERY, replace=False)
         best = gallery[np.argsort(-(self._gallery[gallery] @ self._queries[pick]))]
         rows = self._products[best[: n + 1]]
@@ -99,9 +99,9 @@ def _encode(
     parts: list[NDArray[np.float32]] = []
     for start in range(0, len(texts), 256):
         tokens = tokenizer(texts[start : start + 256], return_tensors="pt", padding=True)
-        pictures = None
+        images = None
         if eyes is not None:
             shown = torch.from_numpy(eyes[start : start + 256]).permute(0, 3, 1, 2).float()
-            pictures = encoder.picture_tokens(encoder_pixels(shown))
-        parts.append(encoder(tokens["input_ids"], tokens["attention_mask"], pictures).numpy())
+            images = encoder.image_tokens(encoder_pixels(shown))
+        parts.append(encoder(tokens["input_ids"], tokens["attention_mask"], images).numpy())
     return np.concatenate(parts)

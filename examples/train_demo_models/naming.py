@@ -12,7 +12,7 @@ __all__ = ["Naming"]
 
 
 class Naming(nn.Module):
-    """A head that names several attributes from every token, and from all of a picture's together.
+    """A head that names several attributes from every token, and from all of an image's together.
 
     Parameters
     ----------
@@ -35,11 +35,11 @@ class Naming(nn.Module):
         return self.head(self.norm(tokens)).float()
 
     def guesses(self, tokens: Tensor) -> Tensor:
-        """Name pictures: (batch, tokens, width) -> (batch, attributes)."""
+        """Name images: (batch, tokens, width) -> (batch, attributes)."""
         return self._best(self(tokens).mean(1))
 
     def loss(self, tokens: Tensor, labels: Tensor) -> tuple[Tensor, list[float]]:
-        """Tell how wrong the names are, and the share of pictures named right, by attribute.
+        """Tell how wrong the names are, and the share of images named right, by attribute.
 
         Parameters
         ----------

@@ -1,7 +1,7 @@
 """Practising to rank: lists in, the loss of a dictated answer about each of them out.
 
-The same answer is practised on composites, on described pictures (a cell is the sum of the words
-for what it shows), and on lists without pictures, where all that can be learnt is to compare words.
+The same answer is practised on composites, on described images (a cell is the sum of the words
+for what it shows), and on lists without images, where all that can be learnt is to compare words.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ from examples.train_demo_models.lists import Lists
 from examples.train_demo_models.naming import Naming
 from examples.train_demo_models.sampling import ANY, Wanted
 from examples.train_demo_models.specimens import SWATCH, Shown, Specimens
-from mmrag.datasets.attributes import COLOURS
+from mmrag.datasets.attributes import COLORS
 from mmrag.datasets.wording import Kind
 from mmrag.rerank.prompts import Prompt
 from mmrag.vision.config import RankingRecipe
@@ -31,16 +31,16 @@ from mmrag.vision.phi3.processing import Phi3VisionProcessor
 
 __all__ = ["Practice", "attributes"]
 
-# Which words of a wish (colour, pattern, product) only the query's picture tells.
+# Which words of a wish (color, pattern, product) only the query's image tells.
 _SEEN = {
     Kind.SWATCH_PRODUCT: (False, True, False),
     Kind.PRODUCT_PRODUCT: (False, True, False),
-    Kind.RECOLOUR: (False, True, True),
+    Kind.RECOLOR: (False, True, True),
     Kind.REPATTERN: (False, False, True),
     Kind.TEXT: (False, False, False),
-    Kind.PICTURE: (True, True, True),
+    Kind.IMAGE: (True, True, True),
 }
-_NOISE = 0.3  # of described pictures, in standard deviations
+_NOISE = 0.3  # of described images, in standard deviations
 
 
 class Practice(nn.Module):
@@ -79,19 +79,19 @@ class Practice(nn.Module):
         self._ids = lru_cache(maxsize=100_000)(self._prompt_ids)
 
     def in_words(self, lists: Lists) -> tuple[Tensor, dict[str, float]]:
-        """Practise without pictures: compare the words that are dictated."""
+        """Practise without images: compare the words that are dictated."""
         words = self._words(lists)
         form = self._form(lists.rows.shape[1])
         return self._answer_loss(lists.wanted, form, form.filled(words), words, None)
 
     def described(self, lists: Lists) -> tuple[Tensor, dict[str, float]]:
-        """Practise on described pictures: find a candidate by its number, say what is there."""
+        """Practise on described images: find a candidate by its number, say what is there."""
         words = self._words(lists)
         form = self._form(lists.rows.shape[1])
-        pictures = self._raster(*self._descriptions(lists), projected=True)
-        return self._answer_loss(lists.wanted, form, form.filled(words), words, pictures)
+        images = self._raster(*self._descriptions(lists), projected=True)
+        return self._answer_loss(lists.wanted, form, form.filled(words), words, images)
 
-    def on_pictures(self, lists: Lists, rng: np.random.Generator) -> tuple[Tensor, dict[str, float]]:
+    def on_images(self, lists: Lists, rng: np.random.Generator) -> tuple[Tensor, dict[str, float]]:
         """Practise on composites."""
         words = self._words(lists)
         form = self._form(lists.rows.shape[1])
@@ -99,16 +99,16 @@ class Practice(nn.Module):
         device = self.network.device
         crops = self.cutter.crops_of(rows, lists.rows, rng).to(device)
         with torch.autocast(device.type, torch.bfloat16):
-            patches = self.network.pictures.patches(crops.flatten(0, 1))
+            patches = self.network.images.patches(crops.flatten(0, 1))
             patches = patches.unflatten(0, crops.shape[:2])  # (lists, cells, grid, grid, c)
-            pictures = self._raster(patches[:, 1:], patches[:, 0], projected=False)
-            pictures = self.network.pictures.projection(pictures)  # (lists, tokens, hidden)
+            images = self._raster(patches[:, 1:], patches[:, 0], projected=False)
+            images = self.network.images.projection(images)  # (lists, tokens, hidden)
             own = self._own_words(lists, words, patches[:, 1:].detach())
         spoken = form.filled(own)
         half = torch.from_numpy(rng.random(len(spoken)) < 0.5)
         truth = form.filled(words)
         spoken = torch.where(half[:, None], spoken, truth)
-        return self._answer_loss(lists.wanted, form, truth, words, pictures, spoken=spoken)
+        return self._answer_loss(lists.wanted, form, truth, words, images, spoken=spoken)
 
     def _answer_loss(
         self,
@@ -116,22 +116,22 @@ class Practice(nn.Module):
         form: Form,
         truth: Tensor,
         words: Words,
-        pictures: Tensor | None,
+        images: Tensor | None,
         spoken: Tensor | None = None,
     ) -> tuple[Tensor, dict[str, float]]:
         """Let the model read ``spoken`` (the truth, when not given) and expect the truth."""
         device = self.network.device
-        prompts, mask = self._prompts(wanted, pictured=pictures is not None)
+        prompts, mask = self._prompts(wanted, imaged=images is not None)
         answers = truth if spoken is None else spoken
         ids = torch.cat([prompts, answers], dim=1).to(device)
         mask = torch.cat([mask, torch.ones_like(answers)], dim=1).to(device)
         with torch.autocast(device.type, torch.bfloat16):
-            seen = None if pictures is None else pictures.flatten(0, 1)
-            output = self.network(ids, mask, picture_tokens=seen, logits_to_keep=answers.shape[1] + 1)
+            seen = None if images is None else images.flatten(0, 1)
+            output = self.network(ids, mask, image_tokens=seen, logits_to_keep=answers.shape[1] + 1)
         logits = output.logits[:, :-1].float()  # (lists, answer, vocabulary)
         wrong = F.cross_entropy(logits.transpose(1, 2), truth.to(device), reduction="none")
         said = torch.tensor([[not seen for seen in _SEEN[wish.kind]] for wish in wanted])
-        told = said.to(device) | (pictures is not None)  # what can be known at all
+        told = said.to(device) | (images is not None)  # what can be known at all
         wish = (wrong[:, form.wish] * told).sum() / told.sum()
         grade = wrong[:, form.grades].mean()
         reason = wrong[:, form.reason : form.reason + 2].mean()  # and the quote that closes it
@@ -141,7 +141,7 @@ class Practice(nn.Module):
         order = _rank_loss(at_grades.softmax(-1) @ torch.tensor(GRADES, device=device).float(), grades)
         loss = wish + 2 * grade + order + 0.2 * (closed + reason)
         figures = {"wish": wish.item(), "grade": grade.item(), "order": order.item()}
-        if pictures is not None:
+        if images is not None:
             shows = wrong[:, form.shows].mean()
             loss = loss + 3 * shows
             figures["shows"] = shows.item()
@@ -158,7 +158,7 @@ class Practice(nn.Module):
         """Name each cell (lists, places, grid, grid, c) as the tower alone would."""
         tokens = patches.flatten(2, 3).flatten(0, 1)
         named = self.naming.guesses(tokens).unflatten(0, patches.shape[:2]).cpu()
-        guess = named[..., [2, 1, 0]]  # (lists, places, 3): colour, pattern, product
+        guess = named[..., [2, 1, 0]]  # (lists, places, 3): color, pattern, product
         guess[..., 2] = guess[..., 2].clamp(max=SWATCH - 1)
         seen = torch.tensor([_SEEN[wish.kind] for wish in lists.wanted])
         wish = torch.where(seen, guess[:, 0], words.wish)
@@ -185,9 +185,9 @@ class Practice(nn.Module):
         said = attributes(shown)
         words = self.network.decoder.embed_tokens.weight
         product = said[..., 2].clamp(max=SWATCH - 1)
-        colours, patterns, products = (words[names.to(words.device)] for names in self._form(MOST).names)
+        colors, patterns, products = (words[names.to(words.device)] for names in self._form(MOST).names)
         thing = products[product] * (said[..., 2:] != SWATCH).to(words.device)
-        return colours[said[..., 0]] + patterns[said[..., 1]] + thing
+        return colors[said[..., 0]] + patterns[said[..., 1]] + thing
 
     @property
     def number_words(self) -> Tensor:
@@ -196,28 +196,28 @@ class Practice(nn.Module):
         return words[self._form(MOST).labels.to(words.device)]
 
     def _raster(self, parts: Tensor, whole: Tensor, *, projected: bool) -> Tensor:
-        """Lay out many composites as `PictureEmbedding.merge` lays out one: (lists, tokens, c)."""
-        pictures = self.network.pictures
-        ends = torch.stack([pictures.row_end, pictures.divider])
-        row_end, divider = pictures.projection(ends) if projected else ends
+        """Lay out many composites as `ImageEmbedding.merge` lays out one: (lists, tokens, c)."""
+        images = self.network.images
+        ends = torch.stack([images.row_end, images.divider])
+        row_end, divider = images.projection(ends) if projected else ends
         parts = parts.unflatten(1, (ROWS, COLUMNS)).transpose(2, 3).flatten(3, 4).flatten(1, 2)
-        lines = [_lines(picture, row_end) for picture in (parts, whole)]
+        lines = [_lines(image, row_end) for image in (parts, whole)]
         between = divider.to(lines[0].dtype).expand(len(parts), 1, -1)
         return torch.cat([lines[0], between, lines[1]], dim=1)
 
-    def _prompts(self, wanted: list[Wanted], *, pictured: bool) -> tuple[Tensor, Tensor]:
-        prompts = [self._ids(wish.text, pictured) for wish in wanted]
+    def _prompts(self, wanted: list[Wanted], *, imaged: bool) -> tuple[Tensor, Tensor]:
+        prompts = [self._ids(wish.text, imaged) for wish in wanted]
         longest = max(map(len, prompts))
         padding = self._processor.vocabulary.padding
         ids = [[padding] * (longest - len(prompt)) + prompt for prompt in prompts]
         mask = [[0] * (longest - len(prompt)) + [1] * len(prompt) for prompt in prompts]
         return torch.tensor(ids), torch.tensor(mask)
 
-    def _prompt_ids(self, text: str, pictured: bool) -> list[int]:
-        pictures = [self._frame] if pictured else []
+    def _prompt_ids(self, text: str, imaged: bool) -> list[int]:
+        images = [self._frame] if imaged else []
         content = self._wording.fill(wish=text, n=MOST)
-        turns = published_turns([{"role": "user", "content": content}], len(pictures), self._processor.vocabulary)
-        return self._processor.ids(self._processor.prompt(turns), pictures)
+        turns = published_turns([{"role": "user", "content": content}], len(images), self._processor.vocabulary)
+        return self._processor.ids(self._processor.prompt(turns), images)
 
     @cached_property
     def _frame(self) -> Image.Image:
@@ -225,18 +225,18 @@ class Practice(nn.Module):
 
 
 def attributes(shown: Shown) -> Tensor:
-    """Stack what is shown in the order in which it is said: (…, 3) colour, pattern, product."""
-    said: list[NDArray[np.int64]] = [shown.colour, shown.pattern, shown.product]
+    """Stack what is shown in the order in which it is said: (…, 3) color, pattern, product."""
+    said: list[NDArray[np.int64]] = [shown.color, shown.pattern, shown.product]
     return torch.from_numpy(np.stack(said, axis=-1))
 
 
 def _wishes(wanted: list[Wanted]) -> Tensor:
-    return torch.tensor([[len(COLOURS) if w.colour == ANY else w.colour, w.pattern, w.product] for w in wanted])
+    return torch.tensor([[len(COLORS) if w.color == ANY else w.color, w.pattern, w.product] for w in wanted])
 
 
-def _lines(picture: Tensor, row_end: Tensor) -> Tensor:
-    ends = row_end.to(picture.dtype).expand(*picture.shape[:2], 1, -1)  # (lists, y, 1, c)
-    return torch.cat([picture, ends], dim=2).flatten(1, 2)  # (lists, y (x + 1), c)
+def _lines(image: Tensor, row_end: Tensor) -> Tensor:
+    ends = row_end.to(image.dtype).expand(*image.shape[:2], 1, -1)  # (lists, y, 1, c)
+    return torch.cat([image, ends], dim=2).flatten(1, 2)  # (lists, y (x + 1), c)
 
 
 def _rank_loss(expected: Tensor, grades: Tensor) -> Tensor:

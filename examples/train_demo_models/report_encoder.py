@@ -1,7 +1,7 @@
-"""How good an encoder is on the drawn catalogue: an encoder in, a table of figures out.
+"""How good an encoder is on the drawn catalog: an encoder in, a table of figures out.
 
 Gallery and queries are drawn from seeds that no training saw, and go through
-`VisualizedBGE.encode` like a user's: the gallery as JPEG files, the queries' pictures as drawn.
+`VisualizedBGE.encode` like a user's: the gallery as JPEG files, the queries' images as drawn.
 """
 
 from __future__ import annotations
@@ -14,11 +14,11 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
-from mmrag.datasets import HELD_OUT, DrawnQuery, Item, Kind, queries, write_catalogue
+from mmrag.datasets import HELD_OUT, DrawnQuery, Item, Kind, queries, write_catalog
 from mmrag.embedding.visualized_bge.model import VisualizedBGE
 from mmrag.query import Query
 
-__all__ = ["Exam", "Figures", "by_colour", "by_encoder", "encoder_table", "gain", "set_exam"]
+__all__ = ["Exam", "Figures", "by_color", "by_encoder", "encoder_table", "gain", "set_exam"]
 
 _TOP = 9
 Similarity = Callable[["Exam"], NDArray[np.float64]]
@@ -76,10 +76,10 @@ class Figures:
 
 def set_exam(folder: Path, *, size: int = 900, queries_of_kind: int = 120, seed: int = 7001) -> Exam:
     """Draw a gallery and queries, each of which has an exact answer in it."""
-    items = write_catalogue(folder, n=size, seed=seed)
-    asked = [query for kind in Kind for query in queries(kind, queries_of_kind, seed, catalogue=items)]
+    items = write_catalog(folder, n=size, seed=seed)
+    asked = [query for kind in Kind for query in queries(kind, queries_of_kind, seed, catalog=items)]
     grades = np.array(
-        [[query.wish.finer_grade(item.product, item.pattern, item.colour) for item in items] for query in asked]
+        [[query.wish.finer_grade(item.product, item.pattern, item.color) for item in items] for query in asked]
     )
     return Exam(folder, items, asked, grades)
 
@@ -102,12 +102,12 @@ def encoder_table(exam: Exam, ways: Mapping[str, Similarity]) -> list[tuple[str,
     return rows
 
 
-def by_encoder(encoder: VisualizedBGE, *, words: bool = True, picture: bool = True) -> Similarity:
+def by_encoder(encoder: VisualizedBGE, *, words: bool = True, image: bool = True) -> Similarity:
     """Search by an encoder, with the whole query or one half of it."""
 
     def similarity(exam: Exam) -> NDArray[np.float64]:
         gallery = encoder.encode(exam.gallery)
-        asked = [_half(query, words=words, picture=picture) for query in exam.queries]
+        asked = [_half(query, words=words, image=image) for query in exam.queries]
         known = [number for number, query in enumerate(asked) if query is not None]
         similar = np.zeros((len(asked), len(gallery)))
         vectors = encoder.encode([query for query in asked if query is not None])
@@ -117,18 +117,18 @@ def by_encoder(encoder: VisualizedBGE, *, words: bool = True, picture: bool = Tr
     return similarity
 
 
-def by_colour(exam: Exam) -> NDArray[np.float64]:
-    """Search by colour histogram alone, blind to words."""
+def by_color(exam: Exam) -> NDArray[np.float64]:
+    """Search by color histogram alone, blind to words."""
     gallery = np.stack([_histogram(Image.open(file)) for file in exam.gallery])
-    asked = [query.picture() for query in exam.queries]
+    asked = [query.image() for query in exam.queries]
     blank = Image.new("RGB", (8, 8))
     return np.stack([_histogram(image or blank) for image in asked]) @ gallery.T
 
 
-def _half(query: DrawnQuery, *, words: bool, picture: bool) -> Query | None:
+def _half(query: DrawnQuery, *, words: bool, image: bool) -> Query | None:
     text = query.text if words else ""
-    image = query.picture() if picture else None
-    return Query(text, image) if text or image is not None else None
+    shown = query.image() if image else None
+    return Query(text, shown) if text or shown is not None else None
 
 
 def _histogram(image: Image.Image) -> NDArray[np.float64]:

@@ -1,4 +1,4 @@
-"""How much a reranker gains on the drawn catalogue: encoder and reranker in, a table out.
+"""How much a reranker gains on the drawn catalog: encoder and reranker in, a table out.
 
 Lists are the encoder's own top 9 for queries that no training saw; each goes through
 `ListwiseReranker` like a user's, composite, prompt and all.
@@ -35,7 +35,7 @@ class Reranking:
     before, after
         ``(queries, 9)``: grades 0..3 in retrieval order, and in the reranker's.
     truthful
-        ``(queries,)``: whether the reason names the best one's colour, pattern and product.
+        ``(queries,)``: whether the reason names the best one's color, pattern and product.
     """
 
     before: NDArray[np.int64]
@@ -81,11 +81,11 @@ def rerank_exam(
     shown_order
         Reorders a list before the reranker sees it, given the list and the query's number.
     moved
-        A control: the reranker sees the pictures moved on by so many places, and its labels are
+        A control: the reranker sees the images moved on by so many places, and its labels are
         read as if it had not. A reranker that looks must collapse.
     """
     reranker = ListwiseReranker(llvm, window=_TOP)
-    queries = [Query(query.text, query.picture()) for query in exam.queries]
+    queries = [Query(query.text, query.image()) for query in exam.queries]
     similar = encoder.encode(queries) @ encoder.encode(exam.gallery).T
     before, after, truthful = [], [], []
     for number, query in enumerate(queries):
@@ -126,4 +126,4 @@ def _ndcg(grades: NDArray[np.int64]) -> NDArray[np.float64]:
 
 def _is_true(reason: str, item: Item) -> bool:
     words = reason.split()
-    return all(compound(name) in words for name in (item.colour, item.pattern, item.product))
+    return all(compound(name) in words for name in (item.color, item.pattern, item.product))

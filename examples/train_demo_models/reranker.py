@@ -2,7 +2,7 @@
 
 Tower and decoder learn apart at first, to see and to compare described candidates; then the
 projection learns to say in the decoder's words what the tower sees, and at last they rank
-composites together. Lists are always shuffled, so that no place in the picture is worth anything.
+composites together. Lists are always shuffled, so that no place in the image is worth anything.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ from examples.train_demo_models.practice import Practice
 from examples.train_demo_models.sampling import Sampler
 from examples.train_demo_models.specimens import Specimens
 from examples.train_demo_models.vocabulary import reranker_tokenizer
-from mmrag.datasets.attributes import COLOURS, PATTERNS, PRODUCTS
+from mmrag.datasets.attributes import COLORS, PATTERNS, PRODUCTS
 from mmrag.embedding.visualized_bge.checkpoint import load_encoder
 from mmrag.vision.config import RankingRecipe
 from mmrag.vision.phi3.checkpoint import save_vision_model
@@ -72,7 +72,7 @@ def train_reranker(
     device = training_device()
     naming = Naming(
         4 * network.config.tower.hidden_size,
-        (len(PRODUCTS) + 1, len(PATTERNS), len(COLOURS), MOST + 1),
+        (len(PRODUCTS) + 1, len(PATTERNS), len(COLORS), MOST + 1),
         weights=(1.0, 1.5, 0.7, 0.7),
     )
     practice = Practice(network, processor, RECIPE, naming, listed).to(device)
@@ -82,9 +82,9 @@ def train_reranker(
     lists = ListSampler(Sampler(listed), *load_encoder(encoder), wishes=_WISHES, seed=seed)
     decoder = [*_named(network.decoder, "decoder"), *_named(network.head, "lm_head")]
     joints = [
-        *_named(network.pictures.projection, "projection"),
-        ("row_end", network.pictures.row_end),
-        ("divider", network.pictures.divider),
+        *_named(network.images.projection, "projection"),
+        ("row_end", network.images.row_end),
+        ("divider", network.images.divider),
     ]
 
     def in_words(step: int) -> tuple[Tensor, dict[str, float]]:
@@ -97,9 +97,9 @@ def train_reranker(
         practise = practice.in_words if rng.random() < 0.2 else practice.described
         return practise(_draw(lists, rng, found=0))
 
-    def on_pictures(step: int) -> tuple[Tensor, dict[str, float]]:
+    def on_images(step: int) -> tuple[Tensor, dict[str, float]]:
         rng = np.random.default_rng((seed, 3, step))
-        loss, figures = practice.on_pictures(_draw(lists, rng, found=_LISTS // 2), rng)
+        loss, figures = practice.on_images(_draw(lists, rng, found=_LISTS // 2), rng)
         # Lists in words alone keep grading a comparison of words.
         words, _ = practice.in_words(lists.draw(rng, found=0, made_up=_LISTS, n=MOST))
         return loss + words, figures
@@ -108,7 +108,7 @@ def train_reranker(
     fit(_DESCRIBED, practice, described, work, parameters=[*decoder, *joints])
     saying = _Saying(practice, seen)
     fit(_ALIGN, practice, lambda step: saying.loss(step, seed), work, parameters=joints)
-    fit(_RANK, practice, on_pictures, work, parameters=[*decoder, *joints])
+    fit(_RANK, practice, on_images, work, parameters=[*decoder, *joints])
     save_vision_model(
         network.cpu(), folder, tokenizer=processor.vocabulary.tokenizer, crops=processor.crops, recipe=RECIPE
     )
@@ -124,7 +124,7 @@ def new_reranker(seed: int) -> tuple[Phi3VisionNetwork, Phi3VisionProcessor]:
     # Words must stay audible beside what the layers add to them: with the usual 0.02 the decoder
     # took five times as long to learn that two words are the same.
     nn.init.normal_(network.decoder.embed_tokens.weight, std=1.0)
-    for separator in (network.pictures.row_end, network.pictures.divider):
+    for separator in (network.images.row_end, network.images.divider):
         nn.init.normal_(separator, std=0.5)
     return network, Phi3VisionProcessor(vocabulary, crops)
 
@@ -137,7 +137,7 @@ class _Seeing:
         self.cells = CellCutter(specimens, practice.cutter.crops)
 
     def learnt(self) -> list[tuple[str, nn.Parameter]]:
-        tower = self.practice.network.pictures.tower
+        tower = self.practice.network.images.tower
         return [*_named(tower, "tower"), *_named(self.practice.naming, "naming")]
 
     def loss(self, step: int, seed: int) -> tuple[Tensor, dict[str, float]]:
@@ -145,10 +145,10 @@ class _Seeing:
         rows = rng.integers(0, len(self.specimens), _BATCH)
         crops, numbers = self.cells.single(rows, rng)
         shown = self.specimens.shown.part(rows)
-        names = np.stack([shown.product, shown.pattern, shown.colour, numbers], axis=1)
+        names = np.stack([shown.product, shown.pattern, shown.color, numbers], axis=1)
         device = self.practice.network.device
         with torch.autocast(device.type, torch.bfloat16):
-            patches = self.practice.network.pictures.patches(crops.to(device))
+            patches = self.practice.network.images.patches(crops.to(device))
             tokens = patches.flatten(1, 2)  # (batch, grid * grid, c)
             loss, right = self.practice.naming.loss(tokens, torch.from_numpy(names).to(device))
         return loss, dict(zip(("product", "pattern", "colour", "number"), right, strict=True))
@@ -167,12 +167,12 @@ class _Saying:
         crops, numbers = self.cells.single(rows, rng)
         practice, device = self.practice, self.practice.network.device
         with torch.no_grad(), torch.autocast(device.type, torch.bfloat16):
-            patches = practice.network.pictures.patches(crops.to(device)).flatten(1, 2)
+            patches = practice.network.images.patches(crops.to(device)).flatten(1, 2)
             words = practice.sums(self.specimens.shown.part(rows))  # (batch, hidden)
             none = practice.number_words.new_zeros(1, words.shape[1])
             number = torch.cat([none, practice.number_words])[torch.from_numpy(numbers)]
             meant = (words + number)[:, None]  # (batch, 1, hidden)
-        said = practice.network.pictures.projection(patches.float())
+        said = practice.network.images.projection(patches.float())
         loss = ((said - meant) ** 2).mean() / meant.var()
         return loss, {}
 

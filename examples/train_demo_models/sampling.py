@@ -1,4 +1,4 @@
-"""Wishes to practise on: specimens in, sentences beside pictures and what would fulfil them out."""
+"""Wishes to practise on: specimens in, sentences beside images and what would fulfil them out."""
 
 from __future__ import annotations
 
@@ -11,14 +11,14 @@ import numpy as np
 from numpy.typing import NDArray
 
 from examples.train_demo_models.specimens import SWATCH, Shown, Specimens
-from mmrag.datasets.attributes import COLOURS, PATTERNS, PRODUCTS, colours_of
+from mmrag.datasets.attributes import COLORS, PATTERNS, PRODUCTS, colors_of
 from mmrag.datasets.relevance import Wish
 from mmrag.datasets.wording import Kind, sentence
 
 __all__ = ["ANY", "SHARES", "Sampler", "Shares", "Wanted", "grades"]
 
 ANY = -1
-"""The colour number of a wish that leaves the colour free."""
+"""The color number of a wish that leaves the color free."""
 
 Shares = Mapping[Kind, float]
 """How often each kind of wish is drawn."""
@@ -26,12 +26,12 @@ Shares = Mapping[Kind, float]
 SHARES: Shares = {
     Kind.SWATCH_PRODUCT: 3,
     Kind.PRODUCT_PRODUCT: 3,
-    Kind.RECOLOUR: 3,
+    Kind.RECOLOR: 3,
     Kind.REPATTERN: 3,
     Kind.TEXT: 2,
-    Kind.PICTURE: 2,
+    Kind.IMAGE: 2,
 }
-_COLOUR_NAMED = 0.4
+_COLOR_NAMED = 0.4
 
 
 @dataclass(frozen=True)
@@ -43,30 +43,30 @@ class Wanted:
     text: str
     product: int
     pattern: int
-    colour: int
+    color: int
 
 
 def grades(wanted: Wanted, shown: Shown) -> NDArray[np.int64]:
-    """Grade many pictures 0..3 at once, as `Wish.finer_grade` grades one."""
+    """Grade many images 0..3 at once, as `Wish.finer_grade` grades one."""
     wrong_product = shown.product != wanted.product
     missed = wrong_product.astype(np.int64) + (shown.pattern != wanted.pattern)
-    if wanted.colour != ANY:
-        missed = missed + (shown.colour != wanted.colour)
+    if wanted.color != ANY:
+        missed = missed + (shown.color != wanted.color)
     return np.where(missed == 0, 3, np.where(missed > 1, 0, np.where(wrong_product, 1, 2)))
 
 
 class Sampler:
-    """Draws wishes, and pictures that fulfil them wholly or half, from one set of specimens."""
+    """Draws wishes, and images that fulfil them wholly or half, from one set of specimens."""
 
     def __init__(self, specimens: Specimens) -> None:
         self.specimens = specimens
         self._rows: dict[tuple[str, int, int, int], list[int]] = defaultdict(list)
         shown = specimens.shown
-        attributes = zip(shown.product, shown.pattern, shown.colour, strict=True)
-        for row, (product, pattern, colour) in enumerate(attributes):
+        attributes = zip(shown.product, shown.pattern, shown.color, strict=True)
+        for row, (product, pattern, color) in enumerate(attributes):
             self._rows["swatch" if product == SWATCH else "product", ANY, ANY, ANY].append(row)
             if product != SWATCH:
-                self._rows["all", product, pattern, colour].append(row)
+                self._rows["all", product, pattern, color].append(row)
                 self._rows["all", product, pattern, ANY].append(row)
                 self._rows["item", product, ANY, ANY].append(row)
                 self._rows["print", ANY, pattern, ANY].append(row)
@@ -105,34 +105,34 @@ class Sampler:
 
         while True:
             pair = maybe(wanted.product, len(PRODUCTS)), maybe(wanted.pattern, len(PATTERNS))
-            keep_colour = wanted.colour != ANY and rng.random() < closeness
-            rows = self._rows.get(("all", *pair, wanted.colour if keep_colour else ANY))
+            keep_color = wanted.color != ANY and rng.random() < closeness
+            rows = self._rows.get(("all", *pair, wanted.color if keep_color else ANY))
             if rows:  # a held-out pair has none
                 return rows[rng.integers(len(rows))]
 
     def _fulfilling(self, wanted: Wanted) -> list[int]:
-        return self._rows.get(("all", wanted.product, wanted.pattern, wanted.colour), [])
+        return self._rows.get(("all", wanted.product, wanted.pattern, wanted.color), [])
 
     def _draw(self, kind: Kind, rng: Random) -> Wanted:
         beside = "swatch" if kind is Kind.SWATCH_PRODUCT else "product"
         row = rng.choice(self._rows[beside, ANY, ANY, ANY])
         product = int(self.specimens.shown.product[row])
         pattern = int(self.specimens.shown.pattern[row])
-        colour = int(self.specimens.shown.colour[row])
+        color = int(self.specimens.shown.color[row])
         match kind:
             case Kind.SWATCH_PRODUCT | Kind.PRODUCT_PRODUCT:
-                product, colour = _other(len(PRODUCTS), product, rng), ANY
-            case Kind.RECOLOUR:
-                own = [COLOURS.index(name) for name in colours_of(PATTERNS[pattern])]
-                colour = rng.choice([other for other in own if other != colour])
+                product, color = _other(len(PRODUCTS), product, rng), ANY
+            case Kind.RECOLOR:
+                own = [COLORS.index(name) for name in colors_of(PATTERNS[pattern])]
+                color = rng.choice([other for other in own if other != color])
             case Kind.REPATTERN:
-                pattern, colour = _other(len(PATTERNS), pattern, rng), ANY
-            case Kind.TEXT if rng.random() > _COLOUR_NAMED:
-                colour = ANY
+                pattern, color = _other(len(PATTERNS), pattern, rng), ANY
+            case Kind.TEXT if rng.random() > _COLOR_NAMED:
+                color = ANY
             case _:
                 pass
-        wish = Wish(PRODUCTS[product], PATTERNS[pattern], None if colour == ANY else COLOURS[colour])
-        return Wanted(kind, None if kind is Kind.TEXT else row, sentence(kind, wish, rng), product, pattern, colour)
+        wish = Wish(PRODUCTS[product], PATTERNS[pattern], None if color == ANY else COLORS[color])
+        return Wanted(kind, None if kind is Kind.TEXT else row, sentence(kind, wish, rng), product, pattern, color)
 
 
 def _other(count: int, taken: int, rng: Random) -> int:

@@ -1,6 +1,6 @@
-"""The pictures to learn from: a count and a seed in, pixels and what they show out.
+"""The images to learn from: a count and a seed in, pixels and what they show out.
 
-Each picture goes the way a user's does: drawn at catalogue size, written as JPEG, read again, and
+Each image goes the way a user's does: drawn at catalog size, written as JPEG, read again, and
 brought to the sizes at which the two models look. Chunks on disk make drawing resumable.
 """
 
@@ -20,7 +20,7 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
-from mmrag.datasets.attributes import COLOURS, HELD_OUT, PATTERNS, PRODUCTS, colours_of
+from mmrag.datasets.attributes import COLORS, HELD_OUT, PATTERNS, PRODUCTS, colors_of
 from mmrag.datasets.render import draw_product, draw_swatch
 from mmrag.rerank.composite import bare_cell, query_cell
 
@@ -38,26 +38,26 @@ SWATCH = len(PRODUCTS)
 _COLUMNS = ("eyes", "candidates", "queries", "product", "pattern", "colour")
 _CHUNK = 500
 _SWATCHES_OF_TEN = 1
-# Far above the seeds of catalogues and queries, which count from small numbers.
+# Far above the seeds of catalogs and queries, which count from small numbers.
 _SEEDS = 1_000_000_000
 
 
 @dataclass(frozen=True)
 class Shown:
-    """What pictures show, as numbers into `PRODUCTS` (or `SWATCH`), `PATTERNS` and `COLOURS`."""
+    """What images show, as numbers into `PRODUCTS` (or `SWATCH`), `PATTERNS` and `COLORS`."""
 
     product: NDArray[np.int64]  # (n,)
     pattern: NDArray[np.int64]  # (n,)
-    colour: NDArray[np.int64]  # (n,)
+    color: NDArray[np.int64]  # (n,)
 
     def part(self, rows: slice | NDArray[np.int64]) -> Shown:
         """Take some of them."""
-        return Shown(self.product[rows], self.pattern[rows], self.colour[rows])
+        return Shown(self.product[rows], self.pattern[rows], self.color[rows])
 
 
 @dataclass(frozen=True)
 class Specimens:
-    """Pictures at the sizes at which the models look, and what they show."""
+    """Images at the sizes at which the models look, and what they show."""
 
     eyes: NDArray[np.uint8]  # (n, EYE, EYE, 3): as the encoder's preprocessing leaves them
     candidates: NDArray[np.uint8]  # (n, CELL, CELL, 3): as candidates' cells, not yet numbered
@@ -69,9 +69,9 @@ class Specimens:
 
 
 def draw_specimens(folder: Path, count: int, seed: int) -> Specimens:
-    """Draw ``count`` pictures, or as many as are not yet in ``folder``.
+    """Draw ``count`` images, or as many as are not yet in ``folder``.
 
-    No picture shows a pair of `HELD_OUT`.
+    No image shows a pair of `HELD_OUT`.
     """
     folder.mkdir(parents=True, exist_ok=True)
     files = [folder / f"seed{seed}-{chunk:04}.npz" for chunk in range(-(-count // _CHUNK))]
@@ -98,27 +98,27 @@ def _draw(seed: int, number: int) -> tuple[NDArray[np.uint8] | int, ...]:
     """Draw one, in the order of `_COLUMNS`."""
     rng = random.Random(f"specimen {seed} {number}")
     pattern = rng.choice(PATTERNS)
-    colour = rng.choice(colours_of(pattern))
+    color = rng.choice(colors_of(pattern))
     own_seed = _SEEDS * (seed + 1) + number
     if rng.random() * 10 < _SWATCHES_OF_TEN:
-        product, picture = SWATCH, draw_swatch(pattern, colour, own_seed)
+        product, image = SWATCH, draw_swatch(pattern, color, own_seed)
     else:
         name = rng.choice([name for name in PRODUCTS if (name, pattern) not in HELD_OUT])
-        product, picture = PRODUCTS.index(name), draw_product(name, pattern, colour, own_seed)
-    seen = _through_jpeg(picture)
+        product, image = PRODUCTS.index(name), draw_product(name, pattern, color, own_seed)
+    seen = _through_jpeg(image)
     return (
         np.asarray(seen.resize((EYE, EYE), Image.Resampling.BICUBIC)),
         np.asarray(bare_cell(seen, CELL)),
         np.asarray(query_cell(seen, CELL)),
         product,
         PATTERNS.index(pattern),
-        COLOURS.index(colour),
+        COLORS.index(color),
     )
 
 
-def _through_jpeg(picture: Image.Image) -> Image.Image:
+def _through_jpeg(image: Image.Image) -> Image.Image:
     buffer = io.BytesIO()
-    picture.save(buffer, "JPEG", quality=90)
+    image.save(buffer, "JPEG", quality=90)
     return Image.open(buffer).convert("RGB")
 
 

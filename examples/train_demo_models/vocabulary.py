@@ -1,4 +1,4 @@
-"""Word-level tokenizers: the catalogue's words in, tokenizers that know no others out."""
+"""Word-level tokenizers: the catalog's words in, tokenizers that know no others out."""
 
 from __future__ import annotations
 
@@ -10,18 +10,18 @@ from tokenizers.models import Unigram, WordPiece
 from tokenizers.processors import TemplateProcessing
 from transformers import PreTrainedTokenizerFast
 
-from mmrag.datasets.attributes import COLOURS, PATTERNS, PRODUCTS
-from mmrag.datasets.synonyms import COLOUR_WORDS, PATTERN_ADJECTIVES, PATTERN_NOUNS, PRODUCT_WORDS
+from mmrag.datasets.attributes import COLORS, PATTERNS, PRODUCTS
+from mmrag.datasets.synonyms import COLOR_WORDS, PATTERN_ADJECTIVES, PATTERN_NOUNS, PRODUCT_WORDS
 from mmrag.datasets.wording import plural, vocabulary
 
-__all__ = ["ANY_COLOUR", "compound", "encoder_tokenizer", "reranker_tokenizer"]
+__all__ = ["ANY_COLOR", "compound", "encoder_tokenizer", "reranker_tokenizer"]
 
-ANY_COLOUR = "any"
-"""What the demo reranker says of a colour that nobody asked for."""
+ANY_COLOR = "any"
+"""What the demo reranker says of a color that nobody asked for."""
 
 _BERT_SPECIAL = ("[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]")
 _PHI_SPECIAL = ("<unk>", "<s>", "<|endoftext|>", "<|user|>", "<|assistant|>", "<|system|>", "<|end|>", "<|image|>")
-_SAYS = ("it", "is", "a", "an", ANY_COLOUR)
+_SAYS = ("it", "is", "a", "an", ANY_COLOR)
 _NO_WISH = ("something", "like", "the", "query", "picture")  # see `mmrag.rerank.prompts`
 # The frame of an answer, cut where the model chooses: see `mmrag.vision.phi3.ranking_template`.
 _FRAME = (
@@ -106,8 +106,8 @@ def compound(name: str) -> str:
 
 def _words() -> Iterator[str]:
     yield from (*_SAYS, *_NO_WISH)
-    yield from map(compound, chain(COLOURS, PATTERNS, PRODUCTS))
-    for names in (COLOUR_WORDS, PATTERN_ADJECTIVES, PATTERN_NOUNS, PRODUCT_WORDS):
+    yield from map(compound, chain(COLORS, PATTERNS, PRODUCTS))
+    for names in (COLOR_WORDS, PATTERN_ADJECTIVES, PATTERN_NOUNS, PRODUCT_WORDS):
         yield from (word for name in chain(*names.values()) for word in name.split())
     yield from (word for item in chain(*PRODUCT_WORDS.values()) for word in plural(item).split())
     yield from vocabulary()

@@ -1,4 +1,4 @@
-"""Small pictures in a terminal. In: pictures. Out: text whose half blocks are two pixels each."""
+"""Small images in a terminal. In: images. Out: text whose half blocks are two pixels each."""
 
 from __future__ import annotations
 
@@ -10,30 +10,30 @@ from rich.console import Console
 from rich.style import Style
 from rich.text import Text
 
-__all__ = ["picture_row", "shows_pictures"]
+__all__ = ["image_row", "shows_images"]
 
 _HALF = "▀"  # its ink is the upper pixel, its ground the lower
 _GAP = 1
 _GROUND = "white"
 
 
-def shows_pictures(console: Console) -> bool:
-    """Tell whether a terminal has the colours for it; files and pipes have not."""
-    colourful = console.color_system == "truecolor" and not console.no_color
-    return console.is_terminal and colourful
+def shows_images(console: Console) -> bool:
+    """Tell whether a terminal has the colors for it; files and pipes have not."""
+    colorful = console.color_system == "truecolor" and not console.no_color
+    return console.is_terminal and colorful
 
 
-def picture_row(pictures: Sequence[Image.Image], *, width: int) -> Text:
-    """Draw square pictures beside each other, together at most ``width`` characters wide.
+def image_row(images: Sequence[Image.Image], *, width: int) -> Text:
+    """Draw square images beside each other, together at most ``width`` characters wide.
 
     Examples
     --------
-    >>> row = picture_row([Image.new("RGB", (9, 9), "red")] * 2, width=10)
+    >>> row = image_row([Image.new("RGB", (9, 9), "red")] * 2, width=10)
     >>> row.plain.splitlines()
     ['▀▀▀▀ ▀▀▀▀ ', '▀▀▀▀ ▀▀▀▀ ']
     """
-    side = max(2, (width // max(1, len(pictures)) - _GAP) // 2 * 2)
-    squares = [_square(picture, side) for picture in pictures]
+    side = max(2, (width // max(1, len(images)) - _GAP) // 2 * 2)
+    squares = [_square(image, side) for image in images]
     row = Text()
     for y in range(0, side, 2):
         for square in squares:
@@ -44,9 +44,9 @@ def picture_row(pictures: Sequence[Image.Image], *, width: int) -> Text:
     return row
 
 
-def _square(picture: Image.Image, side: int) -> Image.Image:
+def _square(image: Image.Image, side: int) -> Image.Image:
     square = Image.new("RGB", (side, side), _GROUND)
-    small = picture.convert("RGB")
+    small = image.convert("RGB")
     small.thumbnail((side, side))
     square.paste(small, ((side - small.width) // 2, (side - small.height) // 2))
     return square

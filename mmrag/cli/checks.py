@@ -156,7 +156,7 @@ def _database(settings: Settings) -> tuple[State, str, str]:
         remedy = f"mmrag index FOLDER --into {db} --collection {name}"
         return "not yet", f"{db}, no {name!r} in it yet", remedy
     shelf = found[name]
-    told = f"{db}, {shelf.pictures} pictures by {shelf.model or 'another program'}"
+    told = f"{db}, {shelf.images} images by {shelf.model or 'another program'}"
     if shelf.model != Path(settings.model).expanduser().resolve().name:
         remedy = f"{settings.model} cannot search it: give its --model, or another --collection"
         return "broken", told, remedy

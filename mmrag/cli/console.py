@@ -25,7 +25,7 @@ def messages() -> Console:
 
 
 def write_json(answer: Any) -> None:
-    """Write an answer for machines: one JSON document on stdout, never wrapped or coloured."""
+    """Write an answer for machines: one JSON document on stdout, never wrapped or colored."""
     text = json.dumps(answer, indent=2, ensure_ascii=False, default=str)
     results().out(text, highlight=False)
 

@@ -1,4 +1,4 @@
-"""The whole pipeline on a drawn catalogue. In: a folder. Out: searches, figures, a page."""
+"""The whole pipeline on a drawn catalog. In: a folder. Out: searches, figures, a page."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from statistics import median
 
-from mmrag.datasets import DrawnQuery, Item, Kind, draw_swatch, plan_catalogue, queries, read_catalogue, write_catalogue
+from mmrag.datasets import DrawnQuery, Item, Kind, draw_swatch, plan_catalog, queries, read_catalog, write_catalog
 from mmrag.evaluation.metrics import Grades, figures
 from mmrag.filters import Scalar
 from mmrag.indexing import IndexReport
@@ -30,7 +30,7 @@ COLUMNS: dict[str, type[Scalar]] = {
     "title": str,
     "product": str,
     "pattern": str,
-    "colour": str,
+    "color": str,
     "price": float,
 }
 
@@ -65,9 +65,9 @@ class Demo:
 
 
 def run_demo(
-    folder: Path, settings: Settings, stage: Stage, *, pictures: int = 900, n_queries: int = 100, rerank: bool = True
+    folder: Path, settings: Settings, stage: Stage, *, images: int = 900, n_queries: int = 100, rerank: bool = True
 ) -> Demo:
-    """Draw a catalogue, index it, search it by picture and sentence, rerank, and measure.
+    """Draw a catalog, index it, search it by image and sentence, rerank, and measure.
 
     Parameters
     ----------
@@ -77,17 +77,17 @@ def run_demo(
         Which models, and the database.
     stage
         Opens a progress bar by name.
-    pictures, n_queries
-        How large the catalogue is, and how many queries are measured.
+    images, n_queries
+        How large the catalog is, and how many queries are measured.
     rerank
         Let the vision LLM look.
     """
-    shop = folder / "catalogue"
+    shop = folder / "catalog"
     with Searcher(settings, COLUMNS) as searcher:
         if rerank:
             _ = searcher.reranker  # a missing one is told now, not after minutes of drawing
         with stage("drawing") as progress:
-            items = _catalogue(shop, pictures, progress)
+            items = _catalog(shop, images, progress)
         with stage("indexing") as progress:
             known = {item.file: _fields(item) for item in items}
             indexed = searcher.index.add_folder(shop, metadata=known, on_progress=progress)
@@ -100,7 +100,7 @@ def run_demo(
         with stage("measuring") as progress:
             judged = _judged(searcher, items, n_queries, rerank, progress)
     measured = tuple(figures(judged, depth=TOP, item="item"))
-    note = f"{n_queries} queries of unseen seeds, {pictures} drawn pictures, top {TOP}"
+    note = f"{n_queries} queries of unseen seeds, {images} drawn images, top {TOP}"
     page = folder / "index.html"
     write_report(page, searches, title="mmrag demo", figures=measured, note=note)
     return Demo(
@@ -113,44 +113,44 @@ def run_demo(
     )
 
 
-def _catalogue(folder: Path, n: int, on_progress: Progress) -> list[Item]:
-    planned = plan_catalogue(n)
-    if (folder / "catalogue.jsonl").is_file() and read_catalogue(folder) == planned:
+def _catalog(folder: Path, n: int, on_progress: Progress) -> list[Item]:
+    planned = plan_catalog(n)
+    if (folder / "catalog.jsonl").is_file() and read_catalog(folder) == planned:
         return planned
-    return write_catalogue(folder, n, on_progress=on_progress)
+    return write_catalog(folder, n, on_progress=on_progress)
 
 
 def _shown(folder: Path, items: list[Item]) -> Iterator[Query]:
-    """Make up searches to look at, one of each kind; their pictures are kept in the folder."""
+    """Make up searches to look at, one of each kind; their images are kept in the folder."""
     folder.mkdir(parents=True, exist_ok=True)
     leopard = folder / "leopard.jpg"
     draw_swatch("leopard", "tan", UNSEEN).save(leopard, quality=92)
     yield Query("phone case with this", leopard)
-    for kind in (Kind.PRODUCT_PRODUCT, Kind.RECOLOUR, Kind.REPATTERN, Kind.TEXT, Kind.PICTURE):
-        query = queries(kind, 1, UNSEEN, catalogue=items)[0]
-        picture, file = query.picture(), folder / f"{kind}.jpg"
-        if picture is not None:
-            picture.save(file, quality=92)
-        yield Query(query.text, None if picture is None else file)
+    for kind in (Kind.PRODUCT_PRODUCT, Kind.RECOLOR, Kind.REPATTERN, Kind.TEXT, Kind.IMAGE):
+        query = queries(kind, 1, UNSEEN, catalog=items)[0]
+        image, file = query.image(), folder / f"{kind}.jpg"
+        if image is not None:
+            image.save(file, quality=92)
+        yield Query(query.text, None if image is None else file)
     yield Query("mug with dinosaurs")  # to show what happens to a word that it was never taught
 
 
 def _judged(
     searcher: Searcher, items: list[Item], n: int, rerank: bool, on_progress: Progress
 ) -> list[tuple[Found, Grades]]:
-    """Search for n queries of all kinds, and grade the whole catalogue for each."""
+    """Search for n queries of all kinds, and grade the whole catalog for each."""
     each = -(-n // len(Kind))
-    mixed = [query for kind in Kind for query in queries(kind, each, UNSEEN + 1, catalogue=items)]
+    mixed = [query for kind in Kind for query in queries(kind, each, UNSEEN + 1, catalog=items)]
     searches: list[tuple[Found, Grades]] = []
     for query in random.Random(UNSEEN).sample(mixed, n):
         on_progress(len(searches), n)
-        found = searcher.search(Query(query.text, query.picture()), top=TOP, rerank=rerank)
+        found = searcher.search(Query(query.text, query.image()), top=TOP, rerank=rerank)
         searches.append((_light(found), _grades(query, items)))
     return searches
 
 
 def _grades(query: DrawnQuery, items: list[Item]) -> Grades:
-    graded = ((i.id, query.wish.grade(i.product, i.pattern, i.colour)) for i in items)
+    graded = ((i.id, query.wish.grade(i.product, i.pattern, i.color)) for i in items)
     return {item: grade for item, grade in graded if grade}
 
 
@@ -162,7 +162,7 @@ def _light(found: Found) -> Found:
 
 
 def _fields(item: Item) -> dict[str, Scalar]:
-    fields = (item.id, item.title, item.product, item.pattern, item.colour, item.price)
+    fields = (item.id, item.title, item.product, item.pattern, item.color, item.price)
     return dict(zip(COLUMNS, fields, strict=True))
 
 

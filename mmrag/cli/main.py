@@ -34,7 +34,7 @@ DEBUG = "--debug"
 
 app = typer.Typer(
     name="mmrag",
-    help="Search pictures by a picture and a sentence; a vision LLM puts the best first.",
+    help="Search images by an image and a sentence; a vision LLM puts the best first.",
     no_args_is_help=True,
     add_completion=False,
     pretty_exceptions_enable=False,

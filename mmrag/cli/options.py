@@ -49,7 +49,7 @@ Rerank = Annotated[bool, typer.Option("--rerank/--no-rerank", help="Let the visi
 Device = Annotated[str | None, typer.Option("--device", help="cpu, cuda, cuda:1, mps.", rich_help_panel=_SHARED)]
 Top = Annotated[int | None, typer.Option("--top", "-n", help="How many results.")]
 Hosts = Annotated[
-    list[str] | None, typer.Option("--host", help="Host from which pictures may be fetched; may be given again.")
+    list[str] | None, typer.Option("--host", help="Host from which images may be fetched; may be given again.")
 ]
 Bind = Annotated[str, typer.Option("--bind", help="Address to listen on.")]
 AccessToken = Annotated[

@@ -1,4 +1,4 @@
-"""How fast this machine is on an index. In: an open index. Out: pictures/s, and ms by stage."""
+"""How fast this machine is on an index. In: an open index. Out: images/s, and ms by stage."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from mmrag.search import Searcher
 
 __all__ = ["Timings", "measure"]
 
-PICTURES = 32
+IMAGES = 32
 RERANKED = 5  # every so many searches: a vision LLM takes a hundred times as long
 
 
@@ -26,12 +26,12 @@ class Timings:
     model: str
     device: str
     stored: int
-    pictures_per_second: float
+    images_per_second: float
     stages: dict[str, tuple[float, float]]
 
 
 def measure(searcher: Searcher, repeats: int, rerank: bool, on_progress: Callable[[int, int], None]) -> Timings:
-    """Encode a batch of indexed pictures, then search with each; one of five is reranked.
+    """Encode a batch of indexed images, then search with each; one of five is reranked.
 
     Raises
     ------
@@ -39,17 +39,17 @@ def measure(searcher: Searcher, repeats: int, rerank: bool, on_progress: Callabl
         When the index is empty.
     """
     top = searcher.settings.top
-    some = searcher.retrieve(Query("anything"), top=PICTURES)  # also warms up
+    some = searcher.retrieve(Query("anything"), top=IMAGES)  # also warms up
     if not some.hits:
         raise StoreError(f"{searcher.settings.where} is empty: mmrag index FOLDER --into it first")
-    pictures = [load_image(hit.picture, searcher.policy) for hit in some.hits]
-    batch = [pictures[number % len(pictures)] for number in range(PICTURES)]
+    images = [load_image(hit.image, searcher.policy) for hit in some.hits]
+    batch = [images[number % len(images)] for number in range(IMAGES)]
     start = time.perf_counter()
     searcher.encoder.encode(batch)
     seconds = time.perf_counter() - start
     searches: list[Found] = []
     for number in range(repeats):
-        query = Query(f"number {number}", pictures[number % len(pictures)])
+        query = Query(f"number {number}", images[number % len(images)])
         reranked = rerank and number % RERANKED == 0
         searches.append(searcher.search(query, top=top, rerank=reranked))
         on_progress(number + 1, repeats)
@@ -57,7 +57,7 @@ def measure(searcher: Searcher, repeats: int, rerank: bool, on_progress: Callabl
         model=searcher.encoder.name,
         device=str(searcher.encoder.device),
         stored=searcher.index.vector_store.count(),
-        pictures_per_second=PICTURES / seconds,
+        images_per_second=IMAGES / seconds,
         stages=_stages(searches),
     )
 

@@ -1,9 +1,9 @@
-"""A drawn product catalogue, deterministic by seed: pictures, queries, and what answers what."""
+"""A drawn product catalog, deterministic by seed: images, queries, and what answers what."""
 
 from __future__ import annotations
 
-from .attributes import COLOURS, HELD_OUT, PATTERNS, PRODUCTS, colours_of
-from .catalog import Item, plan_catalogue, read_catalogue, write_catalogue
+from .attributes import COLORS, HELD_OUT, PATTERNS, PRODUCTS, colors_of
+from .catalog import Item, plan_catalog, read_catalog, write_catalog
 from .depiction import Depiction
 from .judging import qrels, write_queries
 from .queries import EVERYTHING, DrawnQuery, Shelf, make_query, queries
@@ -13,7 +13,7 @@ from .studio import draw_files
 from .wording import Kind, vocabulary
 
 __all__ = [
-    "COLOURS",
+    "COLORS",
     "EVERYTHING",
     "GRADE_NAMES",
     "HELD_OUT",
@@ -25,16 +25,16 @@ __all__ = [
     "Kind",
     "Shelf",
     "Wish",
-    "colours_of",
+    "colors_of",
     "draw_files",
     "draw_product",
     "draw_swatch",
     "make_query",
-    "plan_catalogue",
+    "plan_catalog",
     "qrels",
     "queries",
-    "read_catalogue",
+    "read_catalog",
     "vocabulary",
-    "write_catalogue",
+    "write_catalog",
     "write_queries",
 ]

@@ -1,8 +1,8 @@
-"""The names of products, patterns and colours, and which of them go together."""
+"""The names of products, patterns and colors, and which of them go together."""
 
 from __future__ import annotations
 
-__all__ = ["COLOURS", "HELD_OUT", "PATTERNS", "PRODUCTS", "colours_of"]
+__all__ = ["COLORS", "HELD_OUT", "PATTERNS", "PRODUCTS", "colors_of"]
 
 PRODUCTS = (
     "phone case",
@@ -34,17 +34,17 @@ PATTERNS = (
     "plain",
 )
 
-COLOURS = ("red", "blue", "green", "yellow", "pink", "purple", "orange", "black", "brown", "grey", "tan")
+COLORS = ("red", "blue", "green", "yellow", "pink", "purple", "orange", "black", "brown", "grey", "tan")
 
-_DYED = tuple(colour for colour in COLOURS if colour != "tan")
+_DYED = tuple(color for color in COLORS if color != "tan")
 
-# The natural colour of a fur comes first.
-_COLOURS_OF = {
+# The natural color of a fur comes first.
+_COLORS_OF = {
     "leopard": ("tan", "pink", "grey", "blue"),
     "zebra": ("black", "pink", "brown", "blue"),
     "tiger": ("orange", "pink", "grey", "blue"),
     "camouflage": ("green", "brown", "grey", "blue", "pink"),
-    "plain": COLOURS,
+    "plain": COLORS,
 }
 
 HELD_OUT = frozenset(
@@ -74,14 +74,14 @@ HELD_OUT = frozenset(
 """Pairs that an evaluation training never sees: its figures on them measure composition."""
 
 
-def colours_of(pattern: str) -> tuple[str, ...]:
-    """Name the colours that a pattern comes in.
+def colors_of(pattern: str) -> tuple[str, ...]:
+    """Name the colors that a pattern comes in.
 
     Examples
     --------
-    >>> colours_of("zebra")
+    >>> colors_of("zebra")
     ('black', 'pink', 'brown', 'blue')
-    >>> len(colours_of("striped")), "tan" in colours_of("striped")
+    >>> len(colors_of("striped")), "tan" in colors_of("striped")
     (10, False)
     """
-    return _COLOURS_OF.get(pattern, _DYED)
+    return _COLORS_OF.get(pattern, _DYED)

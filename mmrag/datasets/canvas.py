@@ -10,7 +10,7 @@ from random import Random
 import numpy as np
 from PIL import Image, ImageDraw, ImageFilter
 
-from .palette import Colour, Field, Paint
+from .palette import Color, Field, Paint
 from .shapes import Outline
 
 __all__ = ["DRAPED", "FLAT", "FOLDED", "PUFFED", "ROUND", "SOFT", "Canvas", "Form", "Pose"]
@@ -51,7 +51,7 @@ PUFFED = Form(
 
 @dataclass(frozen=True)
 class Pose:
-    """Where the unit square of a product comes to lie on the unit square of the picture."""
+    """Where the unit square of a product comes to lie on the unit square of the image."""
 
     matrix: np.ndarray  # (2, 2)
     middle: tuple[float, float]
@@ -68,7 +68,7 @@ class Pose:
         return cls(matrix, (0.5 + dice.uniform(-room, room), 0.5 + dice.uniform(-room, room)))
 
     def place(self, points: Outline) -> Outline:
-        """Bring points of the product onto the picture."""
+        """Bring points of the product onto the image."""
         return (points - 0.5) @ self.matrix.T + self.middle
 
     def product_coordinates(self, size: int) -> tuple[Field, Field]:
@@ -80,7 +80,7 @@ class Pose:
 
 
 class Canvas:
-    """Colours (multiplied by cover) and cover of the product drawn so far.
+    """Colors (multiplied by cover) and cover of the product drawn so far.
 
     Attributes
     ----------
@@ -97,7 +97,7 @@ class Canvas:
         self._x, self._y = pose.product_coordinates(size)
         self._pixel = 1 / (size * math.sqrt(abs(np.linalg.det(pose.matrix))))
 
-    def part(self, outline: Outline, paint: Paint | Colour, form: Form = FLAT, edge: float = 0.34) -> None:
+    def part(self, outline: Outline, paint: Paint | Color, form: Form = FLAT, edge: float = 0.34) -> None:
         """Lay one part over the others; ``edge`` says how much its rim darkens."""
         placed = self.pose.place(outline) * self.size
         margin = self.size * 0.03
@@ -108,13 +108,13 @@ class Canvas:
         here = (slice(top, bottom), slice(left, right))
         mask = _filled(placed - (left, top), right - left, bottom - top)
         cover = np.asarray(mask, np.float32) / 255
-        colours = self._painted(outline, paint, form, here)
+        colors = self._painted(outline, paint, form, here)
         if edge:
-            colours = colours * _rim(mask, edge, self.size)[..., None]
-        self.rgb[here] += (colours - self.rgb[here]) * cover[..., None]
+            colors = colors * _rim(mask, edge, self.size)[..., None]
+        self.rgb[here] += (colors - self.rgb[here]) * cover[..., None]
         self.cover[here] += (1 - self.cover[here]) * cover
 
-    def _painted(self, outline: Outline, paint: Paint | Colour, form: Form, here: tuple[slice, slice]) -> Field:
+    def _painted(self, outline: Outline, paint: Paint | Color, form: Form, here: tuple[slice, slice]) -> Field:
         (x0, y0), (width, height) = outline.min(0), np.maximum(np.ptp(outline, axis=0), 1e-6)
         u = np.clip((self._x[here] - np.float32(x0)) / np.float32(width), 0, 1)
         v = np.clip((self._y[here] - np.float32(y0)) / np.float32(height), 0, 1)

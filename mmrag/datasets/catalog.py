@@ -1,4 +1,4 @@
-"""The products of a catalogue: planned by seed, written as JPEG files and one `catalogue.jsonl`."""
+"""The products of a catalog: planned by seed, written as JPEG files and one `catalog.jsonl`."""
 
 from __future__ import annotations
 
@@ -10,30 +10,30 @@ from random import Random
 
 from mmrag.errors import MMRagError
 
-from .attributes import PATTERNS, PRODUCTS, colours_of
+from .attributes import PATTERNS, PRODUCTS, colors_of
 from .depiction import Depiction
 from .studio import Progress, draw_files
 
-__all__ = ["Item", "plan_catalogue", "read_catalogue", "write_catalogue"]
+__all__ = ["Item", "plan_catalog", "read_catalog", "write_catalog"]
 
 
 @dataclass(frozen=True)
 class Item:
-    """One product of a catalogue; ``file`` lies in the catalogue's folder."""
+    """One product of a catalog; ``file`` lies in the catalog's folder."""
 
     id: str
     file: str
     title: str
     product: str
     pattern: str
-    colour: str
+    color: str
     price: float
 
 
-def write_catalogue(
+def write_catalog(
     folder: str | Path, n: int = 900, seed: int = 0, workers: int | None = None, on_progress: Progress | None = None
 ) -> list[Item]:
-    """Draw a catalogue into a folder: n JPEG files and ``catalogue.jsonl``.
+    """Draw a catalog into a folder: n JPEG files and ``catalog.jsonl``.
 
     Parameters
     ----------
@@ -46,33 +46,33 @@ def write_catalogue(
     workers
         Processes at most; by default one for each core.
     on_progress
-        Called as ``on_progress(done, total)`` after each picture.
+        Called as ``on_progress(done, total)`` after each image.
 
     Returns
     -------
     list[Item]
-        What was drawn, in the order of ``catalogue.jsonl``.
+        What was drawn, in the order of ``catalog.jsonl``.
     """
     folder = Path(folder)
     folder.mkdir(parents=True, exist_ok=True)
-    items = plan_catalogue(n, seed)
-    pictures = {
-        folder / item.file: Depiction(item.product, item.pattern, item.colour, f"catalogue {seed} {item.id}")
+    items = plan_catalog(n, seed)
+    images = {
+        folder / item.file: Depiction(item.product, item.pattern, item.color, f"catalogue {seed} {item.id}")
         for item in items
     }
-    draw_files(pictures, workers=workers, on_progress=on_progress)
+    draw_files(images, workers=workers, on_progress=on_progress)
     lines = [json.dumps(asdict(item)) + "\n" for item in items]
     (folder / _LIST).write_text("".join(lines), encoding="utf-8")
     return items
 
 
-def read_catalogue(folder: str | Path) -> list[Item]:
-    """Read the items that `write_catalogue` wrote.
+def read_catalog(folder: str | Path) -> list[Item]:
+    """Read the items that `write_catalog` wrote.
 
     Raises
     ------
     MMRagError
-        When the folder holds no catalogue, or a line of it is damaged.
+        When the folder holds no catalog, or a line of it is damaged.
     """
     path = Path(folder) / _LIST
     try:
@@ -84,35 +84,35 @@ def read_catalogue(folder: str | Path) -> list[Item]:
         ) from error
 
 
-def plan_catalogue(n: int, seed: int = 0) -> list[Item]:
-    """Decide what a catalogue holds, without drawing it.
+def plan_catalog(n: int, seed: int = 0) -> list[Item]:
+    """Decide what a catalog holds, without drawing it.
 
     Examples
     --------
-    >>> item = plan_catalogue(900)[0]
+    >>> item = plan_catalog(900)[0]
     >>> item.id, item.file
     ('item-0000', 'item-0000.jpg')
     """
     dice = Random(f"catalogue {seed}")
     pairs = list(every(PRODUCTS, PATTERNS))
-    colours = {pair: dice.sample(colours_of(pair[1]), len(colours_of(pair[1]))) for pair in pairs}
+    colors = {pair: dice.sample(colors_of(pair[1]), len(colors_of(pair[1]))) for pair in pairs}
     items: list[Item] = []
     for number in range(n):
         turn, place = divmod(number, len(pairs))
         if place == 0:
             dice.shuffle(pairs)
         product, pattern = pairs[place]
-        of_pair = colours[product, pattern]
+        of_pair = colors[product, pattern]
         items.append(_item(number, product, pattern, of_pair[turn % len(of_pair)], dice))
     return items
 
 
-def _item(number: int, product: str, pattern: str, colour: str, dice: Random) -> Item:
+def _item(number: int, product: str, pattern: str, color: str, dice: Random) -> Item:
     low, high = _PRICES[product]
     name = f"item-{number:04d}"
-    title = f"{colour} {pattern} {product}".capitalize()
+    title = f"{color} {pattern} {product}".capitalize()
     price = dice.randint(low, high) + dice.choice([0.49, 0.95, 0.99])
-    return Item(name, f"{name}.jpg", title, product, pattern, colour, round(price, 2))
+    return Item(name, f"{name}.jpg", title, product, pattern, color, round(price, 2))
 
 
 _LIST = "catalogue.jsonl"

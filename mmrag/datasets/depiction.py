@@ -1,4 +1,4 @@
-"""A picture as its description: what to draw, not yet drawn."""
+"""An image as its description: what to draw, not yet drawn."""
 
 from __future__ import annotations
 
@@ -13,15 +13,15 @@ __all__ = ["Depiction"]
 
 @dataclass(frozen=True)
 class Depiction:
-    """A product, or without one a swatch, in a pattern and colour; the seed decides the rest."""
+    """A product, or without one a swatch, in a pattern and color; the seed decides the rest."""
 
     product: str | None
     pattern: str
-    colour: str
+    color: str
     seed: str
 
     def draw(self, size: int = 192) -> Image.Image:
-        """Draw it: the same picture every time."""
+        """Draw it: the same image every time."""
         if self.product is None:
-            return draw_swatch(self.pattern, self.colour, self.seed, size)
-        return draw_product(self.product, self.pattern, self.colour, self.seed, size)
+            return draw_swatch(self.pattern, self.color, self.seed, size)
+        return draw_product(self.product, self.pattern, self.color, self.seed, size)

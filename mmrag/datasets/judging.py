@@ -1,4 +1,4 @@
-"""Queries and their graded answers as files: `queries.jsonl`, pictures, TREC-style `qrels.txt`."""
+"""Queries and their graded answers as files: `queries.jsonl`, images, TREC-style `qrels.txt`."""
 
 from __future__ import annotations
 
@@ -21,13 +21,13 @@ def qrels(queries: Iterable[DrawnQuery], items: Sequence[Item]) -> list[str]:
 
     Examples
     --------
-    >>> from mmrag.datasets import plan_catalogue, queries
-    >>> items = plan_catalogue(288)
-    >>> qrels(queries("swatch_product", 1, seed=3, catalogue=items), items)[0].split()[:2]
+    >>> from mmrag.datasets import plan_catalog, queries
+    >>> items = plan_catalog(288)
+    >>> qrels(queries("swatch_product", 1, seed=3, catalog=items), items)[0].split()[:2]
     ['swatch_product-0000', '0']
     """
     judged = (
-        (query.id, item.id, query.wish.grade(item.product, item.pattern, item.colour))
+        (query.id, item.id, query.wish.grade(item.product, item.pattern, item.color))
         for query in queries
         for item in items
     )
@@ -35,7 +35,7 @@ def qrels(queries: Iterable[DrawnQuery], items: Sequence[Item]) -> list[str]:
 
 
 def write_queries(folder: str | Path, queries: Sequence[DrawnQuery], items: Sequence[Item]) -> None:
-    """Write queries, their pictures (JPEG) and their judgements into a folder."""
+    """Write queries, their images (JPEG) and their judgements into a folder."""
     folder = Path(folder)
     folder.mkdir(parents=True, exist_ok=True)
     shown = {folder / f"{query.id}.jpg": query.shown for query in queries if query.shown}
@@ -51,6 +51,6 @@ def _record(query: DrawnQuery) -> dict[str, object]:
         "id": query.id,
         "kind": query.kind,
         "text": query.text,
-        "picture": f"{query.id}.jpg" if query.shown else None,
+        "image": f"{query.id}.jpg" if query.shown else None,
         "wish": asdict(query.wish),
     }

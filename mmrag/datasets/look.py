@@ -1,4 +1,4 @@
-"""What a product is made of: its print, its main colour, its trim and metal."""
+"""What a product is made of: its print, its main color, its trim and metal."""
 
 from __future__ import annotations
 
@@ -7,11 +7,11 @@ from dataclasses import dataclass
 from random import Random
 
 from .canvas import Canvas
-from .palette import RGB, Colour, Paint, darker, jittered, mix
+from .palette import RGB, Color, Paint, darker, jittered, mix
 
 __all__ = ["Drawer", "Look"]
 
-_METALS: tuple[Colour, ...] = ((186, 190, 196), (214, 178, 104), (120, 124, 132))
+_METALS: tuple[Color, ...] = ((186, 190, 196), (214, 178, 104), (120, 124, 132))
 
 
 @dataclass(frozen=True)
@@ -19,14 +19,14 @@ class Look:
     """The materials of one product."""
 
     print: Paint
-    main: Colour
-    trim: Colour
-    metal: Colour
+    main: Color
+    trim: Color
+    metal: Color
 
     @classmethod
-    def made(cls, pattern: str, colour: str, print: Paint, dice: Random) -> Look:
+    def made(cls, pattern: str, color: str, print: Paint, dice: Random) -> Look:
         """Choose trim and metal to go with a print."""
-        main = jittered(RGB[colour], dice, reach=4)
+        main = jittered(RGB[color], dice, reach=4)
         if pattern == "tiger":
             main = mix(main, (40, 20, 0), 0.3)
         return cls(print, main, darker(main, 0.5), dice.choice(_METALS))

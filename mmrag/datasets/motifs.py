@@ -8,14 +8,14 @@ from random import Random
 import numpy as np
 
 from .noise import Lattice, Noise, inside
-from .palette import Colour, Field, Paint, blend
+from .palette import Color, Field, Paint, blend
 
 __all__ = ["dots", "flowers", "hearts", "rosettes", "stars"]
 
 _TURN = 2 * math.pi
 
 
-def dots(ground: Colour, figure: Colour, dice: Random) -> Paint:
+def dots(ground: Color, figure: Color, dice: Random) -> Paint:
     """Paint round dots in a regular order."""
     lattice, radius = Lattice(dice, dice.uniform(0.11, 0.14)), dice.uniform(0.25, 0.31)
 
@@ -26,7 +26,7 @@ def dots(ground: Colour, figure: Colour, dice: Random) -> Paint:
     return paint
 
 
-def stars(ground: Colour, figure: Colour, dice: Random) -> Paint:
+def stars(ground: Color, figure: Color, dice: Random) -> Paint:
     """Paint five-pointed stars, each turned its own way."""
     lattice = Lattice(dice, dice.uniform(0.165, 0.2))
     point = np.array([0.43, 0.0])
@@ -46,23 +46,23 @@ def stars(ground: Colour, figure: Colour, dice: Random) -> Paint:
     return paint
 
 
-def hearts(ground: Colour, figure: Colour, dice: Random) -> Paint:
+def hearts(ground: Color, figure: Color, dice: Random) -> Paint:
     """Paint hearts: a diamond with a half circle on each of its upper sides."""
     lattice, size = Lattice(dice, dice.uniform(0.15, 0.185)), 0.44
-    centre, radius, corner = math.sqrt(1 / 8), 0.5, math.sqrt(0.5)
+    center, radius, corner = math.sqrt(1 / 8), 0.5, math.sqrt(0.5)
 
     def paint(x: Field, y: Field, pixel: float) -> Field:
         cell = lattice(x, y)
         u, v = cell.turned(cell.uniform(0, -0.3, 0.3))
         side, up = np.abs(u) / size, 0.06 - v / size
         diamond = (corner - side - np.abs(up)) * corner
-        lobe = radius - np.hypot(side - centre, up - centre)
+        lobe = radius - np.hypot(side - center, up - center)
         return blend(ground, figure, inside(np.maximum(diamond, lobe) * size, pixel / lattice.step))
 
     return paint
 
 
-def flowers(ground: Colour, petals: Colour, leaf: Colour, eye: Colour, dice: Random) -> Paint:
+def flowers(ground: Color, petals: Color, leaf: Color, eye: Color, dice: Random) -> Paint:
     """Paint flowers of five petals with two leaves."""
     lattice = Lattice(dice, dice.uniform(0.2, 0.24))
 
@@ -88,7 +88,7 @@ def flowers(ground: Colour, petals: Colour, leaf: Colour, eye: Colour, dice: Ran
     return paint
 
 
-def rosettes(fur: Colour, heart: Colour, ink: Colour, dice: Random) -> Paint:
+def rosettes(fur: Color, heart: Color, ink: Color, dice: Random) -> Paint:
     """Paint a leopard's spots: broken dark rings around a brown heart, no two alike."""
     lattice = Lattice(dice, dice.uniform(0.098, 0.122))
     sideways, upright = Noise(dice, 11), Noise(dice, 11)

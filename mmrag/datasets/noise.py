@@ -12,7 +12,7 @@ from .palette import Field, Paint
 
 __all__ = ["Cell", "Lattice", "Noise", "inside", "turned", "wave"]
 
-_TABLE = 32  # fields repeat after this many cells: far more than any picture shows
+_TABLE = 32  # fields repeat after this many cells: far more than any image shows
 
 
 def inside(distance: Field, pixel: float) -> Field:
@@ -59,7 +59,7 @@ class Noise:
 
 
 class Cell:
-    """Where each point lies in its cell, in steps from the centre, and the cell's own chances."""
+    """Where each point lies in its cell, in steps from the center, and the cell's own chances."""
 
     def __init__(self, u: Field, v: Field, chances: Field):
         self.u, self.v = u, v

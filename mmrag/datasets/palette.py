@@ -1,4 +1,4 @@
-"""Colours as red, green and blue in 0..255, and how they mix. A paint gives each point a colour."""
+"""Colors as red, green and blue in 0..255, and how they mix. A paint gives each point a color."""
 
 from __future__ import annotations
 
@@ -9,16 +9,16 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-__all__ = ["CREAM", "RGB", "Colour", "Field", "Paint", "blend", "darker", "jittered", "lighter", "mix"]
+__all__ = ["CREAM", "RGB", "Color", "Field", "Paint", "blend", "darker", "jittered", "lighter", "mix"]
 
-Colour = tuple[float, float, float]
+Color = tuple[float, float, float]
 Field = NDArray[np.floating[Any]]  # float32 when drawing
 Paint = Callable[[Field, Field, float], Field]
 """``paint(x, y, pixel)``: (h, w) coordinates, a pixel's width in their unit -> (h, w, 3)."""
 
-CREAM: Colour = (250, 246, 236)
+CREAM: Color = (250, 246, 236)
 
-RGB: dict[str, Colour] = {
+RGB: dict[str, Color] = {
     "red": (204, 44, 50),
     "blue": (48, 98, 206),
     "green": (58, 148, 80),
@@ -33,8 +33,8 @@ RGB: dict[str, Colour] = {
 }
 
 
-def mix(one: Colour, other: Colour, share: float) -> Colour:
-    """Mix two colours; ``share`` is the part of the second.
+def mix(one: Color, other: Color, share: float) -> Color:
+    """Mix two colors; ``share`` is the part of the second.
 
     Examples
     --------
@@ -46,23 +46,23 @@ def mix(one: Colour, other: Colour, share: float) -> Colour:
     return (r1 * keep + r2 * share, g1 * keep + g2 * share, b1 * keep + b2 * share)
 
 
-def darker(colour: Colour, share: float) -> Colour:
+def darker(color: Color, share: float) -> Color:
     """Mix with black."""
-    return mix(colour, (0, 0, 0), share)
+    return mix(color, (0, 0, 0), share)
 
 
-def lighter(colour: Colour, share: float) -> Colour:
+def lighter(color: Color, share: float) -> Color:
     """Mix with white."""
-    return mix(colour, (255, 255, 255), share)
+    return mix(color, (255, 255, 255), share)
 
 
-def jittered(colour: Colour, dice: Random, reach: float = 10) -> Colour:
+def jittered(color: Color, dice: Random, reach: float = 10) -> Color:
     """Move each channel a little, as dyes differ."""
-    red, green, blue = (min(255.0, max(0.0, c + dice.uniform(-reach, reach))) for c in colour)
+    red, green, blue = (min(255.0, max(0.0, c + dice.uniform(-reach, reach))) for c in color)
     return (red, green, blue)
 
 
-def blend(under: Colour | Field, over: Colour, cover: Field) -> Field:
-    """Lay a colour over others where ``cover`` is 1; (h, w) in 0..1 -> (h, w, 3)."""
+def blend(under: Color | Field, over: Color, cover: Field) -> Field:
+    """Lay a color over others where ``cover`` is 1; (h, w) in 0..1 -> (h, w, 3)."""
     below = np.asarray(under, np.float32)
     return below + (np.asarray(over, np.float32) - below) * cover[..., None]

@@ -1,4 +1,4 @@
-"""The twelve patterns. In: the name of a colour, and dice. Out: a paint for the whole plane."""
+"""The twelve patterns. In: the name of a color, and dice. Out: a paint for the whole plane."""
 
 from __future__ import annotations
 
@@ -9,31 +9,31 @@ import numpy as np
 
 from . import motifs
 from .noise import Noise, inside, turned, wave
-from .palette import CREAM, RGB, Colour, Field, Paint, blend, darker, jittered, lighter, mix
+from .palette import CREAM, RGB, Color, Field, Paint, blend, darker, jittered, lighter, mix
 
 __all__ = ["ANIMALS", "paint_of"]
 
 ANIMALS = frozenset({"leopard", "zebra", "tiger"})
 
 
-def paint_of(pattern: str, colour: str, dice: Random, scale: float = 1.0) -> Paint:
-    """Make the paint of a pattern in a colour; the dice choose its angle, period and tones."""
-    reach = 4 if colour in ("black", "grey") else 10  # more would give them a hue
-    dye = jittered(RGB[colour], dice, reach)
-    return _MAKERS[pattern](colour, dye, scale, dice)
+def paint_of(pattern: str, color: str, dice: Random, scale: float = 1.0) -> Paint:
+    """Make the paint of a pattern in a color; the dice choose its angle, period and tones."""
+    reach = 4 if color in ("black", "grey") else 10  # more would give them a hue
+    dye = jittered(RGB[color], dice, reach)
+    return _MAKERS[pattern](color, dye, scale, dice)
 
 
-def _leopard(colour: str, dye: Colour, scale: float, dice: Random) -> Paint:
-    fur = jittered((226, 180, 110), dice) if colour == "tan" else lighter(dye, 0.42)
-    ink = (44, 28, 18) if colour == "tan" else darker(dye, 0.7)
-    heart = mix(fur, (126, 74, 32) if colour == "tan" else ink, 0.45)
+def _leopard(color: str, dye: Color, scale: float, dice: Random) -> Paint:
+    fur = jittered((226, 180, 110), dice) if color == "tan" else lighter(dye, 0.42)
+    ink = (44, 28, 18) if color == "tan" else darker(dye, 0.7)
+    heart = mix(fur, (126, 74, 32) if color == "tan" else ink, 0.45)
     rosettes = motifs.rosettes(fur, heart, ink, dice)
     return turned(rosettes, dice.uniform(-25, 25), scale, dice)
 
 
-def _zebra(colour: str, dye: Colour, scale: float, dice: Random) -> Paint:
-    fur = (248, 246, 240) if colour in ("black", "brown") else lighter(dye, 0.84)
-    ink = (28, 26, 28) if colour == "black" else darker(dye, 0.16)
+def _zebra(color: str, dye: Color, scale: float, dice: Random) -> Paint:
+    fur = (248, 246, 240) if color in ("black", "brown") else lighter(dye, 0.84)
+    ink = (28, 26, 28) if color == "black" else darker(dye, 0.16)
     period = dice.uniform(0.066, 0.086)
     broad, narrow, forks = Noise(dice, 4), Noise(dice, 9), Noise(dice, 10)
 
@@ -45,8 +45,8 @@ def _zebra(colour: str, dye: Colour, scale: float, dice: Random) -> Paint:
     return turned(paint, dice.choice([90, 90, 60, 110]) + dice.uniform(-15, 15), scale, dice)
 
 
-def _tiger(colour: str, dye: Colour, scale: float, dice: Random) -> Paint:
-    fur = jittered((238, 142, 44), dice) if colour == "orange" else lighter(dye, 0.12)
+def _tiger(color: str, dye: Color, scale: float, dice: Random) -> Paint:
+    fur = jittered((238, 142, 44), dice) if color == "orange" else lighter(dye, 0.12)
     pale, ink = mix(fur, (255, 250, 240), 0.6), (34, 24, 18)
     period = dice.uniform(0.078, 0.098)
     belly, bend, breaks = Noise(dice, 3), Noise(dice, 5), Noise(dice, 8)
@@ -60,7 +60,7 @@ def _tiger(colour: str, dye: Colour, scale: float, dice: Random) -> Paint:
     return turned(paint, dice.uniform(-18, 18), scale, dice)
 
 
-def _camouflage(colour: str, dye: Colour, scale: float, dice: Random) -> Paint:
+def _camouflage(color: str, dye: Color, scale: float, dice: Random) -> Paint:
     ground = mix(dye, (250, 245, 215), 0.5)
     tones = ((dye, 0.5), (mix(dye, (70, 50, 30), 0.55), 0.59), (darker(dye, 0.72), 0.66))
     clouds = [(Noise(dice, 8), Noise(dice, 16)) for _ in tones]
@@ -75,7 +75,7 @@ def _camouflage(colour: str, dye: Colour, scale: float, dice: Random) -> Paint:
     return turned(paint, dice.uniform(-40, 40), scale, dice)
 
 
-def _striped(colour: str, dye: Colour, scale: float, dice: Random) -> Paint:
+def _striped(color: str, dye: Color, scale: float, dice: Random) -> Paint:
     ground, figure = _two_tones(dye, dice)
     period, width = dice.uniform(0.085, 0.12), dice.uniform(-0.35, 0.2)
 
@@ -85,7 +85,7 @@ def _striped(colour: str, dye: Colour, scale: float, dice: Random) -> Paint:
     return turned(paint, dice.choice([0, 90, 0, 90, 45, -45]) + dice.uniform(-4, 4), scale, dice)
 
 
-def _chevron(colour: str, dye: Colour, scale: float, dice: Random) -> Paint:
+def _chevron(color: str, dye: Color, scale: float, dice: Random) -> Paint:
     ground, figure = _two_tones(dye, dice)
     period = dice.uniform(0.13, 0.16)
     height = period * 0.8
@@ -97,15 +97,15 @@ def _chevron(colour: str, dye: Colour, scale: float, dice: Random) -> Paint:
     return turned(paint, dice.uniform(-7, 7), scale, dice)
 
 
-def _plaid(colour: str, dye: Colour, scale: float, dice: Random) -> Paint:
+def _plaid(color: str, dye: Color, scale: float, dice: Random) -> Paint:
     ground, band, thread = mix(dye, CREAM, 0.3), darker(dye, 0.4), darker(dye, 0.8)
     period = dice.uniform(0.19, 0.25)
 
     def paint(x: Field, y: Field, pixel: float) -> Field:
         across, down = (x / period) % 1, (y / period) % 1
 
-        def line(at: Field, centre: float, half: float) -> Field:
-            return inside((half - np.abs(at - centre)) * period, pixel)
+        def line(at: Field, center: float, half: float) -> Field:
+            return inside((half - np.abs(at - center)) * period, pixel)
 
         cloth = blend(ground, band, (line(across, 0.5, 0.22) + line(down, 0.5, 0.22)) * 0.42)
         dark = np.maximum(line(across, 0.5, 0.025), line(down, 0.5, 0.025))
@@ -115,43 +115,43 @@ def _plaid(colour: str, dye: Colour, scale: float, dice: Random) -> Paint:
     return turned(paint, dice.choice([0, 0, 45]) + dice.uniform(-5, 5), scale, dice)
 
 
-def _polka_dot(colour: str, dye: Colour, scale: float, dice: Random) -> Paint:
+def _polka_dot(color: str, dye: Color, scale: float, dice: Random) -> Paint:
     dots = motifs.dots(*_two_tones(dye, dice), dice)
     return turned(dots, dice.uniform(-25, 25), scale, dice)
 
 
-def _star(colour: str, dye: Colour, scale: float, dice: Random) -> Paint:
+def _star(color: str, dye: Color, scale: float, dice: Random) -> Paint:
     stars = motifs.stars(*_two_tones(dye, dice), dice)
     return turned(stars, dice.uniform(-15, 15), scale, dice)
 
 
-def _heart(colour: str, dye: Colour, scale: float, dice: Random) -> Paint:
+def _heart(color: str, dye: Color, scale: float, dice: Random) -> Paint:
     hearts = motifs.hearts(*_two_tones(dye, dice), dice)
     return turned(hearts, dice.uniform(-12, 12), scale, dice)
 
 
-def _floral(colour: str, dye: Colour, scale: float, dice: Random) -> Paint:
-    leaf = (32, 82, 46) if colour == "green" else (74, 138, 74)
-    eye = (150, 84, 36) if colour == "yellow" else (250, 206, 80)
+def _floral(color: str, dye: Color, scale: float, dice: Random) -> Paint:
+    leaf = (32, 82, 46) if color == "green" else (74, 138, 74)
+    eye = (150, 84, 36) if color == "yellow" else (250, 206, 80)
     flowers = motifs.flowers(*_two_tones(dye, dice), leaf, eye, dice)
     return turned(flowers, dice.uniform(-25, 25), scale, dice)
 
 
-def _plain(colour: str, dye: Colour, scale: float, dice: Random) -> Paint:
+def _plain(color: str, dye: Color, scale: float, dice: Random) -> Paint:
     def paint(x: Field, y: Field, pixel: float) -> Field:
         return blend(dye, dye, np.zeros_like(x))
 
     return paint
 
 
-def _two_tones(dye: Colour, dice: Random) -> tuple[Colour, Colour]:
+def _two_tones(dye: Color, dice: Random) -> tuple[Color, Color]:
     """Ground and figure: the dye on cream, or cream (or a tint of the dye) on the dye."""
     if dice.random() < 0.4:
         return CREAM, dye
     return dye, lighter(dye, 0.78) if dice.random() < 0.3 else CREAM
 
 
-_MAKERS: dict[str, Callable[[str, Colour, float, Random], Paint]] = {
+_MAKERS: dict[str, Callable[[str, Color, float, Random], Paint]] = {
     "leopard": _leopard,
     "zebra": _zebra,
     "tiger": _tiger,

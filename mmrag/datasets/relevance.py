@@ -12,7 +12,7 @@ GRADE_NAMES = ("none", "print", "item", "full")
 
 @dataclass(frozen=True)
 class Wish:
-    """A product, pattern and colour; ``None`` leaves an attribute free.
+    """A product, pattern and color; ``None`` leaves an attribute free.
 
     A product answers a wish in full when it misses nothing of it, and partly when it misses
     exactly one of several things; one that misses more is no answer.
@@ -20,13 +20,13 @@ class Wish:
 
     product: str | None = None
     pattern: str | None = None
-    colour: str | None = None
+    color: str | None = None
 
-    def finer_grade(self, product: str, pattern: str, colour: str) -> int:
+    def finer_grade(self, product: str, pattern: str, color: str) -> int:
         """Grade an answer 3 (full), 2 (item), 1 (print) or 0 (none).
 
         A partial answer is an "item" when it is the product wished for in the wrong pattern or
-        colour, and a "print" when only the product is wrong.
+        color, and a "print" when only the product is wrong.
 
         Examples
         --------
@@ -36,8 +36,8 @@ class Wish:
         >>> wish.finer_grade("lamp", "zebra", "pink"), wish.finer_grade("lamp", "star", "pink")
         (1, 0)
         """
-        wanted = (self.product, self.pattern, self.colour)
-        answer = (product, pattern, colour)
+        wanted = (self.product, self.pattern, self.color)
+        answer = (product, pattern, color)
         matches = [want == got for want, got in zip(wanted, answer, strict=True) if want]
         missed = matches.count(False)
         if missed == 0:
@@ -46,7 +46,7 @@ class Wish:
             return 0
         return 2 if self.product in (None, product) else 1
 
-    def grade(self, product: str, pattern: str, colour: str) -> int:
+    def grade(self, product: str, pattern: str, color: str) -> int:
         """Grade an answer 2 (exact), 1 (partial: finer grade 1 or 2) or 0.
 
         Examples
@@ -57,4 +57,4 @@ class Wish:
         >>> wish.grade("lamp", "zebra", "black"), wish.grade("mug", "star", "pink")
         (1, 0)
         """
-        return (self.finer_grade(product, pattern, colour) + 1) // 2
+        return (self.finer_grade(product, pattern, color) + 1) // 2

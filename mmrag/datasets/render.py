@@ -1,6 +1,6 @@
-"""Draws the catalogue's pictures.
+"""Draws the catalog's images.
 
-In: product, pattern, colour, seed. Out: the same RGB picture every time.
+In: product, pattern, color, seed. Out: the same RGB image every time.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from mmrag.errors import MMRagError
 from .attributes import PATTERNS, PRODUCTS
 from .canvas import Canvas, Pose
 from .look import Look
-from .palette import RGB, Colour, Field, Paint
+from .palette import RGB, Color, Field, Paint
 from .patterns import ANIMALS, paint_of
 from .products import DRAWERS
 
@@ -24,7 +24,7 @@ __all__ = ["draw_product", "draw_swatch"]
 
 _STIFF = frozenset({"phone case", "watch", "notebook", "cushion", "sneaker"})  # lie at any angle
 _ONE_SIDED = frozenset({"notebook", "watch"})  # rings left, crown right
-_WALLS: tuple[Colour, ...] = (
+_WALLS: tuple[Color, ...] = (
     (252, 251, 248),
     (246, 246, 248),
     (240, 236, 230),
@@ -36,30 +36,30 @@ _WALLS: tuple[Colour, ...] = (
 )
 
 
-def draw_product(product: str, pattern: str, colour: str, seed: int | str, size: int = 192) -> Image.Image:
-    """Draw a product in a pattern and colour; the seed decides pose, tones, background and details.
+def draw_product(product: str, pattern: str, color: str, seed: int | str, size: int = 192) -> Image.Image:
+    """Draw a product in a pattern and color; the seed decides pose, tones, background and details.
 
     Examples
     --------
-    >>> picture = draw_product("mug", "zebra", "black", seed=7, size=64)
-    >>> picture.size, picture == draw_product("mug", "zebra", "black", seed=7, size=64)
+    >>> image = draw_product("mug", "zebra", "black", seed=7, size=64)
+    >>> image.size, image == draw_product("mug", "zebra", "black", seed=7, size=64)
     ((64, 64), True)
     """
     _check(product, PRODUCTS)
     _check(pattern, PATTERNS)
-    _check(colour, RGB)
-    dice = Random(f"{product}|{pattern}|{colour}|{seed}")
-    paint = paint_of(pattern, colour, dice, scale=dice.uniform(0.9, 1.2))
-    look = Look.made(pattern, colour, paint, dice)
+    _check(color, RGB)
+    dice = Random(f"{product}|{pattern}|{color}|{seed}")
+    paint = paint_of(pattern, color, dice, scale=dice.uniform(0.9, 1.2))
+    look = Look.made(pattern, color, paint, dice)
     lean = 20 if product in _STIFF else 9
     canvas = Canvas(size, Pose.thrown(dice, lean, may_mirror=product not in _ONE_SIDED))
     DRAWERS[product](canvas, look, dice)
     scene = _background(size, dice) * (1 - 0.4 * _shadow(canvas.cover))[..., None]
     scene = scene * (1 - canvas.cover)[..., None] + canvas.rgb
-    return _picture(scene * dice.uniform(0.94, 1.04))
+    return _image(scene * dice.uniform(0.94, 1.04))
 
 
-def draw_swatch(pattern: str, colour: str, seed: int | str, size: int = 192) -> Image.Image:
+def draw_swatch(pattern: str, color: str, seed: int | str, size: int = 192) -> Image.Image:
     """Draw the pattern alone: a close-up of fur for an animal's, a draped cloth for any other.
 
     Examples
@@ -68,13 +68,13 @@ def draw_swatch(pattern: str, colour: str, seed: int | str, size: int = 192) -> 
     (64, 64)
     """
     _check(pattern, PATTERNS)
-    _check(colour, RGB)
-    dice = Random(f"swatch|{pattern}|{colour}|{seed}")
-    paint = paint_of(pattern, colour, dice, scale=dice.uniform(1.15, 2.0))
+    _check(color, RGB)
+    dice = Random(f"swatch|{pattern}|{color}|{seed}")
+    paint = paint_of(pattern, color, dice, scale=dice.uniform(1.15, 2.0))
     at = (np.arange(size, dtype=np.float32) + 0.5) / size
     x, y = np.meshgrid(at, at)
     draw = _fur if pattern in ANIMALS else _cloth
-    return _picture(draw(paint, x, y, dice) * dice.uniform(0.95, 1.04))
+    return _image(draw(paint, x, y, dice) * dice.uniform(0.95, 1.04))
 
 
 def _check(name: str, known: Collection[str]) -> None:
@@ -85,9 +85,9 @@ def _check(name: str, known: Collection[str]) -> None:
 def _fur(paint: Paint, x: Field, y: Field, dice: Random) -> Field:
     size = len(x)
     hairs = _hairs(size, dice)  # in about -1..1, long in the direction of growth
-    colours = paint(x + hairs * 0.006, y + hairs * 0.016, 1 / size)
+    colors = paint(x + hairs * 0.006, y + hairs * 0.016, 1 / size)
     light = 1.1 - 0.35 * ((x - dice.uniform(0.3, 0.6)) ** 2 + (y - dice.uniform(0.3, 0.6)) ** 2)
-    return colours * (light * (1 + 0.16 * hairs))[..., None]
+    return colors * (light * (1 + 0.16 * hairs))[..., None]
 
 
 def _cloth(paint: Paint, x: Field, y: Field, dice: Random) -> Field:
@@ -95,9 +95,9 @@ def _cloth(paint: Paint, x: Field, y: Field, dice: Random) -> Field:
     across, down, start = dice.uniform(0.4, 1), dice.uniform(-0.8, 0.8), dice.uniform(0, 6)
     along = (x * across + y * down) * dice.uniform(5, 10) + start
     fold, ripple = np.sin(along), np.sin(along * 2.3 + 4 * y)
-    colours = paint(x + 0.012 * fold, y + 0.008 * ripple, 1 / size)
+    colors = paint(x + 0.012 * fold, y + 0.008 * ripple, 1 / size)
     weave = np.sin(x * 300) * np.sin(y * 300)
-    return colours * (1 + 0.1 * fold + 0.05 * ripple + 0.03 * weave)[..., None]
+    return colors * (1 + 0.1 * fold + 0.05 * ripple + 0.03 * weave)[..., None]
 
 
 def _hairs(size: int, dice: Random) -> Field:
@@ -125,5 +125,5 @@ def _shadow(cover: Field) -> Field:
     return np.asarray(blurred, np.float32) / 255
 
 
-def _picture(scene: Field) -> Image.Image:
+def _image(scene: Field) -> Image.Image:
     return Image.fromarray(np.clip(scene + 0.5, 0, 255).astype(np.uint8))

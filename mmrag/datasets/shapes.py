@@ -33,16 +33,16 @@ def curve(points: Points, cuts: int = 8) -> Outline:
     return np.vstack([_catmull_rom(before, p[:-1], p[1:], after, cuts), p[-1:]])
 
 
-def arc(centre: tuple[float, float], radii: tuple[float, float], start: float, end: float) -> Outline:
+def arc(center: tuple[float, float], radii: tuple[float, float], start: float, end: float) -> Outline:
     """Draw part of an ellipse, from one angle to another in degrees (0 is right, 90 is down)."""
     turns = np.radians(np.linspace(start, end, 25))
-    return np.stack([np.cos(turns), np.sin(turns)], 1) * radii + centre
+    return np.stack([np.cos(turns), np.sin(turns)], 1) * radii + center
 
 
-def ellipse(centre: tuple[float, float], radii: tuple[float, float]) -> Outline:
+def ellipse(center: tuple[float, float], radii: tuple[float, float]) -> Outline:
     """Draw a whole ellipse."""
     turns = np.linspace(0, 2 * np.pi, 40, endpoint=False)
-    return np.stack([np.cos(turns), np.sin(turns)], 1) * radii + centre
+    return np.stack([np.cos(turns), np.sin(turns)], 1) * radii + center
 
 
 def circle(x: float, y: float, radius: float) -> Outline:

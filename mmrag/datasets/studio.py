@@ -1,4 +1,4 @@
-"""Draws many pictures into JPEG files, in several processes. In: paths and depictions.
+"""Draws many images into JPEG files, in several processes. In: paths and depictions.
 
 Processes of its own instead of `multiprocessing`: they need no guarded main module, so drawing
 works alike in a script, a notebook, and a program whose threads make forking unsafe.
@@ -24,33 +24,31 @@ __all__ = ["Progress", "draw_files"]
 Progress = Callable[[int, int], None]
 """``on_progress(done, total)``."""
 
-_WORTH_A_PROCESS = 40  # pictures; drawing them takes as long as starting Python
+_WORTH_A_PROCESS = 40  # images; drawing them takes as long as starting Python
 
 
 def draw_files(
-    pictures: Mapping[Path, Depiction], size: int = 192, workers: int | None = None, on_progress: Progress | None = None
+    images: Mapping[Path, Depiction], size: int = 192, workers: int | None = None, on_progress: Progress | None = None
 ) -> None:
     """Draw each depiction into its file (JPEG, quality 90); folders must exist.
 
     Parameters
     ----------
-    pictures
+    images
         What to draw, by path.
     size
         Width and height in pixels.
     workers
         Processes at most; by default one for each core.
     on_progress
-        Called after each picture, never by two threads at once.
+        Called after each image, never by two threads at once.
 
     Raises
     ------
     ImageError
         When a process cannot draw or write.
     """
-    jobs = [
-        [str(path), shown.product, shown.pattern, shown.colour, shown.seed, size] for path, shown in pictures.items()
-    ]
+    jobs = [[str(path), shown.product, shown.pattern, shown.color, shown.seed, size] for path, shown in images.items()]
     most = -(-len(jobs) // _WORTH_A_PROCESS)
     processes = max(1, min(workers or os.cpu_count() or 1, most))
     done, lock = 0, Lock()
@@ -70,8 +68,8 @@ def draw_files(
 
 def draw_jobs() -> None:
     """Draw the jobs on standard input, and write a line after each: the body of a process."""
-    for path, product, pattern, colour, seed, size in json.load(sys.stdin):
-        Depiction(product, pattern, colour, seed).draw(size).save(path, "JPEG", quality=90)
+    for path, product, pattern, color, seed, size in json.load(sys.stdin):
+        Depiction(product, pattern, color, seed).draw(size).save(path, "JPEG", quality=90)
         sys.stdout.write("drawn\n")
         sys.stdout.flush()
 

@@ -1,8 +1,8 @@
-"""How people call products, patterns and colours. The first word of each is the catalogue's own."""
+"""How people call products, patterns and colors. The first word of each is the catalog's own."""
 
 from __future__ import annotations
 
-__all__ = ["COLOUR_WORDS", "PATTERN_ADJECTIVES", "PATTERN_NOUNS", "PLURALS", "PRODUCT_WORDS"]
+__all__ = ["COLOR_WORDS", "PATTERN_ADJECTIVES", "PATTERN_NOUNS", "PLURALS", "PRODUCT_WORDS"]
 
 PRODUCT_WORDS: dict[str, tuple[str, ...]] = {
     "phone case": (
@@ -72,7 +72,7 @@ PATTERN_NOUNS: dict[str, tuple[str, ...]] = {
 }
 """What follows "with"."""
 
-COLOUR_WORDS: dict[str, tuple[str, ...]] = {
+COLOR_WORDS: dict[str, tuple[str, ...]] = {
     "red": ("red",),
     "blue": ("blue",),
     "green": ("green",),

@@ -12,7 +12,7 @@ from itertools import chain
 from random import Random
 
 from .relevance import Wish
-from .synonyms import COLOUR_WORDS, PATTERN_ADJECTIVES, PATTERN_NOUNS, PLURALS, PRODUCT_WORDS
+from .synonyms import COLOR_WORDS, PATTERN_ADJECTIVES, PATTERN_NOUNS, PLURALS, PRODUCT_WORDS
 
 __all__ = ["TEMPLATES", "Kind", "plural", "sentence", "vocabulary", "words_of"]
 
@@ -22,10 +22,10 @@ class Kind(StrEnum):
 
     SWATCH_PRODUCT = "swatch_product"  # fur or cloth + "phone case with this pattern"
     PRODUCT_PRODUCT = "product_product"  # a product + "tote bag with the same pattern"
-    RECOLOUR = "recolour"  # a product + "same but red"
+    RECOLOR = "recolour"  # a product + "same but red"
     REPATTERN = "repattern"  # a product + "same but with stripes"
     TEXT = "text"
-    PICTURE = "picture"
+    IMAGE = "picture"
 
 
 # {item} a product, {items} its plural, {print} a pattern before a noun, {motif} one after "with".
@@ -67,7 +67,7 @@ _PRINT_ON = (
 TEMPLATES: dict[Kind, tuple[str, ...]] = {
     Kind.SWATCH_PRODUCT: _PRINT_ON,
     Kind.PRODUCT_PRODUCT: _PRINT_ON,
-    Kind.RECOLOUR: (
+    Kind.RECOLOR: (
         "same but {colour}",
         "same but in {colour}",
         "the same but {colour}",
@@ -155,10 +155,10 @@ TEMPLATES: dict[Kind, tuple[str, ...]] = {
         "can i get a {item} with {motif}?",
         "any {print} {items}?",
     ),
-    Kind.PICTURE: ("",),
+    Kind.IMAGE: ("",),
 }
 
-_TEXT_WITH_COLOUR = (
+_TEXT_WITH_COLOR = (
     "{colour} {print} {item}",
     "{colour} {print} {items}",
     "a {colour} {print} {item}",
@@ -181,25 +181,25 @@ _TEXT_WITH_COLOUR = (
 
 
 def sentence(kind: Kind, wish: Wish, dice: Random) -> str:
-    """Say a wish as a query of that kind would; what the query's picture shows stays unsaid.
+    """Say a wish as a query of that kind would; what the query's image shows stays unsaid.
 
     Examples
     --------
-    >>> sentence(Kind.RECOLOUR, Wish("mug", "zebra", "orange"), Random(1))
+    >>> sentence(Kind.RECOLOR, Wish("mug", "zebra", "orange"), Random(1))
     'the same one in orange'
     >>> sentence(Kind.TEXT, Wish("mug", "zebra", "orange"), Random(2))
     'orange zebra mugs'
     """
-    named_colour = kind is Kind.TEXT and wish.colour is not None
-    words = dice.choice(_TEXT_WITH_COLOUR if named_colour else TEMPLATES[kind])
+    named_color = kind is Kind.TEXT and wish.color is not None
+    words = dice.choice(_TEXT_WITH_COLOR if named_color else TEMPLATES[kind])
     if wish.product is not None:
         item = dice.choice(PRODUCT_WORDS[wish.product])
         words = words.replace("{items}", plural(item)).replace("{item}", item)
     if wish.pattern is not None:
         words = words.replace("{print}", dice.choice(PATTERN_ADJECTIVES[wish.pattern]))
         words = words.replace("{motif}", dice.choice(PATTERN_NOUNS[wish.pattern]))
-    if wish.colour is not None:
-        words = words.replace("{colour}", dice.choice(COLOUR_WORDS[wish.colour]))
+    if wish.color is not None:
+        words = words.replace("{colour}", dice.choice(COLOR_WORDS[wish.color]))
     return re.sub(r"\ba (?=[aeiou])", "an ", words)
 
 
@@ -239,9 +239,9 @@ def vocabulary() -> list[str]:
 
 def _all_wording() -> Iterator[str]:
     yield "an"
-    for template in chain(_TEXT_WITH_COLOUR, *TEMPLATES.values()):
+    for template in chain(_TEXT_WITH_COLOR, *TEMPLATES.values()):
         yield re.sub(r"{\w+}", "", template)
     for item in chain(*PRODUCT_WORDS.values()):
         yield from (item, plural(item))
-    for names in (PATTERN_ADJECTIVES, PATTERN_NOUNS, COLOUR_WORDS):
+    for names in (PATTERN_ADJECTIVES, PATTERN_NOUNS, COLOR_WORDS):
         yield from chain(*names.values())

@@ -1,4 +1,4 @@
-"""Visualized BGE: texts, pictures and both together as vectors of one space."""
+"""Visualized BGE: texts, images and both together as vectors of one space."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What the embedding needs of an encoder. In: texts, pictures, queries. Out: vectors."""
+"""What the embedding needs of an encoder. In: texts, images, queries. Out: vectors."""
 
 from __future__ import annotations
 

@@ -29,7 +29,7 @@ class Request:
     ids
         Its token ids, special ones included.
     image
-        Its picture, not read yet; None for a text alone.
+        Its image, not read yet; None for a text alone.
     places
         Where it stands among the caller's items.
     """
@@ -62,17 +62,17 @@ def batches(requests: Iterable[Request], size: int) -> list[list[Request]]:
     Examples
     --------
     >>> long, short = Request((1, 2, 3, 4), None, (0,)), Request((1, 2), None, (1,))
-    >>> pictured = Request((1, 2), b"...", (2,))
-    >>> [[request.places for request in batch] for batch in batches([long, pictured, short], 32)]
+    >>> imaged = Request((1, 2), b"...", (2,))
+    >>> [[request.places for request in batch] for batch in batches([long, imaged, short], 32)]
     [[(1,), (0,)], [(2,)]]
     """
     texts: list[Request] = []
-    pictured: list[Request] = []
+    imaged: list[Request] = []
     for request in requests:
-        (texts if request.image is None else pictured).append(request)
+        (texts if request.image is None else imaged).append(request)
     return [
         kind[start : start + size]
-        for kind in (_by_length(texts), _by_length(pictured))
+        for kind in (_by_length(texts), _by_length(imaged))
         for start in range(0, len(kind), size)
     ]
 

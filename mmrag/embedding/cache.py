@@ -1,4 +1,4 @@
-"""Remembers the tokens of the pictures seen last: a picture's key in, its tokens out."""
+"""Remembers the tokens of the images seen last: an image's key in, its tokens out."""
 
 from __future__ import annotations
 
@@ -12,12 +12,12 @@ __all__ = ["TokenCache"]
 
 
 class TokenCache:
-    """A bounded memory of picture tokens that several threads may share; the oldest goes first.
+    """A bounded memory of image tokens that several threads may share; the oldest goes first.
 
     Parameters
     ----------
     capacity
-        Most pictures remembered; 0 remembers none.
+        Most images remembered; 0 remembers none.
 
     Examples
     --------
@@ -34,7 +34,7 @@ class TokenCache:
         self._lock = Lock()
 
     def find(self, keys: Sequence[str]) -> list[Tensor] | None:
-        """Give the tokens of all pictures, or None when one of them is not remembered.
+        """Give the tokens of all images, or None when one of them is not remembered.
 
         A batch is found whole or computed whole, because the last bits of a vector depend on the
         company it is computed in, and the same call should give the same bits.
@@ -47,7 +47,7 @@ class TokenCache:
             return [self._tokens[key] for key in keys]
 
     def keep(self, keys: Iterable[str], tokens: Iterable[Tensor]) -> None:
-        """Remember pictures, and forget those not asked for longest."""
+        """Remember images, and forget those not asked for longest."""
         with self._lock:
             for key, token in zip(keys, tokens, strict=True):
                 self._tokens[key] = token.clone()  # a slice would keep its whole batch alive

@@ -1,4 +1,4 @@
-"""A published annotation file. In: a path, and a folder of pictures. Out: its records, by name."""
+"""A published annotation file. In: a path, and a folder of images. Out: its records, by name."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ class Annotations:
     pieces
         Its records, not yet checked, each with its place in the file.
     images
-        Where the pictures are that records name, sub-folders included.
+        Where the images are that records name, sub-folders included.
     """
 
     file: Path
@@ -43,9 +43,9 @@ class Annotations:
         """
         return read_records(self.pieces, kind)
 
-    def picture(self, name: str) -> Path:
-        """Look a picture up; one that is missing gets a path that can be told, and not read."""
-        return self._pictures.get(name, self.images / f"{name} (not there)")
+    def image(self, name: str) -> Path:
+        """Look an image up; one that is missing gets a path that can be told, and not read."""
+        return self._images.get(name, self.images / f"{name} (not there)")
 
     @property
     def gallery(self) -> Path | None:
@@ -55,7 +55,7 @@ class Annotations:
         return split if split.is_file() else None
 
     @cached_property
-    def _pictures(self) -> dict[str, Path]:
+    def _images(self) -> dict[str, Path]:
         return {
             file.stem: file
             for at, _, names in os.walk(self.images)

@@ -1,4 +1,4 @@
-"""CIRCO. In: `annotations/val.json` and its pictures, of COCO. Out: `Judged`."""
+"""CIRCO. In: `annotations/val.json` and its images, of COCO. Out: `Judged`."""
 
 from __future__ import annotations
 
@@ -24,9 +24,9 @@ def read_circo(annotations: Annotations) -> Judged:
     """Read CIRCO annotations; only the split ``val`` has targets.
 
     Each of ``gt_img_ids`` is a right answer, for mAP and recall; ``hit@k`` and MRR look for
-    ``target_img_id``. The gallery is all of the index: the published one has 123,403 pictures.
+    ``target_img_id``. The gallery is all of the index: the published one has 123,403 images.
 
-    The annotations' form was read from the public file; that pictures are called by their id,
+    The annotations' form was read from the public file; that images are called by their id,
     padded to 12 digits, is *unverified*.
 
     Raises
@@ -39,7 +39,7 @@ def read_circo(annotations: Annotations) -> Judged:
             id=f"circo-{record.id}",
             kind="CIRCO",
             text=record.relative_caption,
-            picture=annotations.picture(_name(record.reference_img_id)),
+            image=annotations.image(_name(record.reference_img_id)),
             grades=dict.fromkeys(map(_name, record.gt_img_ids), OTHER) | {_name(record.target_img_id): TARGET},
         )
         for record in annotations.records(_Record)

@@ -1,4 +1,4 @@
-"""CIRR. In: `cap.rc2.{train,val}.json`, and its pictures. Out: `Judged`."""
+"""CIRR. In: `cap.rc2.{train,val}.json`, and its images. Out: `Judged`."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ class _Record(BaseModel):
 def read_cirr(annotations: Annotations) -> Judged:
     """Read CIRR annotations; only the splits ``train`` and ``val`` have targets.
 
-    A query's own picture is left out of its ranking: a picture is its own nearest neighbour. The
+    A query's own image is left out of its ranking: an image is its own nearest neighbor. The
     gallery is ``../image_splits/split.rc2.{split}.json``, where that file lies beside the
     captions as it is published, and else all of the index. ``subset recall@k`` ranks the members
     of a query's ``img_set`` among themselves.
@@ -47,7 +47,7 @@ def read_cirr(annotations: Annotations) -> Judged:
             id=f"cirr-{record.pairid}",
             kind="CIRR",
             text=record.caption,
-            picture=annotations.picture(record.reference),
+            image=annotations.image(record.reference),
             grades={record.target_hard: 1},
             excluded=frozenset([record.reference]),
             subset=tuple(record.img_set.members),

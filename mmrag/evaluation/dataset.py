@@ -20,20 +20,20 @@ class JudgedQuery:
     ----------
     id, kind
         Its name, and the group whose figures it goes into.
-    text, picture
+    text, image
         What is asked; at least one of both.
     grades
-        Grade of each answer, by the name of its picture; all others have grade 0.
+        Grade of each answer, by the name of its image; all others have grade 0.
     excluded
-        Pictures that are no answers, and are left out of the ranking: the query's own, often.
+        Images that are no answers, and are left out of the ranking: the query's own, often.
     subset
-        A few pictures that are also ranked among themselves; none for most data sets.
+        A few images that are also ranked among themselves; none for most data sets.
     """
 
     id: str
     kind: str
     text: str
-    picture: Path | None
+    image: Path | None
     grades: Mapping[str, int]
     excluded: frozenset[str] = frozenset()
     subset: tuple[str, ...] = ()
@@ -56,7 +56,7 @@ class Judged:
     relevant, exact
         Least grade that recall and mAP count, and least grade that is a hit.
     galleries
-        By kind, the pictures that are searched; all of the index where a kind is not listed.
+        By kind, the images that are searched; all of the index where a kind is not listed.
     """
 
     name: str

@@ -8,7 +8,7 @@ from dataclasses import dataclass, field, replace
 from mmrag.errors import ImageError, SettingError
 from mmrag.evaluation.dataset import Judged, JudgedQuery
 from mmrag.evaluation.metrics import measured
-from mmrag.evaluation.result import BOTH, PICTURE_ONLY, RERANKED, TEXT_ONLY, Evaluation, Outcome, Shown
+from mmrag.evaluation.result import BOTH, IMAGE_ONLY, RERANKED, TEXT_ONLY, Evaluation, Outcome, Shown
 from mmrag.evaluation.stock import Stock, take_stock
 from mmrag.filters import Filter
 from mmrag.query import Query
@@ -26,10 +26,10 @@ def evaluate(
     item: str | None = None,
     on_progress: Callable[[int, int], None] | None = None,
 ) -> Evaluation:
-    """Ask each query as it is, by its text alone and by its picture alone; rerank; measure.
+    """Ask each query as it is, by its text alone and by its image alone; rerank; measure.
 
-    A query that has no text finds nothing by its text alone, and one without a picture nothing by
-    its picture alone: so all ways are averaged over the same queries.
+    A query that has no text finds nothing by its text alone, and one without an image nothing by
+    its image alone: so all ways are averaged over the same queries.
 
     Parameters
     ----------
@@ -40,7 +40,7 @@ def evaluate(
     rerank
         Let the vision LLM look; it does so for queries as they are only.
     item
-        The metadata field by which judgements name a picture; its file's name without the ending
+        The metadata field by which judgements name an image; its file's name without the ending
         when None.
     on_progress
         Called with the number of queries done, and of all queries.
@@ -48,7 +48,7 @@ def evaluate(
     Raises
     ------
     SettingError
-        When not one query's picture can be read, or names mean several pictures.
+        When not one query's image can be read, or names mean several images.
 
     Examples
     --------
@@ -77,7 +77,7 @@ def evaluate(
             on_progress(number, len(judged.queries))
     if not asked:
         first = next(iter(unread.values()))
-        raise SettingError(f"no query's picture can be read ({first}). Their folder: --images")
+        raise SettingError(f"no query's image can be read ({first}). Their folder: --images")
     outcomes = _outcomes(asked, judged, cutoffs)
     shown = {name for o in outcomes for names in (*o.rankings.values(), o.grades) for name in names}
     return Evaluation(
@@ -88,10 +88,8 @@ def evaluate(
         depth=asking.depth,
         top=top,
         outcomes=outcomes,
-        pictures={
-            name: Shown(picture=place.picture, title=place.title)
-            for name, place in stock.places.items()
-            if name in shown
+        images={
+            name: Shown(image=place.image, title=place.title) for name, place in stock.places.items() if name in shown
         },
         missing=sorted(answers - stock.places.keys()),
         unread=unread,
@@ -154,7 +152,7 @@ class _Asking:
 
     def _names(self, query: JudgedQuery, found: Found) -> list[str]:
         named = map(self.stock.names, found.hits[: self.depth])
-        # A picture that several files hold is the right answer when one of its names is.
+        # An image that several files hold is the right answer when one of its names is.
         return [next((n for n in names if n in query.grades), names[0]) for names in named]
 
 
@@ -162,13 +160,13 @@ def _ways(query: JudgedQuery) -> dict[str, Query]:
     ways: dict[str, Query] = {}
     if query.text:
         ways[TEXT_ONLY] = Query(query.text)
-    if query.picture:
-        ways[PICTURE_ONLY] = Query(image=query.picture)
-    return {**ways, BOTH: Query(query.text, query.picture)}
+    if query.image:
+        ways[IMAGE_ONLY] = Query(image=query.image)
+    return {**ways, BOTH: Query(query.text, query.image)}
 
 
 def _outcomes(asked: Sequence[_Asked], judged: Judged, cutoffs: Iterable[int]) -> list[Outcome]:
-    ways = [TEXT_ONLY, PICTURE_ONLY, BOTH, RERANKED]
+    ways = [TEXT_ONLY, IMAGE_ONLY, BOTH, RERANKED]
     values = {way: _values(asked, judged, cutoffs, way) for way in ways}
     reranked = any(RERANKED in one.gallery for one in asked)
     return [_outcome(one, {w: values[w][one.query.id] for w in (ways if reranked else ways[:-1])}) for one in asked]
@@ -196,7 +194,7 @@ def _outcome(asked: _Asked, values: dict[str, dict[str, float]]) -> Outcome:
         id=query.id,
         kind=query.kind,
         text=query.text,
-        picture=str(query.picture) if query.picture else None,
+        image=str(query.image) if query.image else None,
         grades=dict(query.grades),
         rankings=asked.gallery,
         similarities=[round(hit.score, 6) for hit in found.hits],

@@ -1,4 +1,4 @@
-"""FashionIQ. In: `cap.{category}.{train,val}.json`, its pictures. Out: `Judged`."""
+"""FashionIQ. In: `cap.{category}.{train,val}.json`, its images. Out: `Judged`."""
 
 from __future__ import annotations
 
@@ -45,7 +45,7 @@ def read_fashioniq(annotations: Annotations) -> Judged:
             id=f"{file.stem}-{number}",
             kind=category,
             text=" and ".join(caption.strip() for caption in record.captions),
-            picture=annotations.picture(record.candidate),
+            image=annotations.image(record.candidate),
             grades={record.target: 1},
         )
         for number, record in enumerate(annotations.records(_Record), 1)

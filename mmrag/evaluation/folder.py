@@ -1,4 +1,4 @@
-"""Judged queries in a folder. In: `queries.jsonl`, pictures, TREC `qrels.txt`. Out: `Judged`."""
+"""Judged queries in a folder. In: `queries.jsonl`, images, TREC `qrels.txt`. Out: `Judged`."""
 
 from __future__ import annotations
 
@@ -19,14 +19,14 @@ class _Asked(BaseModel):
     id: str
     kind: str = "queries"
     text: str = ""
-    picture: str | None = None
+    image: str | None = None
 
 
 def read_folder(folder: Path) -> Judged:
     """Read what `mmrag.datasets.write_queries` writes, and what others write in its form.
 
-    ``queries.jsonl`` has an object a line: ``id``, ``text``, ``picture`` (a file in the folder, or
-    null), and ``kind``, which may be left out. ``qrels.txt`` has lines ``query 0 picture grade``.
+    ``queries.jsonl`` has an object a line: ``id``, ``text``, ``image`` (a file in the folder, or
+    null), and ``kind``, which may be left out. ``qrels.txt`` has lines ``query 0 image grade``.
     The highest grade there is counts as right; lower ones count for nDCG.
 
     Raises
@@ -37,11 +37,11 @@ def read_folder(folder: Path) -> Judged:
     grades = _grades(folder / QRELS)
     queries: list[JudgedQuery] = []
     for asked in read_records(read_lines(folder / QUERIES), _Asked):
-        if not asked.text.strip() and not asked.picture:
-            raise SettingError(f"{folder / QUERIES}, query {asked.id!r}: no text and no picture")
-        picture = folder / asked.picture if asked.picture else None
+        if not asked.text.strip() and not asked.image:
+            raise SettingError(f"{folder / QUERIES}, query {asked.id!r}: no text and no image")
+        image = folder / asked.image if asked.image else None
         judged = grades.pop(asked.id, {})
-        queries.append(JudgedQuery(asked.id, asked.kind, asked.text, picture, judged))
+        queries.append(JudgedQuery(asked.id, asked.kind, asked.text, image, judged))
     if grades:
         raise SettingError(
             f"{folder / QRELS} judges {len(grades)} queries that {QUERIES} does not hold, "
@@ -61,5 +61,5 @@ def _grades(file: Path) -> dict[str, dict[str, int]]:
                 if int(grade) > 0:
                     grades.setdefault(query, {})[item] = int(grade)
             case _:
-                raise SettingError(f"{file}, line {number}: 'query 0 picture grade' was expected, found {line!r}")
+                raise SettingError(f"{file}, line {number}: 'query 0 image grade' was expected, found {line!r}")
     return grades

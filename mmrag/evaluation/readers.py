@@ -33,7 +33,7 @@ def read_judged(paths: Sequence[str | Path], images: str | Path | None = None) -
     paths
         Folders with ``queries.jsonl`` and ``qrels.txt``, or annotation files; several are one set.
     images
-        Where the pictures of annotation files are, sub-folders included.
+        Where the images of annotation files are, sub-folders included.
 
     Raises
     ------
@@ -65,7 +65,7 @@ def _read(path: Path, images: str | Path | None) -> Judged:
             "publisher's server knows: take the validation split"
         )
     if images is None:
-        raise SettingError(f"{path} comes without pictures: give their folder, with --images")
+        raise SettingError(f"{path} comes without images: give their folder, with --images")
     folder = Path(images)
     if not folder.is_dir():
         raise SettingError(f"--images {images} is no folder: check the path")

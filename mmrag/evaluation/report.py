@@ -29,7 +29,7 @@ def write_evaluation(file: Path, evaluation: Evaluation, comparison: Comparison 
 
 
 def evaluation_page(evaluation: Evaluation, comparison: Comparison | None = None, *, worst: int = WORST) -> str:
-    """Render an evaluation: figures over all and by kind, times, and the worst queries as pictures.
+    """Render an evaluation: figures over all and by kind, times, and the worst queries as images.
 
     Parameters
     ----------
@@ -78,12 +78,12 @@ def _worst(evaluation: Evaluation, outcome: Outcome) -> dict[str, Any]:
         "value": outcome.values[evaluation.final][evaluation.deepest],
         "right": [
             {
-                "title": evaluation.pictures[name].title,
-                "picture": small(evaluation.pictures[name].picture),
+                "title": evaluation.images[name].title,
+                "image": small(evaluation.images[name].image),
                 "place": ranking.index(name) + 1 if name in ranking else None,
             }
             for name in right[: evaluation.top]
-            if name in evaluation.pictures
+            if name in evaluation.images
         ],
     }
 
@@ -101,13 +101,13 @@ def _found(evaluation: Evaluation, outcome: Outcome) -> Found:
         order = [labels[name] for name in outcome.rankings[RERANKED][: evaluation.top]]
         ranking = Ranking(order=order, reason=outcome.reason, repairs=outcome.repairs)
         reranked = Reranked(ranking, tuple(order))
-    query = Query(outcome.text, outcome.picture)
+    query = Query(outcome.text, outcome.image)
     return Found(query, hits, outcome.milliseconds, reranked=reranked)
 
 
 def _hit(evaluation: Evaluation, outcome: Outcome, name: str, similarity: float) -> Hit:
-    shown = evaluation.pictures.get(name)
+    shown = evaluation.images.get(name)
     grade, best = outcome.grades.get(name, 0), max(outcome.grades.values())
     mark = MARKS[2 if grade == best else 1 if grade else 0]
-    picture, title = (shown.picture, shown.title) if shown else (name, name)
-    return Hit(name, picture, similarity, {"title": mark + title})
+    image, title = (shown.image, shown.title) if shown else (name, name)
+    return Hit(name, image, similarity, {"title": mark + title})

@@ -11,19 +11,19 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError, computed_fie
 from mmrag.errors import SettingError
 from mmrag.evaluation.scoring import Score, Values, percentiles, scores
 
-__all__ = ["BOTH", "GAIN", "PICTURE_ONLY", "RERANKED", "TEXT_ONLY", "Answers", "Evaluation", "Outcome", "Shown"]
+__all__ = ["BOTH", "GAIN", "IMAGE_ONLY", "RERANKED", "TEXT_ONLY", "Answers", "Evaluation", "Outcome", "Shown"]
 
-TEXT_ONLY, PICTURE_ONLY, BOTH, RERANKED = "text only", "picture only", "both", "reranked"
+TEXT_ONLY, IMAGE_ONLY, BOTH, RERANKED = "text only", "image only", "both", "reranked"
 GAIN = "gain"
 """What reranking added, query by query: it stands among the ways of asking."""
 
 
 class Shown(BaseModel):
-    """A picture of the index: where it is, and what people call it."""
+    """An image of the index: where it is, and what people call it."""
 
     model_config = ConfigDict(frozen=True)
 
-    picture: str
+    image: str
     title: str
 
 
@@ -35,10 +35,10 @@ class Outcome(BaseModel):
     grades
         Of the right answers, by name.
     rankings
-        Names of pictures, best first, by the way of asking: `TEXT_ONLY`, `PICTURE_ONLY`, `BOTH`
+        Names of images, best first, by the way of asking: `TEXT_ONLY`, `IMAGE_ONLY`, `BOTH`
         (the query as it is), `RERANKED`.
     similarities
-        Of the first pictures of `BOTH`, those that the vision LLM put in order.
+        Of the first images of `BOTH`, those that the vision LLM put in order.
     values
         Each measure's value, by the way of asking.
     milliseconds
@@ -57,7 +57,7 @@ class Outcome(BaseModel):
     id: str
     kind: str
     text: str
-    picture: str | None
+    image: str | None
     grades: dict[str, int]
     rankings: dict[str, list[str]]
     similarities: list[float]
@@ -99,20 +99,20 @@ class Evaluation(BaseModel):
     Attributes
     ----------
     data, stored
-        Name of the judged queries, and how many pictures were searched.
+        Name of the judged queries, and how many images were searched.
     model, reranker
         The encoder and the vision LLM; None when that was not asked.
     depth, top
-        How many pictures were retrieved, and how many of them people see: those are what the
+        How many images were retrieved, and how many of them people see: those are what the
         vision LLM puts in order.
     outcomes
         Query by query.
-    pictures
+    images
         What `outcomes` name.
     missing
         Right answers that the index does not hold: nothing can find them.
     unread
-        Queries left out because their picture cannot be read, each with the reason.
+        Queries left out because their image cannot be read, each with the reason.
     """
 
     model_config = ConfigDict(frozen=True)
@@ -124,7 +124,7 @@ class Evaluation(BaseModel):
     depth: int
     top: int
     outcomes: list[Outcome] = Field(repr=False)
-    pictures: dict[str, Shown] = Field(repr=False)
+    images: dict[str, Shown] = Field(repr=False)
     missing: list[str]
     unread: dict[str, str]
 

@@ -27,29 +27,29 @@ PAGE = 1000
 
 @dataclass(frozen=True)
 class Place:
-    """What has a name: its picture, what people call it, and the value a filter finds it by."""
+    """What has a name: its image, what people call it, and the value a filter finds it by."""
 
-    picture: str
+    image: str
     title: str
     value: Scalar
 
 
 @dataclass(frozen=True)
 class Stock:
-    """All pictures of an index by name.
+    """All images of an index by name.
 
     Attributes
     ----------
     field
-        The metadata field that names a picture; `FILE_NAME` counts without its ending.
+        The metadata field that names an image; `FILE_NAME` counts without its ending.
     size
-        How many pictures there are; one that several files hold has several names.
+        How many images there are; one that several files hold has several names.
     places
         By name.
     doubled
-        Names of more than one picture.
+        Names of more than one image.
     nameless
-        How many pictures lack the field.
+        How many images lack the field.
     """
 
     field: str
@@ -64,9 +64,9 @@ class Stock:
         return frozenset(place.value for place in self.places.values())
 
     def names(self, hit: Hit) -> list[str]:
-        """Tell all names that mean this hit alone; one without is called by its picture."""
+        """Tell all names that mean this hit alone; one without is called by its image."""
         names = _names(hit.metadata, self.field)
-        return [name for name in names if name not in self.doubled] or [hit.picture]
+        return [name for name in names if name not in self.doubled] or [hit.image]
 
     def only(self, names: Collection[str]) -> Filter | None:
         """Make the filter that only these names pass; None when all there are would pass."""
@@ -76,7 +76,7 @@ class Stock:
         return Comparison(self.field, "in", tuple(sorted(values, key=str)))
 
     def check(self, names: Collection[str]) -> None:
-        """See that judged names mean one picture each, and that there are any.
+        """See that judged names mean one image each, and that there are any.
 
         Raises
         ------
@@ -84,32 +84,32 @@ class Stock:
             When a name means several, or none means one.
         """
         if not self.places.keys() & names:
-            held = f"{self.size} others, as {min(self.places)!r}" if self.places else "no pictures"
+            held = f"{self.size} others, as {min(self.places)!r}" if self.places else "no images"
             raise SettingError(
-                f"none of {len(names)} judged pictures, as {min(names)!r}, is in the index, which "
+                f"none of {len(names)} judged images, as {min(names)!r}, is in the index, which "
                 f"holds {held}: index their folder, or name them by a field, with --item FIELD"
             )
         if unclear := sorted(self.doubled.intersection(names)):
             raise SettingError(
-                f"{len(unclear)} judged names mean several pictures, as "
-                f"{unclear[0]!r}: name pictures by a metadata field, with --item FIELD"
+                f"{len(unclear)} judged names mean several images, as "
+                f"{unclear[0]!r}: name images by a metadata field, with --item FIELD"
             )
 
 
 def take_stock(index: ComposedImageIndex, field: str | None = None) -> Stock:
-    """Read the names of all pictures of an index.
+    """Read the names of all images of an index.
 
     Parameters
     ----------
     index
         Open.
     field
-        The metadata field that names a picture; its file's name without the ending when None.
+        The metadata field that names an image; its file's name without the ending when None.
 
     Raises
     ------
     SettingError
-        When no picture has that field.
+        When no image has that field.
     """
     field = field or FILE_NAME
     places: dict[str, Place] = {}
@@ -117,16 +117,16 @@ def take_stock(index: ComposedImageIndex, field: str | None = None) -> Stock:
     size = nameless = 0
     for node in _nodes(index, field):
         size += 1
-        picture = (node.image_path or node.image_url) if isinstance(node, ImageNode) else None
-        title = Hit(node.node_id, picture or "", 0.0, node.metadata).title
+        image = (node.image_path or node.image_url) if isinstance(node, ImageNode) else None
+        title = Hit(node.node_id, image or "", 0.0, node.metadata).title
         names = list(_names(node.metadata, field))
         nameless += not names
         for name in names:
             if name in places:
                 doubled.add(name)
-            places[name] = Place(picture or "", title, cast("Scalar", node.metadata[field]))
+            places[name] = Place(image or "", title, cast("Scalar", node.metadata[field]))
     if size and not places:
-        raise SettingError(f"none of {size} pictures has the field {field!r}: check --item")
+        raise SettingError(f"none of {size} images has the field {field!r}: check --item")
     return Stock(field, size, places, frozenset(doubled), nameless)
 
 
@@ -143,7 +143,7 @@ def _names(metadata: Mapping[str, Any], field: str) -> Iterator[str]:
 
 def _nodes(index: ComposedImageIndex, field: str) -> Iterator[Any]:
     store = index.vector_store
-    with answered(store.place, "reading the names of its pictures"), _without_warnings():
+    with answered(store.place, "reading the names of its images"), _without_warnings():
         rows = cast("Any", store.client).query_iterator(
             store.collection_name, batch_size=PAGE, output_fields=[field, NAMES, "_node_content", "_node_type"]
         )

@@ -1,4 +1,4 @@
-"""Pictures from any source, safely.
+"""Images from any source, safely.
 
 In: a path, URL, data URI, bytes, file or PIL image, and a policy. Out: an upright PIL image.
 """

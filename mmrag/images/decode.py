@@ -1,4 +1,4 @@
-"""From the bytes of a picture to its pixels: size checked in the header first, set upright last."""
+"""From the bytes of an image to its pixels: size checked in the header first, set upright last."""
 
 from __future__ import annotations
 
@@ -56,9 +56,7 @@ def decoded(data: bytes, source: ImageSource, policy: ImagePolicy) -> Image.Imag
     except Exception as error:  # damaged headers raise a dozen types, struct.error and KeyError too
         # Pillow's own words for an unknown format name an object in memory, and say nothing.
         why = "unknown format" if isinstance(error, UnidentifiedImageError) else reason(error)
-        raise ImageError(
-            f"{named(source)} is no picture that can be read ({why}): give {', '.join(_FORMATS)}"
-        ) from error
+        raise ImageError(f"{named(source)} is no image that can be read ({why}): give {', '.join(_FORMATS)}") from error
     if image.format in ("JPEG", "MPO") and count_scans(data, _MOST_SCANS) > _MOST_SCANS:
         raise ImageError(
             f"{named(source)} has more than {_MOST_SCANS} scans, which takes too long to read: save it again"
@@ -81,7 +79,7 @@ def upright(image: Image.Image, source: ImageSource, policy: ImagePolicy) -> Ima
         ) from error
     try:
         with _silence():
-            image.getexif()  # parsed here once, then remembered by the picture
+            image.getexif()  # parsed here once, then remembered by the image
         return in_eight_bits(ImageOps.exif_transpose(image))
     except Exception:  # damaged EXIF is no reason to refuse good pixels
         return in_eight_bits(image.copy())

@@ -1,4 +1,4 @@
-"""Small pictures for people. In: a picture's source. Out: a square picture, a URI, an HTML tag."""
+"""Small images for people. In: an image's source. Out: a square image, a URI, an HTML tag."""
 
 from __future__ import annotations
 
@@ -15,25 +15,25 @@ from mmrag.images.policy import ImagePolicy, ImageSource
 __all__ = ["data_uri", "img_tag", "thumbnail"]
 
 PAPER = (255, 255, 255)
-GREY = (128, 128, 128)
+GRAY = (128, 128, 128)
 
 
 def thumbnail(source: ImageSource, side: int, policy: ImagePolicy | None = None) -> Image.Image:
-    """Fit a picture into a white square; one that is gone becomes a square that says so."""
+    """Fit an image into a white square; one that is gone becomes a square that says so."""
     try:
-        picture = load_image(source, policy or ImagePolicy())
+        image = load_image(source, policy or ImagePolicy())
     except ImageError:
         return _missing(side)
     # Most are opaque, and cost half as much when they are taken as such.
-    picture = picture.convert("RGBA" if picture.has_transparency_data else "RGB")
-    picture.thumbnail((side, side), Image.Resampling.LANCZOS)
-    if picture.mode == "RGBA":
-        picture = Image.alpha_composite(Image.new("RGBA", picture.size, PAPER), picture)
-    return ImageOps.pad(picture.convert("RGB"), (side, side), color=PAPER)
+    image = image.convert("RGBA" if image.has_transparency_data else "RGB")
+    image.thumbnail((side, side), Image.Resampling.LANCZOS)
+    if image.mode == "RGBA":
+        image = Image.alpha_composite(Image.new("RGBA", image.size, PAPER), image)
+    return ImageOps.pad(image.convert("RGB"), (side, side), color=PAPER)
 
 
-def data_uri(picture: Image.Image, quality: int = 82) -> str:
-    """Write a picture into a `data:` URI, as JPEG.
+def data_uri(image: Image.Image, quality: int = 82) -> str:
+    """Write an image into a `data:` URI, as JPEG.
 
     Examples
     --------
@@ -41,23 +41,23 @@ def data_uri(picture: Image.Image, quality: int = 82) -> str:
     'data:image/jpeg;base64,/9j/'
     """
     buffer = io.BytesIO()
-    picture.convert("RGB").save(buffer, "JPEG", quality=quality, optimize=True)
+    image.convert("RGB").save(buffer, "JPEG", quality=quality, optimize=True)
     return "data:image/jpeg;base64," + base64.b64encode(buffer.getvalue()).decode("ascii")
 
 
-def img_tag(picture: Image.Image, alt: str) -> str:
-    """Write a picture as an HTML tag that holds it, never wider than its place.
+def img_tag(image: Image.Image, alt: str) -> str:
+    """Write an image as an HTML tag that holds it, never wider than its place.
 
     Examples
     --------
     >>> img_tag(Image.new("RGB", (8, 8)), 'a "mug"').partition(" src")[0]
     '<img alt="a &quot;mug&quot;" style="max-width: 100%"'
     """
-    return f'<img alt="{escape(alt)}" style="max-width: 100%" src="{data_uri(picture)}">'
+    return f'<img alt="{escape(alt)}" style="max-width: 100%" src="{data_uri(image)}">'
 
 
 def _missing(side: int) -> Image.Image:
     square = Image.new("RGB", (side, side), (238, 238, 238))
     font = ImageFont.load_default(max(8, side // 10))
-    ImageDraw.Draw(square).text((side / 2, side / 2), "missing", GREY, font, anchor="mm")
+    ImageDraw.Draw(square).text((side / 2, side / 2), "missing", GRAY, font, anchor="mm")
     return square

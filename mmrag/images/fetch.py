@@ -1,4 +1,4 @@
-"""A picture by URL, only from hosts the policy names, and never from inside the private network."""
+"""An image by URL, only from hosts the policy names, and never from inside the private network."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ _GLOBAL_UNICAST = ipaddress.ip_network("2000::/3")
 
 
 def fetch(url: str, policy: ImagePolicy) -> bytes:
-    """Download a picture, each redirect checked like the first URL.
+    """Download an image, each redirect checked like the first URL.
 
     Proxies of the environment are not used: the address that was checked is the one connected to.
 
@@ -46,7 +46,7 @@ def fetch(url: str, policy: ImagePolicy) -> bytes:
     except (OSError, ValueError, http.client.HTTPException) as error:
         raise ImageError(
             f"{named(here)} cannot be fetched within {policy.timeout:g} s ({reason(error)}): check "
-            "the address, raise ImagePolicy.timeout, or download the picture and give its path"
+            "the address, raise ImagePolicy.timeout, or download the image and give its path"
         ) from error
     raise ImageError(f"{named(url)} redirects more than {_MOST_REDIRECTS} times: give the last URL")
 
@@ -94,7 +94,7 @@ def _allowed_host(parts: SplitResult, url: str, policy: ImagePolicy) -> str:
         allowed = ", ".join(sorted(policy.hosts)) or "none"
         raise ImageError(
             f"{named(url)} is on the host {host!r}, allowed are: {allowed}. "
-            "Add it to ImagePolicy.hosts, or download the picture and give its path"
+            "Add it to ImagePolicy.hosts, or download the image and give its path"
         )
     return host
 

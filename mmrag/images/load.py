@@ -1,4 +1,4 @@
-"""Load a picture: its bytes from any source, checked against the policy, then decoded upright."""
+"""Load an image: its bytes from any source, checked against the policy, then decoded upright."""
 
 from __future__ import annotations
 
@@ -23,15 +23,15 @@ _ANY_LOCAL_FILE = ImagePolicy()
 
 
 def load_image(source: ImageSource, policy: ImagePolicy = _ANY_LOCAL_FILE) -> Image.Image:
-    """Load a picture whole, the right way up, in its own mode; greys of more than 8 bits in mode L.
+    """Load an image whole, the right way up, in its own mode; greys of more than 8 bits in mode L.
 
     Parameters
     ----------
     source
         A path, an ``http(s)`` URL, a ``data:`` URI, bytes, a binary file or a PIL image, holding
-        JPEG, PNG, WebP, GIF, BMP or TIFF. Of an animation, the first picture.
+        JPEG, PNG, WebP, GIF, BMP or TIFF. Of an animation, the first image.
     policy
-        Which files and hosts may be read, and how large a picture may be.
+        Which files and hosts may be read, and how large an image may be.
 
     Returns
     -------
@@ -41,7 +41,7 @@ def load_image(source: ImageSource, policy: ImagePolicy = _ANY_LOCAL_FILE) -> Im
     Raises
     ------
     ImageError
-        When the picture is refused, missing or damaged: names the source, the limit, the remedy.
+        When the image is refused, missing or damaged: names the source, the limit, the remedy.
 
     Examples
     --------
@@ -52,12 +52,12 @@ def load_image(source: ImageSource, policy: ImagePolicy = _ANY_LOCAL_FILE) -> Im
         return upright(source, source, policy)
     data = read_bytes(source, policy)
     if not data:
-        raise ImageError(f"{named(source)} is empty (0 bytes): copy or download the picture again")
+        raise ImageError(f"{named(source)} is empty (0 bytes): copy or download the image again")
     return upright(decoded(data, source, policy), source, policy)
 
 
 def read_bytes(source: EncodedSource, policy: ImagePolicy = _ANY_LOCAL_FILE) -> bytes:
-    """Read the bytes of a picture, whatever they hold; sources and refusals are `load_image`'s."""
+    """Read the bytes of an image, whatever they hold; sources and refusals are `load_image`'s."""
     if isinstance(source, str):
         scheme = scheme_of(source)
         if scheme == "data":
@@ -70,7 +70,7 @@ def read_bytes(source: EncodedSource, policy: ImagePolicy = _ANY_LOCAL_FILE) -> 
     if hasattr(source, "read"):
         return _stream_bytes(source, policy)
     raise ImageError(
-        f"cannot read a picture from {named(source)}: give a path, URL, data URI, bytes, binary file or PIL image"
+        f"cannot read an image from {named(source)}: give a path, URL, data URI, bytes, binary file or PIL image"
     )
 
 
@@ -94,7 +94,7 @@ def _file_bytes(path: str | os.PathLike[str], policy: ImagePolicy) -> bytes:
         facts = place.stat()
         # Checked before opening: a pipe would wait for its writer for ever.
         if stat.S_ISDIR(facts.st_mode):
-            raise ImageError(f"{named(path)} is a folder: name one picture in it")
+            raise ImageError(f"{named(path)} is a folder: name one image in it")
         if not stat.S_ISREG(facts.st_mode):
             raise ImageError(f"{named(path)} is no regular file: give its content as bytes")
         if facts.st_size > policy.max_bytes:
@@ -119,7 +119,7 @@ def _check_roots(place: Path, path: str | os.PathLike[str], policy: ImagePolicy)
         allowed = ", ".join(map(named, roots)) or "none"
         raise ImageError(
             f"{named(path)} lies outside of the allowed folders ({allowed}): "
-            "move the picture there, or add its folder to ImagePolicy.roots"
+            "move the image there, or add its folder to ImagePolicy.roots"
         )
 
 

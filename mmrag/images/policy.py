@@ -24,7 +24,7 @@ _LONGEST_NAME = 200
 
 @dataclass(frozen=True)
 class ImagePolicy:
-    """Which pictures `load_image` may read, and how large they may be.
+    """Which images `load_image` may read, and how large they may be.
 
     Attributes
     ----------
@@ -34,17 +34,17 @@ class ImagePolicy:
         Host names that URLs may name. A named host must resolve to public addresses; to allow a
         private one, name the address itself, for instance ``"127.0.0.1"``.
     max_bytes
-        Largest encoded picture, in bytes.
+        Largest encoded image, in bytes.
     max_pixels
-        Largest picture, in pixels; read from the header, before anything is decoded. Above
+        Largest image, in pixels; read from the header, before anything is decoded. Above
         178,956,970 pixels, Pillow itself refuses.
     timeout
         Seconds that one URL may take.
 
     Examples
     --------
-    >>> ImagePolicy(hosts=["Pictures.example"]).hosts
-    frozenset({'pictures.example'})
+    >>> ImagePolicy(hosts=["Images.example"]).hosts
+    frozenset({'images.example'})
     """
 
     roots: Collection[str | os.PathLike[str]] | None = None
@@ -69,7 +69,7 @@ class ImagePolicy:
         return data
 
     def too_large(self, source: object, size: str) -> ImageError:
-        """Word the refusal of a picture of ``size`` bytes."""
+        """Word the refusal of an image of ``size`` bytes."""
         return ImageError(
             f"{named(source)} has {size} bytes, the limit is {self.max_bytes:,}: "
             "save it smaller, or raise ImagePolicy.max_bytes"

@@ -15,7 +15,7 @@ _MARKER = re.compile(rb"\xff([\x02-\xcf\xd8-\xfe])", re.DOTALL)
 
 
 def count_scans(data: bytes, most: int) -> int:
-    r"""Count the scans of the first picture in ``data``, and no further than one above ``most``.
+    r"""Count the scans of the first image in ``data``, and no further than one above ``most``.
 
     What merely looks like a scan, in metadata or behind the end, does not count.
 

@@ -1,6 +1,6 @@
-"""Deep greys in eight bits. In: a picture of any mode. Out: one that can be shown.
+"""Deep greys in eight bits. In: an image of any mode. Out: one that can be shown.
 
-Pillow cuts what is above 255: a picture of 16 bits would be shown, embedded and ranked as white.
+Pillow cuts what is above 255: an image of 16 bits would be shown, embedded and ranked as white.
 """
 
 from __future__ import annotations

@@ -1,6 +1,6 @@
-"""Amazon Reviews 2023, items. In: `meta_….jsonl(.gz)`, a folder of pictures. Out: listed pictures.
+"""Amazon Reviews 2023, items. In: `meta_….jsonl(.gz)`, a folder of images. Out: listed images.
 
-Each item gives its main picture; what is not text or a number stays behind.
+Each item gives its main image; what is not text or a number stays behind.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ MAIN = "MAIN"
 OWN_FIELDS = frozenset({"parent_asin", "images"})
 
 
-class _Picture(BaseModel):
+class _Image(BaseModel):
     large: str | None = None
     hi_res: str | None = None
     thumb: str | None = None
@@ -45,7 +45,7 @@ class _Item(BaseModel):
     price: float | None = None
     average_rating: float | None = None
     rating_number: int | None = None
-    images: list[_Picture] = Field(default_factory=list[_Picture])
+    images: list[_Image] = Field(default_factory=list[_Image])
 
     @field_validator("price", mode="before")
     @classmethod
@@ -68,7 +68,7 @@ class AmazonItems:
     file
         ``meta_{Category}.jsonl`` or the same with ``.gz``.
     images
-        Where the pictures are, called as their URLs end; None keeps the URLs themselves, which
+        Where the images are, called as their URLs end; None keeps the URLs themselves, which
         are fetched where their host is allowed.
     """
 
@@ -93,11 +93,11 @@ class AmazonItems:
 
     def __iter__(self) -> Iterator[Listed]:
         for item in read_records(read_lines(self.file), _Item):
-            picture = next((p for p in item.images if p.variant == MAIN), None)
-            picture = picture or next(iter(item.images), None)
-            if picture and picture.urls:
+            image = next((p for p in item.images if p.variant == MAIN), None)
+            image = image or next(iter(item.images), None)
+            if image and image.urls:
                 facts = item.model_dump(exclude={"images"}, exclude_none=True)
-                yield Listed(self._located(picture.urls), facts)
+                yield Listed(self._located(image.urls), facts)
 
     def _located(self, urls: list[str]) -> str:
         if self.images is None:

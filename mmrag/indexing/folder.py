@@ -40,17 +40,17 @@ def index_folder(
     folder
         Searched with its sub-folders; hidden files and folders of indexes are left out.
     manifest, shelf
-        What was done before, and where pictures go.
+        What was done before, and where images go.
     embed
-        Turns pictures into vectors.
+        Turns images into vectors.
     metadata
         What is known about a file: a function of its path, or a mapping by relative path.
     sync
         Also remove what is no longer in the folder.
     verify
-        Trust neither size and time of files nor the shelf: hash every file, look up every picture.
+        Trust neither size and time of files nor the shelf: hash every file, look up every image.
     policy
-        How large a picture may be, and where symbolic links may lead: nowhere out of the folder
+        How large an image may be, and where symbolic links may lead: nowhere out of the folder
         unless it names other ``roots``.
     on_progress
         Called with the number of files done, and of all files.
@@ -87,7 +87,7 @@ def walk(folder: Path) -> Iterator[Found | Skipped]:
     """List the files of a folder, by name, then those of its sub-folders; hidden ones are left out.
 
     Symbolic links to folders are not followed. A sub-folder that cannot be listed is skipped; one
-    that holds a manifest is an index, not pictures.
+    that holds a manifest is an index, not images.
     """
     folders = deque([str(folder)])  # no recursion: folders may lie deeper than Python can call
     while folders:

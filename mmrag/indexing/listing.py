@@ -1,4 +1,4 @@
-"""Pictures that a table or a pattern names, into an index. In: the list. Out: a report."""
+"""Images that a table or a pattern names, into an index. In: the list. Out: a report."""
 
 from __future__ import annotations
 
@@ -21,14 +21,14 @@ __all__ = ["Listed", "Listing", "index_listing"]
 
 @dataclass(frozen=True)
 class Listed:
-    """One picture of a list: a path or URL, and what the list says about it."""
+    """One image of a list: a path or URL, and what the list says about it."""
 
     source: str
     metadata: Mapping[str, Scalar | None]
 
 
 class Listing(Protocol):
-    """A list of pictures that can be read again and again."""
+    """A list of images that can be read again and again."""
 
     @property
     def name(self) -> str:
@@ -51,7 +51,7 @@ def index_listing(
     policy: ImagePolicy | None = None,
     on_progress: Progress | None = None,
 ) -> IndexReport:
-    """Bring a shelf up to date with a list of pictures: only new or changed ones are embedded.
+    """Bring a shelf up to date with a list of images: only new or changed ones are embedded.
 
     URLs are fetched each time, for there is no other way to know what they hold.
 
@@ -64,11 +64,11 @@ def index_listing(
         As for `mmrag.indexing.index_folder`.
     sync
         Also remove what the list no longer names, and files that are gone while their folder is
-        still there. A picture that another list or a folder names stays.
+        still there. An image that another list or a folder names stays.
     policy
         What may be opened.
     on_progress
-        Called with the number of pictures done, and of all.
+        Called with the number of images done, and of all.
     """
     run = Run(listing.name, manifest, shelf, embed, policy or ImagePolicy())
     run.settle()

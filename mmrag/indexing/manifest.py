@@ -1,7 +1,7 @@
 """What an index holds, file by file. In: files, and what is said of them. Out: what is still to do.
 
 A redo log in SQLite: what should be so is recorded first, the vector store follows, then the
-picture is marked settled. What a killed process left unsettled, the next one brings about.
+image is marked settled. What a killed process left unsettled, the next one brings about.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ __all__ = ["FOLDERS", "MANIFEST_SUFFIX", "Entry", "Manifest"]
 
 MANIFEST_SUFFIX = ".manifest.sqlite"
 FORM = 2
-MOST_NAMES = 100  # "no picture yet" may be in thousands of files, and be asked for with each
+MOST_NAMES = 100  # "no image yet" may be in thousands of files, and be asked for with each
 FOLDERS = ""
 """The source of what folders hold; tables and patterns are sources by their own path."""
 
@@ -35,8 +35,8 @@ class Entry:
     ----------
     path
         Absolute path, or URL.
-    picture
-        Id of the picture in it: the SHA-256 of the file's content.
+    image
+        Id of the image in it: the SHA-256 of the file's content.
     size, mtime_ns
         What tells an edit without reading the file.
     notes
@@ -44,7 +44,7 @@ class Entry:
     """
 
     path: str
-    picture: str
+    image_id: str
     size: int
     mtime_ns: int
     notes: Mapping[str, str] = field(default_factory=lambda: {FOLDERS: "{}"})
@@ -85,9 +85,9 @@ class Manifest:
         found = self._entries("WHERE path = ?", path)
         return found[0] if found else None
 
-    def names(self, picture: str) -> list[Entry]:
-        """List files that hold a picture, by path; of very many, the first."""
-        return self._entries(f"WHERE picture = ? ORDER BY path LIMIT {MOST_NAMES}", picture)
+    def names(self, image_id: str) -> list[Entry]:
+        """List files that hold an image, by path; of very many, the first."""
+        return self._entries(f"WHERE image = ? ORDER BY path LIMIT {MOST_NAMES}", image_id)
 
     def under(self, folder: str) -> Iterator[Entry]:
         """Walk the files recorded below a folder, by path; the record may change meanwhile."""
@@ -108,17 +108,17 @@ class Manifest:
             yield from page
             last = page[-1].path
 
-    def settled(self, picture: str) -> bool:
-        """Tell whether the store is known to hold the picture, with all its names."""
-        return bool(self._rows("SELECT 1 FROM pictures WHERE id = ? AND settled", picture))
+    def settled(self, image_id: str) -> bool:
+        """Tell whether the store is known to hold the image, with all its names."""
+        return bool(self._rows("SELECT 1 FROM images WHERE id = ? AND settled", image_id))
 
     def unsettled(self) -> list[str]:
-        """List the pictures that the store has still to follow in."""
-        return [picture for (picture,) in self._rows("SELECT id FROM pictures WHERE NOT settled")]
+        """List the images that the store has still to follow in."""
+        return [image_id for (image_id,) in self._rows("SELECT id FROM images WHERE NOT settled")]
 
     def count(self) -> tuple[int, int]:
-        """Count the files and the different pictures in them."""
-        return self._rows("SELECT count(*), count(DISTINCT picture) FROM files")[0]
+        """Count the files and the different images in them."""
+        return self._rows("SELECT count(*), count(DISTINCT image) FROM files")[0]
 
     @contextmanager
     def transaction(self) -> Generator[None]:
@@ -136,31 +136,31 @@ class Manifest:
     def put(self, entry: Entry) -> None:
         """Record a file and what is said about it; what other sources said of it stays.
 
-        Its picture, and the one it held before, are no longer settled.
+        Its image, and the one it held before, are no longer settled.
         """
-        if (old := self.entry(entry.path)) and old.picture != entry.picture:
-            self.unsettle([old.picture])
+        if (old := self.entry(entry.path)) and old.image_id != entry.image_id:
+            self.unsettle([old.image_id])
         self._rows(
             "INSERT INTO files VALUES (?, ?, ?, ?) ON CONFLICT (path) DO UPDATE SET "
-            "picture = excluded.picture, size = excluded.size, mtime_ns = excluded.mtime_ns",
+            "image = excluded.image, size = excluded.size, mtime_ns = excluded.mtime_ns",
             entry.path,
-            entry.picture,
+            entry.image_id,
             entry.size,
             entry.mtime_ns,
         )
         for source, note in entry.notes.items():
             self._rows("INSERT OR REPLACE INTO notes VALUES (?, ?, ?)", source, entry.path, note)
-        self.unsettle([entry.picture])
+        self.unsettle([entry.image_id])
 
     def touch(self, entry: Entry) -> None:
         """Record the new size and time of a file that still holds the same."""
         self._rows("UPDATE files SET size = ?, mtime_ns = ? WHERE path = ?", entry.size, entry.mtime_ns, entry.path)
 
     def drop(self, path: str) -> None:
-        """Forget a file; the picture it held is no longer settled."""
+        """Forget a file; the image it held is no longer settled."""
         if old := self.entry(path):
             self._rows("DELETE FROM files WHERE path = ?", path)
-            self.unsettle([old.picture])
+            self.unsettle([old.image_id])
 
     def retract(self, path: str, source: str) -> None:
         """Forget what a source says of a file, and the file when no source names it any more."""
@@ -170,27 +170,27 @@ class Manifest:
             self.drop(path)
             return
         self._rows("DELETE FROM notes WHERE path = ? AND source = ?", path, source)
-        self.unsettle([old.picture])
+        self.unsettle([old.image_id])
 
-    def unsettle(self, pictures: Iterable[str]) -> None:
-        """Mark pictures that the store must be told about."""
-        for picture in pictures:
-            self._rows("INSERT OR REPLACE INTO pictures (id, settled) VALUES (?, FALSE)", picture)
+    def unsettle(self, images: Iterable[str]) -> None:
+        """Mark images that the store must be told about."""
+        for image_id in images:
+            self._rows("INSERT OR REPLACE INTO images (id, settled) VALUES (?, FALSE)", image_id)
 
-    def settle(self, pictures: Iterable[str]) -> None:
-        """Mark pictures that the store has followed in; those without a file are forgotten."""
-        for picture in pictures:
-            self._rows("UPDATE pictures SET settled = TRUE WHERE id = ?", picture)
+    def settle(self, images: Iterable[str]) -> None:
+        """Mark images that the store has followed in; those without a file are forgotten."""
+        for image_id in images:
+            self._rows("UPDATE images SET settled = TRUE WHERE id = ?", image_id)
             self._rows(
-                "DELETE FROM pictures WHERE id = ?1 AND NOT EXISTS (SELECT 1 FROM files WHERE picture = ?1)", picture
+                "DELETE FROM images WHERE id = ?1 AND NOT EXISTS (SELECT 1 FROM files WHERE image = ?1)", image_id
             )
 
-    def forget(self, pictures: Iterable[str]) -> None:
-        """Forget the files that hold pictures, which the store has still to remove."""
+    def forget(self, images: Iterable[str]) -> None:
+        """Forget the files that hold images, which the store has still to remove."""
         with self.transaction():
-            for picture in pictures:
-                self._rows("DELETE FROM files WHERE picture = ?", picture)
-                self.unsettle([picture])
+            for image_id in images:
+                self._rows("DELETE FROM files WHERE image = ?", image_id)
+                self.unsettle([image_id])
 
     @contextmanager
     def alone(self) -> Generator[None]:
@@ -216,12 +216,12 @@ class Manifest:
         with self.transaction():
             if self._rows("SELECT collection, model, dim FROM owner") == [owner]:
                 return
-            for table in ("files", "pictures", "owner"):
+            for table in ("files", "images", "owner"):
                 self._rows(f"DELETE FROM {table}")
             self._rows("INSERT INTO owner (collection, model, dim) VALUES (?, ?, ?)", *owner)
 
     def _entries(self, where: str, *values: str) -> list[Entry]:
-        columns = f"path, picture, size, mtime_ns, {NOTES}"
+        columns = f"path, image, size, mtime_ns, {NOTES}"
         rows = self._rows(f"SELECT {columns} FROM files {where}", *values)
         return [Entry(*row[:4], notes=json.loads(row[4])) for row in rows]
 
@@ -260,17 +260,17 @@ NOTES = """(
 )"""
 FORGET_OLD_FORM = f"""
 DROP TABLE IF EXISTS files;
-DROP TABLE IF EXISTS pictures;
+DROP TABLE IF EXISTS images;
 PRAGMA user_version = {FORM};
 """
 TABLES = """
 CREATE TABLE IF NOT EXISTS files (
     path TEXT PRIMARY KEY,
-    picture TEXT NOT NULL,
+    image TEXT NOT NULL,
     size INTEGER NOT NULL,
     mtime_ns INTEGER NOT NULL
 ) WITHOUT ROWID;
-CREATE INDEX IF NOT EXISTS names ON files (picture, path);
+CREATE INDEX IF NOT EXISTS names ON files (image, path);
 CREATE TABLE IF NOT EXISTS notes (
     source TEXT NOT NULL,
     path TEXT NOT NULL REFERENCES files ON DELETE CASCADE,
@@ -278,7 +278,7 @@ CREATE TABLE IF NOT EXISTS notes (
     PRIMARY KEY (source, path)
 );
 CREATE INDEX IF NOT EXISTS said_of ON notes (path);
-CREATE TABLE IF NOT EXISTS pictures (id TEXT PRIMARY KEY, settled INTEGER NOT NULL) WITHOUT ROWID;
-CREATE INDEX IF NOT EXISTS unsettled ON pictures (id) WHERE NOT settled;
+CREATE TABLE IF NOT EXISTS images (id TEXT PRIMARY KEY, settled INTEGER NOT NULL) WITHOUT ROWID;
+CREATE INDEX IF NOT EXISTS unsettled ON images (id) WHERE NOT settled;
 CREATE TABLE IF NOT EXISTS owner (collection TEXT, model TEXT, dim TEXT);
 """

@@ -17,7 +17,7 @@ from PIL import Image
 from mmrag.errors import StoreError
 from mmrag.images import ImagePolicy
 from mmrag.indexing.manifest import Entry, Manifest
-from mmrag.indexing.records import Content, Found, Picture, examine, is_gone
+from mmrag.indexing.records import Content, Found, ImageRecord, examine, is_gone
 from mmrag.indexing.report import IndexReport, Skipped
 
 __all__ = ["Embed", "Progress", "Run", "Shelf", "counted"]
@@ -33,18 +33,18 @@ READERS = 4
 
 
 class Shelf(Protocol):
-    """Where pictures and their vectors are kept, by id."""
+    """Where images and their vectors are kept, by id."""
 
-    def check(self, picture: Picture) -> None:
-        """Raise `StoreError` for a picture that cannot be kept, for what is said about it."""
+    def check(self, image: ImageRecord) -> None:
+        """Raise `StoreError` for an image that cannot be kept, for what is said about it."""
         ...
 
-    def upsert(self, pictures: Sequence[Picture], vectors: Sequence[Vector]) -> None:
-        """Write pictures, over those with the same id."""
+    def upsert(self, images: Sequence[ImageRecord], vectors: Sequence[Vector]) -> None:
+        """Write images, over those with the same id."""
         ...
 
     def delete(self, ids: Sequence[str]) -> None:
-        """Remove pictures."""
+        """Remove images."""
         ...
 
     def vectors(self, ids: Sequence[str]) -> Mapping[str, Vector]:
@@ -53,14 +53,14 @@ class Shelf(Protocol):
 
 
 class Run:
-    """The state of one run: whose pictures, where to, and the counts so far.
+    """The state of one run: whose images, where to, and the counts so far.
 
     Parameters
     ----------
     source
-        What the manifest remembers the pictures by.
+        What the manifest remembers the images by.
     manifest, shelf, embed
-        What was done before, where pictures go, and what turns them into vectors.
+        What was done before, where images go, and what turns them into vectors.
     policy
         What may be read.
     """
@@ -82,7 +82,7 @@ class Run:
         return IndexReport(name, skipped=tuple(self.skipped), seconds=seconds, **self.counts)
 
     def add(self, found: Iterable[Found | Skipped], verify: bool) -> None:
-        """Index pictures, those that are unchanged left alone."""
+        """Index images, those that are unchanged left alone."""
         tasks = self._tasks(found, verify)
         with ThreadPoolExecutor(READERS, thread_name_prefix="mmrag-read") as pool:
             for batch in _batches(_ahead(pool, tasks, 2 * READERS), _image_of):
@@ -93,10 +93,10 @@ class Run:
                         else:
                             self._record(item, verify)
                 contents = [item for item in batch if isinstance(item, Content)]
-                self.settle({item.picture: item.image for item in contents if item.image})
+                self.settle({item.image_id: item.image for item in contents if item.image})
 
     def remove(self, gone: Iterable[Entry], forget: Callable[[str], None]) -> None:
-        """Forget files, batch by batch, and remove the pictures that no file holds any more."""
+        """Forget files, batch by batch, and remove the images that no file holds any more."""
         entries = iter(gone)
         while batch := list(islice(entries, BATCH)):
             with self.manifest.transaction():
@@ -108,9 +108,9 @@ class Run:
     def settle(self, images: Mapping[str, Image.Image] | None = None) -> None:
         """Make the shelf follow the manifest in all that is unsettled."""
         images = images or {}
-        pictures = self.manifest.unsettled()
-        for start in range(0, len(pictures), BATCH):
-            self._settle(pictures[start : start + BATCH], images)
+        ids = self.manifest.unsettled()
+        for start in range(0, len(ids), BATCH):
+            self._settle(ids[start : start + BATCH], images)
 
     def _settle(self, ids: list[str], images: Mapping[str, Image.Image]) -> None:
         vectors = dict(self.shelf.vectors([i for i in ids if i not in images and self._named(i)]))
@@ -120,19 +120,19 @@ class Run:
             fresh = self.embed([image for _, image in batch])
             vectors |= zip((i for i, _ in batch), fresh, strict=True)
             self.counts["embedded"] += len(batch)
-        pictures = [picture for i in ids if i in vectors and (picture := self._kept(i))]
-        self.shelf.upsert(pictures, [vectors[picture.id] for picture in pictures])
-        self.shelf.delete(sorted(set(ids) - {picture.id for picture in pictures}))
+        records = [record for i in ids if i in vectors and (record := self._kept(i))]
+        self.shelf.upsert(records, [vectors[record.id] for record in records])
+        self.shelf.delete(sorted(set(ids) - {record.id for record in records}))
         with self.manifest.transaction():
             self.manifest.settle(ids)
 
-    def _named(self, picture: str) -> bool:
-        return bool(self.manifest.names(picture))
+    def _named(self, image: str) -> bool:
+        return bool(self.manifest.names(image))
 
-    def _kept(self, picture: str) -> Picture | None:
-        """Gather what is known of a picture, without the files whose share is too much."""
-        while names := self.manifest.names(picture):
-            whole = Picture.of(names)
+    def _kept(self, image: str) -> ImageRecord | None:
+        """Gather what is known of an image, without the files whose share is too much."""
+        while names := self.manifest.names(image):
+            whole = ImageRecord.of(names)
             try:
                 self.shelf.check(whole)
             except StoreError as error:
@@ -143,13 +143,13 @@ class Run:
                 return whole
         return None
 
-    def _image(self, picture: str) -> Image.Image | None:
-        """Read a picture again; files that no longer hold it are forgotten, to be found anew."""
+    def _image(self, image: str) -> Image.Image | None:
+        """Read an image again; files that no longer hold it are forgotten, to be found anew."""
         anywhere = replace(self.policy, roots=None)  # where it was found was allowed
-        while names := self.manifest.names(picture):
+        while names := self.manifest.names(image):
             for entry in names:
                 content = examine(Found(entry.path), lambda _: False, anywhere)
-                if isinstance(content, Content) and content.picture == picture:
+                if isinstance(content, Content) and content.image_id == image:
                     return content.image
                 self.manifest.drop(entry.path)
         return None
@@ -163,49 +163,49 @@ class Run:
             if entry is None or verify or not item.untouched_since(entry):
                 yield partial(examine, item, self.manifest.settled, self.policy)
             elif entry.notes.get(self.source) != item.note:
-                yield partial(_same, Content(item, entry.picture))
+                yield partial(_same, Content(item, entry.image_id))
             else:
                 self.counts["unchanged"] += 1
 
     def _skip(self, item: Skipped) -> None:
         self.skipped.append(item)
-        if os.path.isfile(item.name):  # no picture any more; what is out of reach may come back
+        if os.path.isfile(item.name):  # no image any more; what is out of reach may come back
             self.manifest.drop(item.name)
 
     def _record(self, content: Content, verify: bool) -> None:
-        entry = content.found.holding(content.picture, self.source)
+        entry = content.found.holding(content.image_id, self.source)
         old = self.manifest.entry(entry.path)
-        gone = [] if old else self._gone(entry.picture)
+        gone = [] if old else self._gone(entry.image_id)
         kind = self._kind(entry, old, gone)
         if old and kind == "unchanged" and self.source in old.notes:
             self.manifest.touch(entry)
             if verify:
-                self.manifest.unsettle([entry.picture])
+                self.manifest.unsettle([entry.image_id])
         else:
             told = replace(entry, notes={**old.notes, **entry.notes}) if old else entry
             try:
-                self.shelf.check(Picture.of([told]))
+                self.shelf.check(ImageRecord.of([told]))
             except StoreError as error:
                 self.skipped.append(Skipped(content.found.name, str(error)))
-                if old and old.picture != entry.picture:  # what it held is not there any more
+                if old and old.image_id != entry.image_id:  # what it held is not there any more
                     self.manifest.drop(entry.path)
                 return
             for path in gone:
                 self.manifest.drop(path)
-            settled = self.manifest.settled(entry.picture)
+            settled = self.manifest.settled(entry.image_id)
             self.manifest.put(entry)
             if kind == "unchanged" and settled and not verify:  # one more source, nothing more said
-                self.manifest.settle([entry.picture])
+                self.manifest.settle([entry.image_id])
         self.counts[kind] += 1
 
     def _kind(self, entry: Entry, old: Entry | None, gone: Sequence[str]) -> str:
         if old:
             known, said = old.notes.get(self.source, "{}"), entry.notes[self.source]
-            return "unchanged" if (old.picture, known) == (entry.picture, said) else "changed"
-        return "moved" if gone else "duplicate" if self.manifest.names(entry.picture) else "new"
+            return "unchanged" if (old.image_id, known) == (entry.image_id, said) else "changed"
+        return "moved" if gone else "duplicate" if self.manifest.names(entry.image_id) else "new"
 
-    def _gone(self, picture: str) -> list[str]:
-        names = self.manifest.names(picture)
+    def _gone(self, image: str) -> list[str]:
+        names = self.manifest.names(image)
         return [entry.path for entry in names if is_gone(entry.path)]
 
 

@@ -1,4 +1,4 @@
-"""What a run handles. In: a file or URL that a source names. Out: the picture it holds."""
+"""What a run handles. In: a file or URL that a source names. Out: the image it holds."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from mmrag.images.policy import named
 from mmrag.indexing.manifest import Entry
 from mmrag.indexing.report import Skipped
 
-__all__ = ["Content", "Found", "Picture", "examine", "is_gone", "note_of"]
+__all__ = ["Content", "Found", "ImageRecord", "examine", "is_gone", "note_of"]
 
 # A file edited this shortly after a look at it may keep its time: file systems count in steps.
 STEP_NS = 2_000_000_000
@@ -59,25 +59,25 @@ class Found:
         """Tell whether it need not be read again."""
         return not self.remote and (self.size, self.mtime_ns) == (entry.size, entry.mtime_ns)
 
-    def holding(self, picture: str, source: str) -> Entry:
+    def holding(self, image_id: str, source: str) -> Entry:
         """Make the record of it; a time too young to be trusted is recorded as 0."""
         trusted = time.time_ns() - self.mtime_ns > STEP_NS
         time_ns = self.mtime_ns if trusted else 0
-        return Entry(self.path, picture, self.size, time_ns, {source: self.note})
+        return Entry(self.path, image_id, self.size, time_ns, {source: self.note})
 
 
 @dataclass(frozen=True)
 class Content:
-    """What was found in it: the id of its picture, and the picture when it had to be decoded."""
+    """What was found in it: the id of its image, and the image when it had to be decoded."""
 
     found: Found
-    picture: str
+    image_id: str
     image: Image.Image | None = None
 
 
 @dataclass(frozen=True)
-class Picture:
-    """A picture as it goes to the store: once, with all its names.
+class ImageRecord:
+    """An image as it goes to the store: once, with all its names.
 
     Attributes
     ----------
@@ -95,22 +95,22 @@ class Picture:
     metadata: Mapping[str, Scalar]
 
     @classmethod
-    def of(cls, entries: Sequence[Entry]) -> Picture:
-        """Gather the files that hold one picture."""
+    def of(cls, entries: Sequence[Entry]) -> ImageRecord:
+        """Gather the files that hold one image."""
         metadata: dict[str, Scalar] = {}
         for entry in entries:
             for note in reversed(list(entry.notes.values())):
                 metadata = json.loads(note) | metadata
-        return cls(entries[0].picture, tuple(entry.path for entry in entries), metadata)
+        return cls(entries[0].image_id, tuple(entry.path for entry in entries), metadata)
 
 
 def examine(found: Found, known: Callable[[str], bool], policy: ImagePolicy) -> Content | Skipped:
-    """Hash what is there, and decode its picture unless it is a known one."""
+    """Hash what is there, and decode its image unless it is a known one."""
     data = b""
     try:
         data = read_bytes(found.path, policy)
-        picture = hashlib.sha256(data).hexdigest()
-        return Content(found, picture, None if known(picture) else load_image(data, policy))
+        image_id = hashlib.sha256(data).hexdigest()
+        return Content(found, image_id, None if known(image_id) else load_image(data, policy))
     except ImageError as error:
         reason = str(error).removeprefix(f"{named(found.path)} ").removeprefix(f"{named(data)} ")
         return Skipped(found.name, reason)

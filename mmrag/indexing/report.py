@@ -36,22 +36,22 @@ class IndexReport:
     source
         The folder, table or pattern that named the files.
     new
-        Files not seen before, holding a picture not seen before.
+        Files not seen before, holding an image not seen before.
     changed
-        Files seen before that now hold another picture, or have other metadata.
+        Files seen before that now hold another image, or have other metadata.
     moved
-        Known pictures under another path, their old file gone.
+        Known images under another path, their old file gone.
     duplicate
-        Known pictures under one more name: stored once, with all names. Also a second line of a
+        Known images under one more name: stored once, with all names. Also a second line of a
         table about the same file.
     deleted
         Files that are gone, or that a table no longer names (``sync=True``).
     unchanged
         Files left alone.
     skipped
-        Files that hold no picture, and why.
+        Files that hold no image, and why.
     embedded
-        Pictures the encoder had to look at.
+        Images the encoder had to look at.
     seconds
         How long it took.
     """

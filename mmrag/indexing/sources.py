@@ -20,7 +20,7 @@ __all__ = ["Files", "Pattern", "Sources", "read_sources"]
 
 @dataclass(frozen=True)
 class Files:
-    """Picture files named one by one: remembered like those of a folder."""
+    """Image files named one by one: remembered like those of a folder."""
 
     paths: tuple[Path, ...]
 
@@ -48,7 +48,7 @@ class Pattern:
 
 @dataclass(frozen=True)
 class Sources:
-    """Where pictures come from."""
+    """Where images come from."""
 
     folders: tuple[Path, ...] = ()
     files: Files = Files(())
@@ -61,17 +61,17 @@ class Sources:
         return {name: float if kind is int else kind for table in self.tables for name, kind in table.columns.items()}
 
 
-def read_sources(words: Sequence[str], picture_column: str | None = None, images: Path | None = None) -> Sources:
-    """Sort words into folders, tables (by their ending) and picture files (names or patterns).
+def read_sources(words: Sequence[str], image_column: str | None = None, images: Path | None = None) -> Sources:
+    """Sort words into folders, tables (by their ending) and image files (names or patterns).
 
     Parameters
     ----------
     words
         What was typed.
-    picture_column
-        The column of a table that names its pictures; found by its name when None.
+    image_column
+        The column of a table that names its images; found by its name when None.
     images
-        Where the pictures of Amazon's items are; None keeps their URLs.
+        Where the images of Amazon's items are; None keeps their URLs.
 
     Raises
     ------
@@ -91,7 +91,7 @@ def read_sources(words: Sequence[str], picture_column: str | None = None, images
         elif os.path.isfile(path) and holds_amazon_items(path):
             tables.append(AmazonItems(path, images))
         elif path.suffix.lower() in SUFFIXES:
-            tables.append(open_table(path, picture_column))
+            tables.append(open_table(path, image_column))
         elif os.path.isfile(path):
             files.append(path)
         else:

@@ -1,4 +1,4 @@
-"""A shop's table. In: CSV, JSONL or Parquet with a column of pictures. Out: pictures with metadata.
+"""A shop's table. In: CSV, JSONL or Parquet with a column of images. Out: images with metadata.
 
 Every other column becomes metadata of one type (text, int, float, bool) that filters can use.
 """
@@ -21,9 +21,9 @@ from mmrag.indexing.json_records import read_lines
 __all__ = ["SUFFIXES", "Table", "open_table"]
 
 SUFFIXES = (".csv", ".tsv", ".jsonl", ".parquet")
-PICTURE_COLUMNS = ("image", "image_path", "picture", "file", "filename", "path", "image_url", "url")
+IMAGE_COLUMNS = ("image", "image_path", "picture", "file", "filename", "path", "image_url", "url")
 LONGEST_NAME = 200  # Milvus takes 255, and of two that are cut to one name, one gets a number
-LARGEST_NUMBER = 2**53  # beyond it a float cannot tell neighbours apart: such digits are a name
+LARGEST_NUMBER = 2**53  # beyond it a float cannot tell neighbors apart: such digits are a name
 STORE_COLUMNS = ("id", "doc_id", "text", "embedding", "document_id", "ref_doc_id")
 """What the store calls its own; a table's column of that name becomes ``item_…``."""
 
@@ -35,9 +35,9 @@ class Table:
     Attributes
     ----------
     file
-        Where it stands; relative paths of pictures start in its folder.
-    picture_column
-        The column that names the pictures.
+        Where it stands; relative paths of images start in its folder.
+    image_column
+        The column that names the images.
     columns
         Type of each metadata field, by the name it can be filtered by.
     fields
@@ -49,7 +49,7 @@ class Table:
     """
 
     file: Path
-    picture_column: str
+    image_column: str
     columns: Mapping[str, type[Scalar]]
     fields: Mapping[str, str]
     state: tuple[int, int, int]
@@ -70,9 +70,9 @@ class Table:
         """
         try:
             for row in _rows(self.file):
-                picture = str(row.get(self.picture_column) or "").strip()
-                if picture:
-                    yield Listed(self._located(picture), dict(self._typed(row)))
+                image = str(row.get(self.image_column) or "").strip()
+                if image:
+                    yield Listed(self._located(image), dict(self._typed(row)))
         except ValueError:  # a SettingError is one, too
             self._refuse_changes()
             raise
@@ -82,8 +82,8 @@ class Table:
         if _state(self.file) != self.state:
             raise SettingError(f"{self.file} changed while it was read: index it again")
 
-    def _located(self, picture: str) -> str:
-        return picture if "://" in picture else str(self.file.parent / picture)
+    def _located(self, image: str) -> str:
+        return image if "://" in image else str(self.file.parent / image)
 
     def _typed(self, row: Mapping[str, Any]) -> Iterator[tuple[str, Scalar]]:
         for column, value in row.items():
@@ -91,33 +91,33 @@ class Table:
                 yield field, _as(self.columns[field], value)
 
 
-def open_table(file: Path, picture_column: str | None = None) -> Table:
-    """Look through a table once, to find its picture column and the type of every other.
+def open_table(file: Path, image_column: str | None = None) -> Table:
+    """Look through a table once, to find its image column and the type of every other.
 
     Parameters
     ----------
     file
         ``.csv``, ``.tsv``, ``.jsonl``, or ``.parquet`` (needs the extra ``parquet``).
-    picture_column
+    image_column
         The column of paths or URLs; found by its name (``image``, ``file``, ``url``, …) when None.
 
     Raises
     ------
     SettingError
-        When the file cannot be read as what its name says, or no column names pictures.
+        When the file cannot be read as what its name says, or no column names images.
     """
     state = _state(file)
     kinds: dict[str, type[object] | None] = {}
     for row in _rows(file):
         for column, value in row.items():
             kinds[column] = _wider(kinds[column], value) if column in kinds else _kind(value)
-    picture = _picture_column(file, list(kinds), picture_column)
-    del kinds[picture]
+    image = _image_column(file, list(kinds), image_column)
+    del kinds[image]
     known = {column: kind for column, kind in kinds.items() if kind not in (None, object)}
     fields = field_names(known)
     return Table(
         file=file,
-        picture_column=picture,
+        image_column=image,
         columns={fields[column]: cast("type[Scalar]", kind) for column, kind in known.items()},
         fields=fields,
         state=state,
@@ -205,13 +205,13 @@ def _parquet_rows(file: Path) -> Iterator[dict[str, Any]]:
         raise SettingError(f"{file} cannot be read as Parquet: {error}") from error
 
 
-def _picture_column(file: Path, columns: list[str], wanted: str | None) -> str:
-    names = [wanted] if wanted else PICTURE_COLUMNS
+def _image_column(file: Path, columns: list[str], wanted: str | None) -> str:
+    names = [wanted] if wanted else IMAGE_COLUMNS
     for name in names:
         if found := next((column for column in columns if column.lower() == name.lower()), None):
             return found
     raise SettingError(
-        f"{file}: no column {wanted or 'of pictures'!r}; it has {', '.join(columns) or 'no rows'}. "
+        f"{file}: no column {wanted or 'of images'!r}; it has {', '.join(columns) or 'no rows'}. "
         "Name the one with paths or URLs: --image-column NAME"
     )
 

@@ -1,4 +1,4 @@
-"""A contact sheet. In: a search. Out: one picture with the query, and each hit numbered and named.
+"""A contact sheet. In: a search. Out: one image with the query, and each hit numbered and named.
 
 A reranked search shows two strips: as retrieved, and as reranked with what moved.
 """
@@ -35,19 +35,19 @@ MOST_LINES = 5
 
 
 def write_sheet(file: Path, found: Found) -> None:
-    """Write `contact_sheet` to a picture file; the name's ending says which kind.
+    """Write `contact_sheet` to an image file; the name's ending says which kind.
 
     Raises
     ------
     SettingError
-        When the ending names no kind of picture.
+        When the ending names no kind of image.
     """
     sheet = contact_sheet(found)
     file.parent.mkdir(parents=True, exist_ok=True)
     try:
         sheet.save(file)
     except ValueError as error:
-        raise SettingError(f"{file} is no name of a picture file: let it end in .png") from error
+        raise SettingError(f"{file} is no name of an image file: let it end in .png") from error
 
 
 def contact_sheet(found: Found, *, cell: int = 180) -> Image.Image:
@@ -119,17 +119,15 @@ def _draw_strip(sheet: Image.Image, strip: _Strip, top: int, cell: int, columns:
     for place, move in enumerate(strip.moves):
         row, column = divmod(place, columns)
         corner = (left + column * (cell + MARGIN), top + HEADING + row * (cell + CAPTION))
-        picture = thumbnail(move.hit.picture, cell, policy)
-        _draw_hit(sheet, move, picture, corner, shows_move=strip.shows_moves)
+        image = thumbnail(move.hit.image, cell, policy)
+        _draw_hit(sheet, move, image, corner, shows_move=strip.shows_moves)
 
 
-def _draw_hit(
-    sheet: Image.Image, move: Move, picture: Image.Image, corner: tuple[int, int], *, shows_move: bool
-) -> None:
+def _draw_hit(sheet: Image.Image, move: Move, image: Image.Image, corner: tuple[int, int], *, shows_move: bool) -> None:
     draw = ImageDraw.Draw(sheet)
     left, top = corner
-    cell = picture.width
-    sheet.paste(picture, corner)
+    cell = image.width
+    sheet.paste(image, corner)
     draw.rectangle((left, top, left + cell - 1, top + cell - 1), outline=LINE)
     _draw_plate(draw, str(move.after), (left + 6, top + 6))
     title = _shortened(move.hit.title, cell, _font(13))

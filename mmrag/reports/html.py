@@ -1,6 +1,6 @@
 """One self-contained HTML page. In: searches, and figures measured over many. Out: a file to send.
 
-Pictures stand inside the page as data URIs; nothing is fetched when it is opened.
+Images stand inside the page as data URIs; nothing is fetched when it is opened.
 """
 
 from __future__ import annotations
@@ -71,18 +71,18 @@ def section(found: Found) -> dict[str, Any]:
     reranked = found.reranked
     return {
         "found": found,
-        "text": found.query.text or "(a picture alone)",
-        "picture": data_uri(thumbnail(image, QUERY_SIDE, found.policy)) if image is not None else None,
-        "thumbnails": {label: small(hit.picture, found.policy) for label, hit in enumerate(found.hits, 1)},
+        "text": found.query.text or "(an image alone)",
+        "image": data_uri(thumbnail(image, QUERY_SIDE, found.policy)) if image is not None else None,
+        "thumbnails": {label: small(hit.image, found.policy) for label, hit in enumerate(found.hits, 1)},
         "retrieved": sorted(found.moves, key=lambda move: move.before),
         "composites": [data_uri(look.composite) for look in reranked.looks] if reranked else [],
         "total": sum(found.milliseconds.values()),
     }
 
 
-def small(picture: str, policy: ImagePolicy | None = None) -> str:
-    """Make the `data:` URI of a small picture."""
-    return data_uri(thumbnail(picture, SIDE, policy))
+def small(image: str, policy: ImagePolicy | None = None) -> str:
+    """Make the `data:` URI of a small image."""
+    return data_uri(thumbnail(image, SIDE, policy))
 
 
 @lru_cache(maxsize=1)

@@ -1,4 +1,4 @@
-"""Reranking by looking: a composite picture, one prompt, a vision LLM, a complete ranking."""
+"""Reranking by looking: a composite image, one prompt, a vision LLM, a complete ranking."""
 
 from __future__ import annotations
 

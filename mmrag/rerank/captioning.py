@@ -1,4 +1,4 @@
-"""The query's picture in words. In: a composite. Out: a sentence, asked for once per picture."""
+"""The query's image in words. In: a composite. Out: a sentence, asked for once per image."""
 
 from __future__ import annotations
 
@@ -19,9 +19,9 @@ _TOKENS = 80
 
 
 class Captions:
-    """Captions of query pictures, the latest ``size`` of them remembered.
+    """Captions of query images, the latest ``size`` of them remembered.
 
-    The key is the picture's content and the prompt's wording: another user's picture, or a better
+    The key is the image's content and the prompt's wording: another user's image, or a better
     prompt, never gets an old caption.
     """
 
@@ -33,13 +33,13 @@ class Captions:
     def __reduce__(self) -> tuple[Any, ...]:  # a lock cannot travel, and the memory need not
         return Captions, (self._llvm, self._prompt, self._size)
 
-    def of(self, picture: PIL.Image.Image, composite: PIL.Image.Image) -> str:
-        """Caption ``picture`` as it stands in the query cell of ``composite``.
+    def of(self, image: PIL.Image.Image, composite: PIL.Image.Image) -> str:
+        """Caption ``image`` as it stands in the query cell of ``composite``.
 
-        The composite is asked, not the picture: a local model has to read it anyway, and keeps what
+        The composite is asked, not the image: a local model has to read it anyway, and keeps what
         it read for the ranking.
         """
-        key = (content_hash(picture), self._prompt.digest)
+        key = (content_hash(image), self._prompt.digest)
         with self._lock:
             if key in self._known:
                 self._known.move_to_end(key)

@@ -1,4 +1,4 @@
-"""One picture a vision LLM can rank from. In: the query's picture and up to 25 candidates.
+"""One image a vision LLM can rank from. In: the query's image and up to 25 candidates.
 
 Out: an RGB grid, the framed query first, then the candidates, each with its number.
 """
@@ -13,12 +13,12 @@ from PIL import Image, ImageDraw, ImageFont
 
 from mmrag.rerank.layout import QUERY, Cell, Layout, fit
 
-__all__ = ["bare_cell", "candidate_cell", "compose", "number_cell", "query_cell", "text_picture"]
+__all__ = ["bare_cell", "candidate_cell", "compose", "number_cell", "query_cell", "text_image"]
 
 _LIGHT = (244, 244, 244)
 _WHITE = (255, 255, 255)
 _DARK = (16, 18, 24)
-_GREY = (120, 120, 120)
+_GRAY = (120, 120, 120)
 _FRAME = (0, 98, 255)
 _READABLE = 10  # pixels; a query's text set smaller than this is left out
 _SMOOTH = 4  # plates are drawn this much larger and averaged down: Pillow's discs are jagged
@@ -33,14 +33,14 @@ def compose(
     query_text: str = "",
     places: int = 0,
 ) -> Image.Image:
-    """Draw query and candidates into one RGB picture.
+    """Draw query and candidates into one RGB image.
 
     Parameters
     ----------
     query_image
         Goes into the framed cell 0; without it that cell shows ``query_text``.
     candidates
-        1 to 25 pictures, in retrieval order; ``None`` makes a cell that says it is missing.
+        1 to 25 images, in retrieval order; ``None`` makes a cell that says it is missing.
     cell
         Side of a cell in pixels: the crop side of the model that will look.
     columns
@@ -55,12 +55,12 @@ def compose(
     (1344, 1008)
     """
     layout = Layout.of(len(candidates), cell=cell, columns=columns, places=places)
-    picture = Image.new("RGB", layout.size, _LIGHT)
+    canvas = Image.new("RGB", layout.size, _LIGHT)
     query, *numbered = layout.cells
-    picture.paste(query_cell(query_image, cell, query_text=query_text), query.box)
+    canvas.paste(query_cell(query_image, cell, query_text=query_text), query.box)
     for place, image in zip(numbered, candidates, strict=True):
-        picture.paste(candidate_cell(image, int(place.text), cell), place.box)
-    return picture
+        canvas.paste(candidate_cell(image, int(place.text), cell), place.box)
+    return canvas
 
 
 def candidate_cell(image: Image.Image | None, label: int, cell: int) -> Image.Image:
@@ -70,48 +70,48 @@ def candidate_cell(image: Image.Image | None, label: int, cell: int) -> Image.Im
 
 def bare_cell(image: Image.Image | None, cell: int) -> Image.Image:
     """Draw one candidate without its number, to be numbered later, and more than once."""
-    picture = Image.new("RGB", (cell, cell), _LIGHT)
+    canvas = Image.new("RGB", (cell, cell), _LIGHT)
     if image is None:
-        _write_in_the_middle(picture, ["missing"], cell // 8)
+        _write_in_the_middle(canvas, ["missing"], cell // 8)
     else:
-        _paste_fitted(picture, image, Cell.of("1", cell))  # every number has the same frame
-    return picture
+        _paste_fitted(canvas, image, Cell.of("1", cell))  # every number has the same frame
+    return canvas
 
 
 def number_cell(bare: Image.Image, label: int) -> Image.Image:
     """Stamp a candidate's number on a copy of its bare cell."""
-    picture = bare.copy()
-    _stamp(picture, Cell.of(str(label), bare.width), _DARK)
-    return picture
+    canvas = bare.copy()
+    _stamp(canvas, Cell.of(str(label), bare.width), _DARK)
+    return canvas
 
 
 def query_cell(image: Image.Image | None, cell: int, *, query_text: str = "") -> Image.Image:
-    """Draw the framed query, exactly as `compose` pastes it; without a picture, its text."""
+    """Draw the framed query, exactly as `compose` pastes it; without an image, its text."""
     place = Cell.of(QUERY, cell)
-    picture = Image.new("RGB", (cell, cell), _FRAME)
-    picture.paste(_LIGHT, place.frame)
+    canvas = Image.new("RGB", (cell, cell), _FRAME)
+    canvas.paste(_LIGHT, place.frame)
     font_size = cell // 14
     if image is not None:
-        _paste_fitted(picture, image, place)
+        _paste_fitted(canvas, image, place)
     elif font_size >= _READABLE:
-        _write_in_the_middle(picture, _lines(query_text or "text only", cell * 7 // 8, font_size), font_size)
-    _stamp(picture, place, _FRAME)
-    return picture
+        _write_in_the_middle(canvas, _lines(query_text or "text only", cell * 7 // 8, font_size), font_size)
+    _stamp(canvas, place, _FRAME)
+    return canvas
 
 
-def text_picture(text: str, side: int = 336) -> Image.Image:
-    """Draw a text as a square picture: a candidate that has words only can be seen as well."""
-    picture = Image.new("RGB", (side, side), _LIGHT)
-    _write_in_the_middle(picture, _lines(text, side * 7 // 8, side // 14), side // 14)
-    return picture
+def text_image(text: str, side: int = 336) -> Image.Image:
+    """Draw a text as a square image: a candidate that has words only can be seen as well."""
+    canvas = Image.new("RGB", (side, side), _LIGHT)
+    _write_in_the_middle(canvas, _lines(text, side * 7 // 8, side // 14), side // 14)
+    return canvas
 
 
-def _paste_fitted(picture: Image.Image, image: Image.Image, place: Cell) -> None:
+def _paste_fitted(canvas: Image.Image, image: Image.Image, place: Cell) -> None:
     box = fit(image.size, place.frame)
     size = (box[2] - box[0], box[3] - box[1])
     # reducing_gap makes camera-sized photos ten times faster and leaves small ones untouched.
     resized = _over_white(image).resize(size, Image.Resampling.LANCZOS, reducing_gap=3.0)
-    picture.paste(resized, box)
+    canvas.paste(resized, box)
 
 
 def _over_white(image: Image.Image) -> Image.Image:
@@ -123,43 +123,43 @@ def _over_white(image: Image.Image) -> Image.Image:
     return image.convert("RGB")
 
 
-def _stamp(picture: Image.Image, place: Cell, colour: tuple[int, int, int]) -> None:
-    plate = _plate(place, colour)
-    picture.paste(plate, place.plate, plate)
+def _stamp(canvas: Image.Image, place: Cell, color: tuple[int, int, int]) -> None:
+    plate = _plate(place, color)
+    canvas.paste(plate, place.plate, plate)
 
 
 @lru_cache(maxsize=256)
-def _plate(place: Cell, colour: tuple[int, int, int]) -> Image.Image:
+def _plate(place: Cell, color: tuple[int, int, int]) -> Image.Image:
     left, top, right, bottom = place.plate
     width, height = (right - left) * _SMOOTH, (bottom - top) * _SMOOTH
     ring = max(1, (bottom - top) // 16) * _SMOOTH
     plate = Image.new("RGBA", (width, height), (*_WHITE, 0))
     draw = ImageDraw.Draw(plate)
-    # The white ring keeps a dark plate visible on a dark picture.
+    # The white ring keeps a dark plate visible on a dark image.
     draw.rounded_rectangle((0, 0, width - 1, height - 1), height / 2, fill=_WHITE)
     inner = (ring, ring, width - 1 - ring, height - 1 - ring)
-    draw.rounded_rectangle(inner, height / 2 - ring, fill=colour)
+    draw.rounded_rectangle(inner, height / 2 - ring, fill=color)
     _write_centred(draw, place.text, (width / 2, height / 2), place.font_size * _SMOOTH, _WHITE)
     return plate.reduce(_SMOOTH)
 
 
 def _write_centred(
-    draw: ImageDraw.ImageDraw, text: str, middle: tuple[float, float], font_size: int, colour: tuple[int, int, int]
+    draw: ImageDraw.ImageDraw, text: str, middle: tuple[float, float], font_size: int, color: tuple[int, int, int]
 ) -> None:
     font = ImageFont.load_default(font_size)
-    # Centre the ink, not the line box: figures have no descenders and would sit too high.
+    # Center the ink, not the line box: figures have no descenders and would sit too high.
     left, top, right, bottom = font.getbbox(text)
     origin = (middle[0] - (left + right) / 2, middle[1] - (top + bottom) / 2)
-    draw.text(origin, text, fill=colour, font=font)
+    draw.text(origin, text, fill=color, font=font)
 
 
-def _write_in_the_middle(picture: Image.Image, lines: list[str], font_size: int) -> None:
-    draw = ImageDraw.Draw(picture)
+def _write_in_the_middle(canvas: Image.Image, lines: list[str], font_size: int) -> None:
+    draw = ImageDraw.Draw(canvas)
     step = font_size * 4 // 3
-    first = picture.height / 2 - step * (len(lines) - 1) / 2
+    first = canvas.height / 2 - step * (len(lines) - 1) / 2
     for place, line in enumerate(lines):
-        middle = (picture.width / 2, first + place * step)
-        _write_centred(draw, line, middle, font_size, _GREY)
+        middle = (canvas.width / 2, first + place * step)
+        _write_centred(draw, line, middle, font_size, _GRAY)
 
 
 def _lines(text: str, width: int, font_size: int) -> list[str]:

@@ -1,4 +1,4 @@
-"""Where everything stands in a composite picture. In: number of candidates, cell side, columns.
+"""Where everything stands in a composite image. In: number of candidates, cell side, columns.
 
 Out: boxes (left, top, right, bottom), so the geometry can be tested without drawing.
 """
@@ -22,14 +22,14 @@ SMALLEST_CELL = 32
 
 @dataclass(frozen=True)
 class Cell:
-    """One square of the grid, its number plate, and the frame a picture must stay inside.
+    """One square of the grid, its number plate, and the frame an image must stay inside.
 
     Attributes
     ----------
     text
         What the plate says: ``"query"``, or the candidate's label.
     box, frame, plate
-        The whole cell, the part a picture may fill, the part the plate covers.
+        The whole cell, the part an image may fill, the part the plate covers.
     font_size
         Of the plate's text; the plate is as wide as this text needs.
     """
@@ -91,7 +91,7 @@ class Layout:
         """
         if not 1 <= n <= LARGEST_LIST:
             raise SettingError(
-                f"{n} candidates do not go into one picture: give 1 to {LARGEST_LIST}, "
+                f"{n} candidates do not go into one image: give 1 to {LARGEST_LIST}, "
                 "or let ListwiseReranker cut longer lists into windows"
             )
         if columns < 1:
@@ -107,7 +107,7 @@ class Layout:
 
 
 def fit(size: tuple[int, int], frame: Box) -> Box:
-    """Place a picture of ``size`` in the middle of ``frame``, as large as goes, never squashed.
+    """Place an image of ``size`` in the middle of ``frame``, as large as goes, never squashed.
 
     Examples
     --------

@@ -1,6 +1,6 @@
-"""Rerank by looking. In: a query and candidate pictures. Out: the same candidates, best first.
+"""Rerank by looking. In: a query and candidate images. Out: the same candidates, best first.
 
-One composite picture and one call of the vision LLM for each window; no candidate can get lost.
+One composite image and one call of the vision LLM for each window; no candidate can get lost.
 """
 
 from __future__ import annotations
@@ -35,18 +35,18 @@ _log = logging.getLogger(__name__)
 
 
 class ListwiseReranker:
-    """Let a vision LLM put retrieved pictures in order.
+    """Let a vision LLM put retrieved images in order.
 
     Parameters
     ----------
     llvm
         Local or remote; its recipe says how it is asked and how large the cells are.
     window
-        Most candidates in one picture, 2 to 25.
+        Most candidates in one image, 2 to 25.
     stride
         How far apart the windows of a longer list start; half a window when not given.
     caption
-        Let the model describe the query's picture first, and tell it again in the prompt.
+        Let the model describe the query's image first, and tell it again in the prompt.
     passes
         Looks at each window with its cells permuted, merged by Borda count: 2 or more weigh
         against a model's liking for certain cells.
@@ -55,7 +55,7 @@ class ListwiseReranker:
     prompt, caption_prompt
         Other wordings, with the places ``{wish}``, ``{n}``, ``{caption}``.
     policy
-        Which candidate and query pictures may be read.
+        Which candidate and query images may be read.
     """
 
     def __init__(
@@ -122,7 +122,7 @@ class ListwiseReranker:
         Raises
         ------
         ImageError
-            When the query's own picture cannot be loaded.
+            When the query's own image cannot be loaded.
         AnswerError
             When the vision LLM fails and ``on_failure="raise"``.
         """
@@ -159,9 +159,9 @@ class _Run:
         self.failures: list[str] = []
         self.missing: dict[int, str] = {}
         with self.watch.stage("total"), self.watch.stage("load"):
-            picture = query.image
-            self.picture = None if picture is None else load_image(picture, reranker.policy)
-            self.pictures = [self._load(*pair) for pair in enumerate(candidates, 1)]
+            image = query.image
+            self.image = None if image is None else load_image(image, reranker.policy)
+            self.images = [self._load(*pair) for pair in enumerate(candidates, 1)]
 
     def result(self) -> Reranked:
         with self.watch.stage("total"):
@@ -177,9 +177,9 @@ class _Run:
         )
 
     def _ranking(self) -> Ranking:
-        n = len(self.pictures)
+        n = len(self.images)
         if len(self.missing) == n:
-            return Ranking(order=[*range(1, n + 1)], repairs=["no picture to look at"] if n else [])
+            return Ranking(order=[*range(1, n + 1)], repairs=["no image to look at"] if n else [])
         order = [*range(1, n + 1)]
         latest: list[Look] = []
         for start, end in windows(n, self.reranker.window, self.reranker.stride):
@@ -209,8 +209,8 @@ class _Run:
         recipe = self.reranker.llvm.recipe
         with self.watch.stage("compose"):
             composite = compose(
-                self.picture,
-                [self.pictures[label - 1] for label in labels],
+                self.image,
+                [self.images[label - 1] for label in labels],
                 cell=recipe.cell,
                 columns=recipe.columns,
                 query_text=self.query.text,
@@ -234,9 +234,9 @@ class _Run:
 
     def _prompt(self, n: int, composite: PIL.Image.Image) -> str:
         captions = self.reranker.captions
-        if captions is not None and self.picture is not None and not self.caption:
+        if captions is not None and self.image is not None and not self.caption:
             with self.watch.stage("caption"):
-                self.caption = captions.of(self.picture, composite)
+                self.caption = captions.of(self.image, composite)
         return self.reranker.prompt.fill(wish=self.query.text, n=n, caption=self.caption)
 
     def _failed(self, error: Exception) -> None:
@@ -250,7 +250,7 @@ class _Run:
 
     def _load(self, label: int, source: ImageSource | None) -> PIL.Image.Image | None:
         if source is None:
-            self.missing[label] = "it has no picture"
+            self.missing[label] = "it has no image"
             return None
         try:
             return load_image(source, self.reranker.policy)

@@ -66,9 +66,9 @@ class Reranked:
     looks
         Every call of the vision LLM that was answered; the last one saw the front of the list.
     caption
-        What the vision LLM said of the query's picture; empty when it was not asked.
+        What the vision LLM said of the query's image; empty when it was not asked.
     missing
-        Why a candidate's picture could not be shown, by label.
+        Why a candidate's image could not be shown, by label.
     failures
         What went wrong with the vision LLM, in words; empty when nothing did.
     milliseconds
@@ -85,7 +85,7 @@ class Reranked:
 
     @property
     def composite(self) -> PIL.Image.Image | None:
-        """The picture the vision LLM saw last; None when it was not asked."""
+        """The image the vision LLM saw last; None when it was not asked."""
         return self.looks[-1].composite if self.looks else None
 
     @property

@@ -20,7 +20,7 @@ from mmrag.serving.service import Limits, Site
 __all__ = ["create_app"]
 
 ROOM = 200_000
-"""Bytes that a request may have beside its picture, which as a data URI is a third larger."""
+"""Bytes that a request may have beside its image, which as a data URI is a third larger."""
 
 
 def create_app(searcher: Searcher, limits: Limits | None = None, *, token: str = "") -> FastAPI:
@@ -45,7 +45,7 @@ def create_app(searcher: Searcher, limits: Limits | None = None, *, token: str =
 
     app = FastAPI(
         title="mmrag",
-        summary="Search pictures by a picture and a sentence",
+        summary="Search images by an image and a sentence",
         version=version("mmrag"),
         docs_url=None,  # both pages would load scripts from elsewhere
         redoc_url=None,

@@ -1,4 +1,4 @@
-"""Read a question off a request. In: JSON, or a form with a picture. Out: a `Question`."""
+"""Read a question off a request. In: JSON, or a form with an image. Out: a `Question`."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ JSON, FORM = "application/json", "multipart/form-data"
 
 
 async def read_question(request: Request) -> tuple[Question, bytes | str | None]:
-    """Read the question, and the picture that came with it: a file's bytes, or a data URI.
+    """Read the question, and the image that came with it: a file's bytes, or a data URI.
 
     Raises
     ------
@@ -38,15 +38,15 @@ async def _read_form(request: Request) -> tuple[Question, bytes | None]:
         upload = form.get("image")
         # a browser sends a field for a file that nobody picked
         picked = isinstance(upload, UploadFile) and (upload.size or upload.filename)
-        picture = await upload.read() if isinstance(upload, UploadFile) and picked else None
+        image = await upload.read() if isinstance(upload, UploadFile) and picked else None
         fields = {
             key: value
             for key, value in form.items()
             if value != "" and not (key == "image" and isinstance(value, UploadFile))
         }
     if isinstance(fields.get("image"), str):
-        raise HTTPException(422, "image: in a form, a picture is a file")
-    return _checked(Question.model_validate, fields), picture
+        raise HTTPException(422, "image: in a form, an image is a file")
+    return _checked(Question.model_validate, fields), image
 
 
 def _checked(read: Any, body: Any) -> Question:
@@ -59,7 +59,7 @@ def _checked(read: Any, body: Any) -> Question:
 
 def _form_schema() -> dict[str, Any]:
     schema = Question.model_json_schema()
-    image = {"type": "string", "format": "binary", "description": "A picture file."}
+    image = {"type": "string", "format": "binary", "description": "An image file."}
     # a form knows no null: what is left out is not given
     plain = {
         name: next((kind | _told(field) for kind in field["anyOf"]), field) if "anyOf" in field else field

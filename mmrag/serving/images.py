@@ -1,4 +1,4 @@
-"""The pictures of a page. In: an id out of the index, or a visitor's upload. Out: small JPEGs.
+"""The images of a page. In: an id out of the index, or a visitor's upload. Out: small JPEGs.
 
 Only what is indexed can be named, and only by its id: no path comes from outside.
 """
@@ -14,7 +14,7 @@ from threading import Lock
 from typing import Any
 
 from llama_index.core.schema import ImageNode
-from llama_index.indices.composed_image import PictureStore
+from llama_index.indices.composed_image import ImageStore
 from PIL import Image
 
 from mmrag.errors import ImageError
@@ -29,37 +29,37 @@ LARGEST = 1024
 
 
 class Indexed:
-    """The pictures of an index, as thumbnails; the latest are kept in memory.
+    """The images of an index, as thumbnails; the latest are kept in memory.
 
     Parameters
     ----------
     store
-        Knows which picture has which id.
+        Knows which image has which id.
     policy
         Which files and hosts may be read.
     kept
         How many thumbnails are kept.
     """
 
-    def __init__(self, store: PictureStore, policy: ImagePolicy, kept: int = 512) -> None:
+    def __init__(self, store: ImageStore, policy: ImagePolicy, kept: int = 512) -> None:
         self._store, self._policy = store, policy
         self.thumbnail = lru_cache(kept)(self._thumbnail)
 
     def source(self, id: str) -> str:
-        """Find the path or URL of a picture.
+        """Find the path or URL of an image.
 
         Raises
         ------
         ImageError
-            When no picture has this id.
+            When no image has this id.
         """
         for node in self._store.get_nodes([id]):
             if isinstance(node, ImageNode) and (place := node.image_path or node.image_url):
                 return place
-        raise ImageError(f"no picture with the id {id!r} is in this index: search for it again")
+        raise ImageError(f"no image with the id {id!r} is in this index: search for it again")
 
     def some(self, n: int) -> list[tuple[str, str]]:
-        """Take the ids and titles of a few pictures, to start from."""
+        """Take the ids and titles of a few images, to start from."""
         store: Any = self._store
         rows = store.client.query(store.collection_name, filter="", limit=n, output_fields=["id", "text"])
         return [(str(row["id"]), str(row["text"])) for row in rows]
@@ -70,7 +70,7 @@ class Indexed:
 
 
 class Uploads:
-    """The pictures that visitors brought, in a temporary folder that is gone afterwards.
+    """The images that visitors brought, in a temporary folder that is gone afterwards.
 
     Parameters
     ----------
@@ -89,26 +89,26 @@ class Uploads:
         self._alone = Lock()
 
     def keep(self, source: ImageSource) -> str:
-        """Check, shrink and keep a picture, without its metadata; give it an id.
+        """Check, shrink and keep an image, without its metadata; give it an id.
 
         Raises
         ------
         ImageError
-            When it is too large, or no picture.
+            When it is too large, or no image.
         """
         try:
-            picture = load_image(source, self._policy)
+            image = load_image(source, self._policy)
         except ImageError as error:
             # Its sender knows no "bytes (5000)".
-            told = str(error).replace(named(source), "the query's picture", 1)
+            told = str(error).replace(named(source), "the query's image", 1)
             raise ImageError(told) from error
-        picture = picture.convert("RGBA" if picture.has_transparency_data else "RGB")
-        picture.thumbnail((LARGEST, LARGEST), Image.Resampling.LANCZOS)
-        id = content_hash(picture)
+        image = image.convert("RGBA" if image.has_transparency_data else "RGB")
+        image.thumbnail((LARGEST, LARGEST), Image.Resampling.LANCZOS)
+        id = content_hash(image)
         file = Path(self._folder.name) / f"{id}.png"
         with self._alone:
             if id not in self._files:
-                picture.save(file, compress_level=1)
+                image.save(file, compress_level=1)
             self._files[id] = file
             self._files.move_to_end(id)
             while len(self._files) > self._kept:
@@ -116,7 +116,7 @@ class Uploads:
         return id
 
     def file(self, id: str) -> Path | None:
-        """Find a picture that was kept; None when it is not, or no longer."""
+        """Find an image that was kept; None when it is not, or no longer."""
         return self._files.get(id)
 
     def close(self) -> None:
@@ -124,8 +124,8 @@ class Uploads:
         self._folder.cleanup()
 
 
-def jpeg(picture: Image.Image) -> bytes:
-    """Write a picture as JPEG."""
+def jpeg(image: Image.Image) -> bytes:
+    """Write an image as JPEG."""
     buffer = io.BytesIO()
-    picture.convert("RGB").save(buffer, "JPEG", quality=85, optimize=True)
+    image.convert("RGB").save(buffer, "JPEG", quality=85, optimize=True)
     return buffer.getvalue()

@@ -1,6 +1,6 @@
 """Image search for MCP clients. In: a search. Out: a server of two tools, by pipe or HTTP.
 
-What is asked and told is that of `llama_index.tools.image_search`; pictures come as thumbnails.
+What is asked and told is that of `llama_index.tools.image_search`; images come as thumbnails.
 """
 
 from __future__ import annotations
@@ -38,7 +38,7 @@ from mmrag.serving.security import Guard
 __all__ = ["create_server", "http_app", "over_stdio"]
 
 THUMBNAIL = 128
-MOST_BYTES = 30_000_000  # of one request: 20 MB of picture, as base64
+MOST_BYTES = 30_000_000  # of one request: 20 MB of image, as base64
 
 Context = ServerRequestContext[Any, Any]
 
@@ -66,8 +66,8 @@ class _Offer:
 def create_server(search: ImageSearch, *, thumbnails: bool = True) -> Server[Any]:
     """Make the server; without ``thumbnails`` it answers by JSON alone."""
     offers = {
-        "search_images": _Offer("Search pictures", search.asks(), FoundImages, search.asearch),
-        "describe_image": _Offer("Look at a picture", DescribeImage, ImageFacts, search.adescribe),
+        "search_images": _Offer("Search images", search.asks(), FoundImages, search.asearch),
+        "describe_image": _Offer("Look at an image", DescribeImage, ImageFacts, search.adescribe),
     }
 
     async def list_tools(context: Context, params: PaginatedRequestParams | None) -> ListToolsResult:
@@ -80,16 +80,16 @@ def create_server(search: ImageSearch, *, thumbnails: bool = True) -> Server[Any
         answer = await offer.answer(params.arguments or {})
         if answer.refused:
             return _failed(answer.text)
-        pictures = await asyncio.to_thread(_thumbnails, answer) if thumbnails else []
+        images = await asyncio.to_thread(_thumbnails, answer) if thumbnails else []
         return CallToolResult(
-            content=[TextContent(type="text", text=answer.text), *pictures],
+            content=[TextContent(type="text", text=answer.text), *images],
             structured_content=answer.facts.model_dump(mode="json"),
         )
 
     return Server(
         "mmrag",
         version=version("mmrag"),
-        instructions="Search a collection of pictures by words, by an example picture, or by both.",
+        instructions="Search a collection of images by words, by an example image, or by both.",
         on_list_tools=list_tools,
         on_call_tool=call_tool,
     )
@@ -113,15 +113,15 @@ def _failed(words: str) -> CallToolResult:
 
 def _thumbnails(answer: Answer) -> list[ContentBlock]:
     if isinstance(answer.facts, FoundImages):
-        numbered = zip(answer.facts.results, answer.pictures, strict=True)
-        return [_content(_cell(found, picture)) for found, picture in numbered]
-    return [_content(picture) for picture in answer.pictures if picture]
+        numbered = zip(answer.facts.results, answer.images, strict=True)
+        return [_content(_cell(found, image)) for found, image in numbered]
+    return [_content(image) for image in answer.images if image]
 
 
-def _cell(found: FoundImage, picture: Image.Image | None) -> Image.Image:
-    return candidate_cell(picture, found.number, THUMBNAIL)
+def _cell(found: FoundImage, image: Image.Image | None) -> Image.Image:
+    return candidate_cell(image, found.number, THUMBNAIL)
 
 
-def _content(picture: Image.Image) -> ImageContent:
-    _, _, data = data_uri(picture).partition(",")
+def _content(image: Image.Image) -> ImageContent:
+    _, _, data = data_uri(image).partition(",")
     return ImageContent(type="image", data=data, mime_type="image/jpeg")

@@ -1,4 +1,4 @@
-"""The addresses of a server. In: requests. Out: the page, answers, pictures, health, metrics."""
+"""The addresses of a server. In: requests. Out: the page, answers, images, health, metrics."""
 
 from __future__ import annotations
 
@@ -41,16 +41,16 @@ Here = Annotated[Site, Depends(_site)]
 
 Told = dict[int | str, dict[str, Any]]
 FAULTS: Told = {
-    413: {"model": Fault, "description": "The picture is too large."},
+    413: {"model": Fault, "description": "The image is too large."},
     415: {"model": Fault, "description": "The body is neither JSON nor a form."},
     422: {"model": Fault, "description": "The question cannot be searched for."},
     503: {"model": Fault, "description": "Too many ask at once; see Retry-After."},
     504: {"model": Fault, "description": "It took too long."},
 }
-PICTURE: Told = {
+IMAGE: Told = {
     200: {"content": {"image/jpeg": {"schema": {"type": "string", "format": "binary"}}}},
     304: {"description": "It is what you have."},
-    404: {"model": Fault, "description": "There is no such picture."},
+    404: {"model": Fault, "description": "There is no such image."},
     422: {"model": Fault, "description": "That is no id, or no size."},
 }
 ANSWER: Told = {200: {"model": Answer, "content": {LINES: {"schema": {"type": "string"}}}}}
@@ -84,7 +84,7 @@ async def page(site: Here) -> HTMLResponse:
     response_model=Answer,
     responses=ANSWER | FAULTS,
     openapi_extra=BODY,
-    summary="Search by a sentence, a picture, or both",
+    summary="Search by a sentence, an image, or both",
 )
 async def search(request: Request, site: Here) -> Response:
     """Answer once; or, when lines are accepted, once after retrieval and again after reranking.
@@ -102,28 +102,28 @@ async def search(request: Request, site: Here) -> Response:
     return JSONResponse(answer.model_dump(), headers=FRESH)
 
 
-@router.get("/images/{id}", responses=PICTURE, response_class=Response)
+@router.get("/images/{id}", responses=IMAGE, response_class=Response)
 async def image(request: Request, site: Here, id: Id, size: Size = "small") -> Response:
-    """Give an indexed picture, as a square JPEG."""
+    """Give an indexed image, as a square JPEG."""
     try:
         data = await site.drawing.run(lambda: site.indexed.thumbnail(id, SIDES[size]), site.limits.seconds)
     except ImageError as error:
-        raise HTTPException(404, "this index has no such picture, or its file is gone") from error
+        raise HTTPException(404, "this index has no such image, or its file is gone") from error
     return _cached(request, data)
 
 
-@router.get("/uploads/{id}", responses=PICTURE, response_class=Response)
+@router.get("/uploads/{id}", responses=IMAGE, response_class=Response)
 async def upload(request: Request, site: Here, id: Id) -> Response:
-    """Give the picture of an earlier search back to who knows its id."""
+    """Give the image of an earlier search back to who knows its id."""
     file = site.uploads.file(id)
     if file is None:
-        raise HTTPException(404, "this picture is no longer kept: send it again")
+        raise HTTPException(404, "this image is no longer kept: send it again")
     return _cached(request, file.read_bytes(), "image/png")
 
 
-@router.get("/looks/{name}", responses=PICTURE, response_class=Response)
+@router.get("/looks/{name}", responses=IMAGE, response_class=Response)
 async def look(request: Request, site: Here, name: Id) -> Response:
-    """Give the composite picture that a vision LLM saw."""
+    """Give the composite image that a vision LLM saw."""
     data = site.look(name)
     if data is None:
         raise HTTPException(404, "this composite is no longer kept: search again")
@@ -132,10 +132,10 @@ async def look(request: Request, site: Here, name: Id) -> Response:
 
 @router.get("/health", responses={503: {"model": Fault}})
 async def health(site: Here) -> dict[str, str | int]:
-    """Tell whether the index can be read, and how many pictures it holds."""
+    """Tell whether the index can be read, and how many images it holds."""
     count = site.searcher.index.vector_store.count
-    pictures = await site.drawing.run(count, site.limits.seconds)
-    return {"status": "ok", "pictures": pictures, "waiting": site.encoder.taken + site.vision.taken}
+    images = await site.drawing.run(count, site.limits.seconds)
+    return {"status": "ok", "images": images, "waiting": site.encoder.taken + site.vision.taken}
 
 
 @router.get("/metrics", response_class=Response)

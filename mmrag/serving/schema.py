@@ -18,34 +18,34 @@ MOST = 50
 """The most results of one search."""
 
 ID = r"^[^\"'\\/\x00-\x1f]{1,200}$"
-"""What the id of a picture looks like: nothing that leads out of a quoted string or a folder."""
+"""What the id of an image looks like: nothing that leads out of a quoted string or a folder."""
 
 
 class Question(BaseModel):
-    """A search; at least one of text, picture and image."""
+    """A search; at least one of text, image and image."""
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
     text: str = Field("", max_length=2000, description="What is wanted, in words.")
-    picture: str | None = Field(None, pattern=ID, description="Id of an indexed picture, or of an earlier upload.")
-    image: str | None = Field(None, description="A picture of one's own, as a data: URI.")
+    image_id: str | None = Field(None, pattern=ID, description="Id of an indexed image, or of an earlier upload.")
+    image: str | None = Field(None, description="An image of one's own, as a data: URI.")
     filter: str = Field("", max_length=2000, description='Of metadata: price < 40 and product == "mug".')
     top: int | None = Field(None, ge=1, le=MOST, description="How many results.")
     rerank: bool = Field(True, description="Let the vision LLM look at the results.")
 
 
 class Asked(BaseModel):
-    """The question as it was understood; ``picture`` can be asked with again."""
+    """The question as it was understood; ``image`` can be asked with again."""
 
     text: str
-    picture: str | None
-    picture_url: str | None
+    image_id: str | None
+    image_url: str | None
     filter: str
     top: int
 
 
 class Result(BaseModel):
-    """One picture: its place now, the place retrieval gave it, and what is known of it."""
+    """One image: its place now, the place retrieval gave it, and what is known of it."""
 
     rank: int
     retrieved: int
@@ -59,7 +59,7 @@ class Result(BaseModel):
 
 
 class Seen(BaseModel):
-    """One look of the vision LLM: the composite picture, the prompt, the answer."""
+    """One look of the vision LLM: the composite image, the prompt, the answer."""
 
     url: str
     prompt: str

@@ -109,7 +109,7 @@ class Guard:
         return limited
 
     def _too_large(self) -> str:
-        return f"the request is larger than {self._max_bytes:,} bytes: send a smaller picture"
+        return f"the request is larger than {self._max_bytes:,} bytes: send a smaller image"
 
 
 def is_loopback(host: str) -> bool:

@@ -36,9 +36,9 @@ class Limits:
     seconds
         That each step of a search may take, waiting included.
     upload_bytes, upload_pixels
-        The largest picture of a visitor.
+        The largest image of a visitor.
     uploads, looks
-        How many pictures of visitors, and how many composites, are kept; the oldest go first.
+        How many images of visitors, and how many composites, are kept; the oldest go first.
     rerank
         Whether the vision LLM may be asked at all.
     """
@@ -67,19 +67,19 @@ class Site:
         self._looks: OrderedDict[str, bytes] = OrderedDict()
 
     async def retrieve(self, question: Question, image: bytes | str | None) -> tuple[Found, Asked]:
-        """Find the nearest pictures to a question; keep the picture that came with it.
+        """Find the nearest images to a question; keep the image that came with it.
 
         Raises
         ------
         QueryError, ImageError
-            When the question, its filter or its picture cannot be searched for.
+            When the question, its filter or its image cannot be searched for.
         BusyError, TimeoutError
             When too many others ask.
         """
-        if image is not None and question.picture is not None:
-            raise QueryError("the query has two pictures: send either `image` or `picture`")
-        if image is None and question.picture is None and not question.text.strip():
-            raise QueryError("the query is empty: give a text, a picture, or both")
+        if image is not None and question.image_id is not None:
+            raise QueryError("the query has two images: send either `image` or `image`")
+        if image is None and question.image_id is None and not question.text.strip():
+            raise QueryError("the query is empty: give a text, an image, or both")
         filters = parse_filter(question.filter) if question.filter.strip() else None
         asked, source = await self.drawing.run(lambda: self._asked(question, image), self.limits.seconds)
         query = Query(question.text, source)
@@ -112,14 +112,14 @@ class Site:
         self.uploads.close()
 
     def _asked(self, question: Question, image: bytes | str | None) -> tuple[Asked, ImageSource | None]:
-        id = self.uploads.keep(image) if image is not None else question.picture
+        id = self.uploads.keep(image) if image is not None else question.image_id
         upload = self.uploads.file(id) if id else None
         source = upload or (self.indexed.source(id) if id else None)
         folder = "uploads" if upload else "images"
         asked = Asked(
             text=question.text.strip(),
-            picture=id,
-            picture_url=f"/{folder}/{quote(id, safe='')}" if id else None,
+            image_id=id,
+            image_url=f"/{folder}/{quote(id, safe='')}" if id else None,
             filter=question.filter.strip(),
             top=question.top or self.searcher.settings.top,
         )

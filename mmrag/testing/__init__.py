@@ -1,13 +1,13 @@
 """Doubles for testing an app built on mmrag: no weights, no network.
 
 `toy_encoder` stands in for the encoder, `MockVision` for the vision LLM. Wherever mmrag is
-installed, pytest also knows two fixtures: ``drawn_catalogue``, a folder of seventy-two drawn
+installed, pytest also knows two fixtures: ``drawn_catalog``, a folder of seventy-two drawn
 products and what is true of each, and ``milvus_lite``, a place for a Milvus Lite of the test's own:
 
-    def test_my_app(drawn_catalogue, milvus_lite):
+    def test_my_app(drawn_catalog, milvus_lite):
         embed_model = VisualizedBGEEmbedding(encoder=toy_encoder())
         with ComposedImageIndex.open(milvus_lite, embed_model) as index:
-            index.add_folder(drawn_catalogue.folder, metadata=drawn_catalogue.metadata)
+            index.add_folder(drawn_catalog.folder, metadata=drawn_catalog.metadata)
             rerank = LLVMRerank(llm=MockVision(reversing()))
             engine = index.as_query_engine(node_postprocessors=[rerank])
             assert len(engine.query("a red mug").source_nodes) == 2

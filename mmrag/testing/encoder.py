@@ -1,7 +1,7 @@
-"""An encoder for tests: no weights, no network. In: text, pictures, queries. Out: unit vectors.
+"""An encoder for tests: no weights, no network. In: text, images, queries. Out: unit vectors.
 
-A picture is its colours and a coarse layout; a word is itself; a colour's name is also that colour.
-So "red" finds red pictures, a picture finds itself, and picture + "red" finds its red likeness.
+An image is its colors and a coarse layout; a word is itself; a color's name is also that color.
+So "red" finds red images, an image finds itself, and image + "red" finds its red likeness.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ from mmrag.query import Query
 
 __all__ = ["ToyEncoder", "toy_encoder"]
 
-COLOURS = {
+COLORS = {
     "black": (20, 20, 20),
     "white": (240, 240, 240),
     "grey": (128, 128, 128),
@@ -47,7 +47,7 @@ class ToyEncoder:
     @property
     def dim(self) -> int:
         """The length of every vector."""
-        return len(COLOURS) + WORD_BINS + 3 * LAYOUT * LAYOUT
+        return len(COLORS) + WORD_BINS + 3 * LAYOUT * LAYOUT
 
     def supports(self, kind: Literal["text", "image", "composed"]) -> bool:
         """Tell whether ``kind`` of item can be encoded: all three can."""
@@ -68,9 +68,9 @@ class ToyEncoder:
             case Query(text=text, image=None):
                 return _of_text(text)
             case Query(text=text, image=image) if image is not None:
-                return _of_picture(load_image(image)) + _of_text(text)
+                return _of_image(load_image(image)) + _of_text(text)
             case _:
-                return _of_picture(load_image(item))  # pyright: ignore[reportArgumentType]
+                return _of_image(load_image(item))  # pyright: ignore[reportArgumentType]
 
 
 def toy_encoder(name: str = "toy") -> ToyEncoder:
@@ -79,7 +79,7 @@ def toy_encoder(name: str = "toy") -> ToyEncoder:
     Examples
     --------
     >>> from PIL import Image
-    >>> red, blue = (Image.new("RGB", (8, 8), colour) for colour in ("red", "blue"))
+    >>> red, blue = (Image.new("RGB", (8, 8), color) for color in ("red", "blue"))
     >>> wish, *shelf = toy_encoder().encode(["a red mug", blue, red])
     >>> int(np.argmax(shelf @ wish))
     1
@@ -87,25 +87,25 @@ def toy_encoder(name: str = "toy") -> ToyEncoder:
     return ToyEncoder(name)
 
 
-def _of_picture(image: Image.Image) -> np.ndarray:
+def _of_image(image: Image.Image) -> np.ndarray:
     small = image.convert("RGB").resize((16, 16), Image.Resampling.BOX)
     pixels = np.asarray(small, dtype=np.float64).reshape(-1, 1, 3)  # (pixels, 1, rgb)
-    palette = np.array(list(COLOURS.values()), dtype=np.float64)  # (colours, rgb)
+    palette = np.array(list(COLORS.values()), dtype=np.float64)  # (colors, rgb)
     nearest = np.linalg.norm(pixels - palette, axis=2).argmin(axis=1)  # (pixels,)
-    colours = np.bincount(nearest, minlength=len(COLOURS)) / len(nearest)
+    colors = np.bincount(nearest, minlength=len(COLORS)) / len(nearest)
     coarse = small.resize((LAYOUT, LAYOUT), Image.Resampling.BOX)
     layout = np.asarray(coarse, dtype=np.float64).ravel() / 255 - 0.5
-    return np.concatenate([_unit(colours), np.zeros(WORD_BINS), _unit(layout) / 2])
+    return np.concatenate([_unit(colors), np.zeros(WORD_BINS), _unit(layout) / 2])
 
 
 def _of_text(text: str) -> np.ndarray:
     words = re.findall(r"\w+", text.lower())
-    colours = np.array([float(colour in words) for colour in COLOURS])
+    colors = np.array([float(color in words) for color in COLORS])
     bins = np.zeros(WORD_BINS)
     for word in words:
         # not hash(): that one differs from process to process
         bins[hashlib.sha256(word.encode()).digest()[0] % WORD_BINS] += 1
-    return np.concatenate([_unit(colours), _unit(bins) / 2, np.zeros(3 * LAYOUT * LAYOUT)])
+    return np.concatenate([_unit(colors), _unit(bins) / 2, np.zeros(3 * LAYOUT * LAYOUT)])
 
 
 def _unit(vector: np.ndarray) -> np.ndarray:

@@ -17,20 +17,20 @@ if TYPE_CHECKING:
 
     from mmrag.datasets import Item, Wish
 
-__all__ = ["DrawnCatalogue", "drawn_catalogue", "milvus_lite"]
+__all__ = ["DrawnCatalog", "drawn_catalog", "milvus_lite"]
 
 SIZE = 72  # half of the pairs of product and pattern, each product and each pattern among them
 
 
 @dataclass(frozen=True)
-class DrawnCatalogue:
+class DrawnCatalog:
     """Products as JPEG files in a folder, and what is true of each.
 
     Examples
     --------
-    >>> def test_my_app(drawn_catalogue, milvus_lite):
+    >>> def test_my_app(drawn_catalog, milvus_lite):
     ...     with ComposedImageIndex.open(milvus_lite, embed_model) as index:
-    ...         index.add_folder(drawn_catalogue.folder, metadata=drawn_catalogue.metadata)
+    ...         index.add_folder(drawn_catalog.folder, metadata=drawn_catalog.metadata)
     """
 
     folder: Path
@@ -38,24 +38,24 @@ class DrawnCatalogue:
 
     @property
     def metadata(self) -> Mapping[str, Mapping[str, str | float]]:
-        """Title, product, pattern, colour and price, by the name of the file."""
-        fields = ("title", "product", "pattern", "colour", "price")
+        """Title, product, pattern, color and price, by the name of the file."""
+        fields = ("title", "product", "pattern", "color", "price")
         return {item.file: {name: getattr(item, name) for name in fields} for item in self.items}
 
     def path(self, item: Item) -> Path:
-        """Where the picture of an item lies."""
+        """Where the image of an item lies."""
         return self.folder / item.file
 
     def relevance(self, wish: Wish) -> Callable[[Image.Image], float]:
-        """Grade pictures by how well they answer a wish, by recognising what they show.
+        """Grade images by how well they answer a wish, by recognizing what they show.
 
-        ``MockVision(looking(drawn_catalogue.relevance(query.wish)))`` is a reranker without faults.
+        ``MockVision(looking(drawn_catalog.relevance(query.wish)))`` is a reranker without faults.
         """
 
-        def grade(picture: Image.Image) -> float:
-            distances = ((self._looks - _look(picture)) ** 2).sum(axis=1)  # (items,)
+        def grade(image: Image.Image) -> float:
+            distances = ((self._looks - _look(image)) ** 2).sum(axis=1)  # (items,)
             item = self.items[int(distances.argmin())]
-            return float(wish.grade(item.product, item.pattern, item.colour))
+            return float(wish.grade(item.product, item.pattern, item.color))
 
         return grade
 
@@ -69,12 +69,12 @@ class DrawnCatalogue:
 
 
 @pytest.fixture(scope="session")
-def drawn_catalogue(tmp_path_factory: pytest.TempPathFactory) -> DrawnCatalogue:
+def drawn_catalog(tmp_path_factory: pytest.TempPathFactory) -> DrawnCatalog:
     """Draw seventy-two products, the same in every run."""
-    from mmrag.datasets import write_catalogue
+    from mmrag.datasets import write_catalog
 
-    folder = tmp_path_factory.mktemp("drawn_catalogue")
-    return DrawnCatalogue(folder, tuple(write_catalogue(folder, SIZE, workers=1)))
+    folder = tmp_path_factory.mktemp("drawn_catalog")
+    return DrawnCatalog(folder, tuple(write_catalog(folder, SIZE, workers=1)))
 
 
 @pytest.fixture
@@ -86,8 +86,8 @@ def milvus_lite(tmp_path: Path) -> Iterator[Path]:
         manager.server_manager_instance.release_server(str(place))
 
 
-def _look(picture: Image.Image) -> np.ndarray:
+def _look(image: Image.Image) -> np.ndarray:
     import numpy as np
 
-    small = picture.convert("RGB").resize((12, 12))
+    small = image.convert("RGB").resize((12, 12))
     return np.asarray(small, dtype=np.float32).ravel()  # (12 * 12 * 3,)

@@ -55,7 +55,7 @@ MALFORMED: Mapping[str, str] = {
 
 @dataclass(frozen=True)
 class Asked:
-    """What a mock was asked: the prompt, the composite picture, the number of candidates."""
+    """What a mock was asked: the prompt, the composite image, the number of candidates."""
 
     prompt: str
     image: PIL.Image.Image = field(repr=False)
@@ -144,7 +144,7 @@ def oracle(grade: Callable[[int], float]) -> Answer:
 
 
 def looking(grade: Callable[[PIL.Image.Image], float], *, cell: int = 96, columns: int = 5) -> Answer:
-    """Answer the order of ``grade(picture)`` of each cell's picture; for lists of any length."""
+    """Answer the order of ``grade(image)`` of each cell's image; for lists of any length."""
 
     def look(asked: Asked) -> Ranking:
         cells = Layout.of(asked.n, cell=cell, columns=columns).cells[1:]

@@ -22,7 +22,7 @@ class Message(TypedDict):
 
 @runtime_checkable
 class VisionLLM(Protocol):
-    """A vision LLM, local or remote, that can rank the numbered cells of one composite picture."""
+    """A vision LLM, local or remote, that can rank the numbered cells of one composite image."""
 
     @property
     def recipe(self) -> RankingRecipe:

@@ -34,7 +34,7 @@ class RankingRecipe:
     cell, columns
         Side of a composite's cell in pixels, and how many cells stand in a row.
     num_crops
-        Upper bound of the picture's crops; None takes the one of the checkpoint's preprocessor.
+        Upper bound of the image's crops; None takes the one of the checkpoint's preprocessor.
     words
         Most tokens of one description, and of the wish.
     reason_tokens

@@ -27,7 +27,7 @@ _MOST_STARTS = 40  # places where JSON may begin that are tried, so that "[[[[â€
 _DEEPEST = 5  # objects in objects; more is no answer, and Python's stack has an end
 # All repetitions are bounded: an answer of 50,000 spaces must not cost a minute.
 _NUMBER = r"(-?\d{1,4})(?!\.?\d)"
-_THING = r"(?:candidate|item|image|picture|photo|document|doc|option|cell|label|number|no\.|#)s?"
+_THING = r"(?:candidate|item|image|image|photo|document|doc|option|cell|label|number|no\.|#)s?"
 _NAMED = re.compile(rf"(?i)(?<![a-z]){_THING}[\s:#\[(*\"']{{0,4}}{_NUMBER}")
 _GRADED = re.compile(r"(?i)[^\n\d]{0,40}?(?:relevance|score|grade|rating)[\s:=*\"']{1,4}(-?\d{1,4}(?:\.\d{1,9})?)")
 _BRACKETED = re.compile(r"\[\s{0,3}(-?\d{1,4})\s{0,3}\]")

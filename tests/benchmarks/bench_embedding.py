@@ -1,6 +1,6 @@
 """Visualized BGE against its own alternatives. In: an encoder. Out: items a second, and ratios.
 
-python tests/benchmarks/bench_embedding.py [FOLDER or NAME] [--pictures N] [--device DEVICE]
+python tests/benchmarks/bench_embedding.py [FOLDER or NAME] [--images N] [--device DEVICE]
 
 Without an encoder: one of the size of base-en-v1.5 with random weights, which is as fast.
 """
@@ -26,25 +26,24 @@ from mmrag.embedding.visualized_bge.joint import JointEncoder
 from mmrag.embedding.visualized_bge.tokenization import Item
 
 GOLDEN = Path(__file__).parents[1] / "golden" / "visualized_bge" / "base-tiny"
-WORDS = ("make", "the", "background", "dark", "at", "night", "with", "a", "picture", "here")
+WORDS = ("make", "the", "background", "dark", "at", "night", "with", "a", "image", "here")
 
 
 def main() -> None:
     """Print each case beside what it is better than."""
     parser = argparse.ArgumentParser(description=(__doc__ or "").partition(". ")[0])
     parser.add_argument("encoder", nargs="?")
-    parser.add_argument("--pictures", type=int, default=6)
+    parser.add_argument("--images", type=int, default=6)
     parser.add_argument("--device", default="cpu")
     asked = parser.parse_args()
     logging.disable(logging.WARNING)  # the random encoder borrows a small vocabulary
     torch.set_num_threads(1)
     encoder = _encoder(asked.encoder, asked.device)
     quick = _in_bfloat16(encoder)
-    pictures = _pictures(asked.pictures)
+    images = _images(asked.images)
     texts = [" ".join(np.random.default_rng(seed).permutation(WORDS)) for seed in range(32)]
     first, second = (
-        [Query(text, image=picture) for text, picture in zip(words, pictures, strict=False)]
-        for words in (texts, texts[::-1])
+        [Query(text, image=image) for text, image in zip(words, images, strict=False)] for words in (texts, texts[::-1])
     )
     clock = "CPU time, one thread" if encoder.device.type == "cpu" else "wall time"
     _tell(f"{encoder.name} on {encoder.device}, {clock}")
@@ -52,15 +51,15 @@ def main() -> None:
 
     text = _speed("texts one by one", encoder, texts, one_by_one)
     texts_batched = _speed("texts in batches", encoder, texts, batched, text)
-    picture = _speed("pictures one by one", encoder, pictures, one_by_one)
-    pictures_batched = _speed("pictures in batches", encoder, pictures, batched, picture)
-    composed = _speed("picture + text, new picture", encoder, first, one_by_one)
-    encoder.encode(pictures)
-    _speed("picture + text, known picture", encoder, second, one_by_one, composed, forget=False)
+    image = _speed("images one by one", encoder, images, one_by_one)
+    images_batched = _speed("images in batches", encoder, images, batched, image)
+    composed = _speed("image + text, new image", encoder, first, one_by_one)
+    encoder.encode(images)
+    _speed("image + text, known image", encoder, second, one_by_one, composed, forget=False)
     _speed("bfloat16: texts in batches", quick, texts, batched, texts_batched)
-    _speed("bfloat16: pictures in batches", quick, pictures, batched, pictures_batched)
-    exact, near = encoder.encode(pictures), quick.encode(pictures)
-    _tell(f"bfloat16 moves a picture's vector by {np.abs(exact - near).max():.1e} at most")
+    _speed("bfloat16: images in batches", quick, images, batched, images_batched)
+    exact, near = encoder.encode(images), quick.encode(images)
+    _tell(f"bfloat16 moves an image's vector by {np.abs(exact - near).max():.1e} at most")
 
 
 def _speed(
@@ -100,7 +99,7 @@ def _in_bfloat16(encoder: VisualizedBGE) -> VisualizedBGE:
     return VisualizedBGE(network, encoder.tokenizer, name=encoder.name)
 
 
-def _pictures(n: int) -> list[Image.Image]:
+def _images(n: int) -> list[Image.Image]:
     noise = np.random.default_rng(0)
     return [Image.fromarray(noise.integers(0, 256, (500, 500, 3), np.uint8)) for _ in range(n)]
 

@@ -1,6 +1,6 @@
-"""A later run of an index against indexing anew. In: how many pictures. Out: seconds, and ratios.
+"""A later run of an index against indexing anew. In: how many images. Out: seconds, and ratios.
 
-python tests/benchmarks/bench_indexing.py [--pictures N]
+python tests/benchmarks/bench_indexing.py [--images N]
 
 The demo encoder, the cheapest there is: with a larger one the ratios only grow.
 """
@@ -20,7 +20,7 @@ from pathlib import Path
 from llama_index.embeddings.visualized_bge import VisualizedBGEEmbedding
 from llama_index.indices.composed_image import ComposedImageIndex
 
-from mmrag.datasets import write_catalogue
+from mmrag.datasets import write_catalog
 from mmrag.indexing import IndexReport, Listed
 
 LONG_AGO = 1_600_000_000
@@ -28,7 +28,7 @@ LONG_AGO = 1_600_000_000
 
 @dataclass(frozen=True)
 class Prices:
-    """A table that gives every picture a price."""
+    """A table that gives every image a price."""
 
     folder: Path
     price: float
@@ -42,12 +42,12 @@ class Prices:
 def main() -> None:
     """Time each kind of later run."""
     parser = argparse.ArgumentParser(description=(__doc__ or "").partition(". ")[0])
-    parser.add_argument("--pictures", type=int, default=2_000)
-    n = parser.parse_args().pictures
+    parser.add_argument("--images", type=int, default=2_000)
+    n = parser.parse_args().images
     logging.disable(logging.ERROR)
     with tempfile.TemporaryDirectory() as home:
         folder = Path(home, "photos")
-        write_catalogue(folder, n=n, seed=1)
+        write_catalog(folder, n=n, seed=1)
         for path in folder.iterdir():
             os.utime(path, (LONG_AGO, LONG_AGO))
         encoder = VisualizedBGEEmbedding(model_name="demo")
@@ -58,7 +58,7 @@ def main() -> None:
             for path in sorted(folder.glob("*.jpg"))[::20]:
                 os.utime(path)
                 path.write_bytes(path.read_bytes() + b"\0")
-            _run("again, one picture in twenty changed", lambda: index.add_folder(folder), anew)
+            _run("again, one image in twenty changed", lambda: index.add_folder(folder), anew)
             for price in (1, 2):
                 table = Prices(folder, price)
                 _run(f"a table, price {price} for each", lambda t=table: index.add_listing(t), anew)

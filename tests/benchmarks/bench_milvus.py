@@ -18,7 +18,7 @@ from pathlib import Path
 import numpy as np
 from llama_index.core.schema import ImageNode
 from llama_index.core.vector_stores.types import VectorStoreQuery
-from llama_index.indices.composed_image import PictureStore, metadata_filters, milvus_store
+from llama_index.indices.composed_image import ImageStore, metadata_filters, milvus_store
 
 from tests.server.milvus_server import milvus_server
 
@@ -67,14 +67,14 @@ def main() -> None:
 
 
 @contextmanager
-def _lite(kind: str, folder: Path, dim: int) -> Iterator[PictureStore]:
+def _lite(kind: str, folder: Path, dim: int) -> Iterator[ImageStore]:
     store = milvus_store(folder / "bench.db", "bench", dim, model="toy", scalar_fields=COLUMNS, index_type=kind)
     yield store
     store.close()
 
 
 @contextmanager
-def _server(folder: Path, dim: int) -> Iterator[PictureStore]:
+def _server(folder: Path, dim: int) -> Iterator[ImageStore]:
     with milvus_server(folder) as server:
         yield milvus_store(server.uri, "bench", dim, model="toy", scalar_fields=COLUMNS)
 
@@ -87,12 +87,12 @@ KINDS: dict[str, Callable] = {
 }
 
 
-def _measure(store: PictureStore, vectors: np.ndarray, queries: np.ndarray) -> Figures:
+def _measure(store: ImageStore, vectors: np.ndarray, queries: np.ndarray) -> Figures:
     nodes = [
         ImageNode(
             id_=f"{i:064x}",
             image_path=f"/shop/{i}.jpg",
-            text=f"picture {i}",
+            text=f"image {i}",
             embedding=vector.tolist(),
             metadata={"price": float(i % 100)},
         )
@@ -122,7 +122,7 @@ def _measure(store: PictureStore, vectors: np.ndarray, queries: np.ndarray) -> F
     )
 
 
-def _ask(store: PictureStore, query: np.ndarray, **options) -> tuple[list[str], float]:
+def _ask(store: ImageStore, query: np.ndarray, **options) -> tuple[list[str], float]:
     asked = VectorStoreQuery(query.tolist(), similarity_top_k=TOP, **options)
     start = time.perf_counter()
     ids = store.query(asked).ids
@@ -136,10 +136,10 @@ def _recall(found: list[list[str]], vectors: np.ndarray, queries: np.ndarray) ->
 
 
 def _clustered(n: int, dim: int) -> np.ndarray:
-    # Pictures come in kinds: 300 centres, and every row about as far from its own as kinds overlap.
+    # Images come in kinds: 300 centers, and every row about as far from its own as kinds overlap.
     rng = np.random.default_rng(0)
-    centres = rng.normal(size=(300, dim))
-    vectors = centres[rng.integers(300, size=n)] + rng.normal(size=(n, dim))  # (n, dim)
+    centers = rng.normal(size=(300, dim))
+    vectors = centers[rng.integers(300, size=n)] + rng.normal(size=(n, dim))  # (n, dim)
     return vectors / np.linalg.norm(vectors, axis=1, keepdims=True)
 
 

@@ -1,8 +1,8 @@
 """One reading of the composite against the seed's two calls, with one model in one run.
 
-Ours: the picture is read once; caption, ranking and reason go on from there, and in the ranking
+Ours: the image is read once; caption, ranking and reason go on from there, and in the ranking
 only the places where there is a choice are decoded. The seed's flow: a caption call, then a call
-that writes the whole list freely, each reading the picture anew.
+that writes the whole list freely, each reading the image anew.
 
     python tests/benchmarks/bench_rerank.py [--model FOLDER_OR_NAME] [--candidates 9] [--repeats 3]
 """

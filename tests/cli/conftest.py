@@ -1,4 +1,4 @@
-"""What the command line is tested with: a shop of six pictures, tiny real models, an LLM server."""
+"""What the command line is tested with: a shop of six images, tiny real models, an LLM server."""
 
 from __future__ import annotations
 
@@ -52,7 +52,7 @@ def mmrag(capsys) -> Callable[..., Ran]:
 
 @pytest.fixture(scope="module")
 def shop(tmp_path_factory) -> Path:
-    """A folder with six pictures, a text file, and a table that names the pictures."""
+    """A folder with six images, a text file, and a table that names the images."""
     return write_shop(tmp_path_factory.mktemp("shop"))
 
 

@@ -1,4 +1,4 @@
-"""The demo leaves pictures, an index, sheets, a page and figures, and does nothing twice."""
+"""The demo leaves images, an index, sheets, a page and figures, and does nothing twice."""
 
 from __future__ import annotations
 
@@ -20,15 +20,15 @@ def folder(tmp_path_factory) -> Path:
 
 @pytest.fixture
 def run(folder):
-    """Runs the demo over 288 pictures, with an encoder that was taught nothing."""
+    """Runs the demo over 288 images, with an encoder that was taught nothing."""
     settings = read_settings(db=str(folder / "demo.db"), model=ENCODER)
-    return lambda: run_demo(folder, settings, stage, pictures=288, n_queries=12, rerank=False)
+    return lambda: run_demo(folder, settings, stage, images=288, n_queries=12, rerank=False)
 
 
 def test_the_first_run_leaves_everything_behind(run, folder):
     done = run()
-    assert (done.indexed.new, len(done.indexed.skipped)) == (288, 1)  # the list is no picture
-    assert len(list((folder / "catalogue").glob("*.jpg"))) == 288
+    assert (done.indexed.new, len(done.indexed.skipped)) == (288, 1)  # the list is no image
+    assert len(list((folder / "catalog").glob("*.jpg"))) == 288
     assert done.searches[0].query.text == "phone case with this"
     assert all(len(found.hits) == 9 for found in done.searches)
     assert all(sheet.is_file() for sheet in done.sheets)
@@ -41,9 +41,9 @@ def test_the_first_run_leaves_everything_behind(run, folder):
 
 def test_the_second_run_draws_and_embeds_nothing(run, folder):
     first = run()
-    drawn = {file: file.stat().st_mtime_ns for file in (folder / "catalogue").iterdir()}
+    drawn = {file: file.stat().st_mtime_ns for file in (folder / "catalog").iterdir()}
     second = run()
-    assert {file: file.stat().st_mtime_ns for file in (folder / "catalogue").iterdir()} == drawn
+    assert {file: file.stat().st_mtime_ns for file in (folder / "catalog").iterdir()} == drawn
     assert (second.indexed.new, second.indexed.embedded) == (0, 0)
     assert second.indexed.unchanged == 288
     assert second.figures == first.figures
@@ -52,5 +52,5 @@ def test_the_second_run_draws_and_embeds_nothing(run, folder):
 def test_a_missing_vision_llm_is_told_before_anything_is_drawn(tmp_path):
     settings = read_settings(db=str(tmp_path / "demo.db"), model=ENCODER, reranker="nowhere")
     with pytest.raises(CheckpointError, match="nowhere"):
-        run_demo(tmp_path, settings, stage, pictures=288, n_queries=12)
-    assert not (tmp_path / "catalogue").exists()
+        run_demo(tmp_path, settings, stage, images=288, n_queries=12)
+    assert not (tmp_path / "catalog").exists()

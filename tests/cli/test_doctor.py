@@ -35,7 +35,7 @@ def test_a_new_machine_is_healthy_and_told_the_next_steps(mmrag):
     for name in ("encoder", "reranker", "database"):
         assert f"○ {name}" in ran.out
     assert "hf download BAAI/bge-visualized Visualized_base_en_v1.5.pth" in ran.out
-    assert "mmrag index FOLDER --into catalogue.db" in ran.out
+    assert "mmrag index FOLDER --into catalog.db" in ran.out
 
 
 def test_what_is_here_is_ticked(doctor, indexed):
@@ -45,7 +45,7 @@ def test_what_is_here_is_ticked(doctor, indexed):
     for name in ("device", "demo", "encoder", "reranker", "milvus lite", "database"):
         assert checks[name]["state"] == "well", checks[name]
     assert "base-tiny" in checks["encoder"]["found"]
-    assert "6 pictures by base-tiny" in checks["database"]["found"]
+    assert "6 images by base-tiny" in checks["database"]["found"]
 
 
 def test_a_collection_that_is_not_there_is_told_with_what_to_type(doctor, indexed):

@@ -60,9 +60,9 @@ def test_a_database_that_is_not_there_is_told_and_not_made(mmrag, judged, comman
 def test_a_collection_that_is_not_there_is_told_and_not_made(mmrag, db, judged, command):
     ran = mmrag(*words_of(command, db, judged), "--collection", "mugs")
     assert ran.code == 1
-    assert "holds no collection 'mugs', but 'pictures'" in ran.err
+    assert "holds no collection 'mugs', but 'images'" in ran.err
     assert ran.err.count("\n") == 1
-    assert [shelf["name"] for shelf in mmrag("collections", db, "--json").json] == ["pictures"]
+    assert [shelf["name"] for shelf in mmrag("collections", db, "--json").json] == ["images"]
 
 
 def test_nothing_on_stdin_is_told(mmrag, db, monkeypatch):
@@ -70,7 +70,7 @@ def test_nothing_on_stdin_is_told(mmrag, db, monkeypatch):
         monkeypatch.setattr("sys.stdin", stdin)
         ran = mmrag("search", "--db", db, "--model", ENCODER, "--no-rerank", "--image", "-")
         assert ran.code == 1
-        assert "no picture came" in ran.err
+        assert "no image came" in ran.err
         assert ran.err.count("\n") == 1
 
 
@@ -201,7 +201,7 @@ def test_control_c_in_the_demo_says_how_to_go_on(tmp_path):
     hears = {"preexec_fn": lambda: signal.signal(signal.SIGINT, signal.SIG_DFL)}
     with subprocess.Popen([*MMRAG, *words], stderr=subprocess.PIPE, text=True, **hears) as demo:
         deadline = time.monotonic() + 120
-        while not any((tmp_path / "demo").glob("catalogue/*.jpg")):
+        while not any((tmp_path / "demo").glob("catalog/*.jpg")):
             assert time.monotonic() < deadline
             time.sleep(0.05)
         demo.send_signal(signal.SIGINT)

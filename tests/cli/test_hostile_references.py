@@ -1,4 +1,4 @@
-"""No surface that takes a picture by reference reads a file or asks a host that it may not."""
+"""No surface that takes an image by reference reads a file or asks a host that it may not."""
 
 from __future__ import annotations
 
@@ -10,13 +10,13 @@ from pathlib import Path
 
 import pytest
 from fastapi.testclient import TestClient
+from image_server import serving
 from little_shop import ENCODER
 from llama_index.core.schema import ImageNode, QueryBundle
 from llama_index.embeddings.visualized_bge import VisualizedBGEEmbedding
 from llama_index.indices.composed_image import ComposedImageIndex
 from llama_index.tools.image_search import ImageSearch, ImageSearchToolSpec
 from mcp import Client
-from picture_server import serving
 from PIL import Image
 
 from mmrag.errors import MMRagError
@@ -56,7 +56,7 @@ Surface = Callable[[str], str]
 
 @pytest.fixture(scope="module")
 def home(tmp_path_factory) -> Path:
-    """A picture nobody may see, a folder of uploads beside it, and two links that lead out."""
+    """An image nobody may see, a folder of uploads beside it, and two links that lead out."""
     home = tmp_path_factory.mktemp("home").resolve()
     (home / "uploads").mkdir()
     Image.new("RGB", (9, 9), "red").save(home / "secret.png")
@@ -158,7 +158,7 @@ def test_no_other_host_is_asked(index, home, server, surface, kind):
 
 
 def test_what_is_allowed_is_read(index, home, server):
-    """The refusals above are no accident: the same ways lead to a picture that may be seen."""
+    """The refusals above are no accident: the same ways lead to an image that may be seen."""
     index.as_query_engine().query(str(Query("this", f"http://127.0.0.1:{server.server_port}/any.png")))
     index.as_query_engine().query(QueryBundle("", image_path=str(home / "uploads/mine.png")))
 
@@ -176,7 +176,7 @@ def test_the_command_line_asks_no_other_host(mmrag, searcher, home, server, kind
     assert [path for path, _ in server.seen if not path.startswith("/to?")] == []
 
 
-def test_a_table_names_no_other_host_and_nothing_that_is_no_picture(mmrag, home, server, tmp_path):
+def test_a_table_names_no_other_host_and_nothing_that_is_no_image(mmrag, home, server, tmp_path):
     references = [a.format(home=home, port=server.server_port) for a in ADDRESSES.values()]
     Path("t.csv").write_text("\n".join(["image", *references, "/etc/passwd", "/dev/zero", "mine.png"]))
     Image.new("RGB", (9, 9), "blue").save("mine.png")
@@ -190,7 +190,7 @@ def test_a_table_names_no_other_host_and_nothing_that_is_no_picture(mmrag, home,
 
 
 @pytest.mark.parametrize("kind", [*FILES, *ADDRESSES])
-@pytest.mark.parametrize("field", ["image", "picture", "file", "text"])
+@pytest.mark.parametrize("field", ["image", "image", "file", "text"])
 def test_the_web_takes_no_reference_to_anything_but_a_result_or_an_upload(searcher, home, server, field, kind):
     server.seen.clear()
     reference = (FILES | ADDRESSES)[kind].format(home=home, port=server.server_port)
@@ -202,8 +202,8 @@ def test_the_web_takes_no_reference_to_anything_but_a_result_or_an_upload(search
             answer = client.post("/search", json={"text": str(Query("this", reference))})
         else:
             answer = client.post("/search", json={"text": "this", field: reference})
-    if field == "text":  # a page has a field for pictures: Markdown in the text is text
-        assert answer.json()["query"]["picture"] is None
+    if field == "text":  # a page has a field for images: Markdown in the text is text
+        assert answer.json()["query"]["image"] is None
     else:
         assert answer.status_code in (404, 422)
     assert server.seen == []

@@ -7,9 +7,9 @@ import os
 from pathlib import Path
 
 import pytest
-from hostile_pictures import encoded, picture
-from little_shop import COLOURS, ENCODER, write_shop
-from picture_server import serving
+from hostile_images import encoded, sample_image
+from image_server import serving
+from little_shop import COLORS, ENCODER, write_shop
 from PIL import Image
 
 from mmrag.embedding import VisualizedBGE
@@ -33,7 +33,7 @@ def index(mmrag):
 
 @pytest.fixture
 def prices(mmrag):
-    """Tells what the index knows of each picture's price."""
+    """Tells what the index knows of each image's price."""
 
     def look() -> dict[str, float | None]:
         words = ("--db", "new.db", "--model", ENCODER, "--json", "--no-rerank")
@@ -60,7 +60,7 @@ def counts(told: dict, run: int = 0) -> dict[str, int]:
     return {name: told["runs"][run][name] for name in names if told["runs"][run][name]}
 
 
-def test_a_folder_is_indexed_once_and_what_is_no_picture_is_told(index, own_shop):
+def test_a_folder_is_indexed_once_and_what_is_no_image_is_told(index, own_shop):
     first, second = index(own_shop), index(own_shop)
     assert first["stored"] == 6
     assert counts(first) == {"new": 6, "embedded": 6}
@@ -86,11 +86,11 @@ def test_the_summary_is_one_line_with_the_rate(mmrag, own_shop):
     ran = mmrag("index", f"{own_shop}/*e*.png", "--into", "new.db", "--model", ENCODER)
     assert "5 files in" in ran.out
     assert "5 new" in ran.out
-    assert "pictures/s" in ran.out
-    assert "new.db now holds 5 pictures" in ran.out
+    assert "images/s" in ran.out
+    assert "new.db now holds 5 images" in ran.out
 
 
-def test_the_index_itself_is_no_picture(index, own_shop, monkeypatch):
+def test_the_index_itself_is_no_image(index, own_shop, monkeypatch):
     monkeypatch.chdir(own_shop)
     for _ in range(2):
         (told,) = index(".")["runs"]
@@ -98,8 +98,8 @@ def test_the_index_itself_is_no_picture(index, own_shop, monkeypatch):
 
 
 def test_an_edit_that_keeps_size_and_time_is_seen_when_asked(index, own_shop):
-    for colour in ("red", "#fe0000"):
-        Image.new("RGB", (8, 8), colour).save(own_shop / "red.png")
+    for color in ("red", "#fe0000"):
+        Image.new("RGB", (8, 8), color).save(own_shop / "red.png")
         os.utime(own_shop / "red.png", (LONG_AGO, LONG_AGO))
         report = index(own_shop / "red.png")
     assert counts(report) == {"unchanged": 1}
@@ -131,7 +131,7 @@ def test_a_changed_price_is_told_and_nothing_embedded(index, own_shop, prices):
     assert prices() == {"red.png": 7, "blue.png": 6, "black.png": 1}
 
 
-def test_a_changed_picture_is_embedded_and_keeps_its_price(index, own_shop, prices):
+def test_a_changed_image_is_embedded_and_keeps_its_price(index, own_shop, prices):
     write_table("t.csv", {"red": 5, "blue": 6})
     index("t.csv")
     Image.new("RGB", (8, 8), "pink").save(own_shop / "red.png")
@@ -155,14 +155,14 @@ def test_a_file_listed_twice_keeps_what_was_said_first(index, own_shop, prices):
         assert prices() == {"red.png": 5}
 
 
-def test_a_picture_that_two_sources_name_outlives_one_of_them(index, own_shop, prices):
+def test_a_image_that_two_sources_name_outlives_one_of_them(index, own_shop, prices):
     write_table("t.csv", {"red": 5})
     index(own_shop, "t.csv")
     write_table("t.csv", {"blue": 6})
     told = index("t.csv", own_shop, "--sync")
     assert counts(told, run=1) == {"changed": 1, "deleted": 1}
     assert told["stored"] == 6
-    assert prices() == dict.fromkeys([f"{c}.png" for c in COLOURS]) | {"blue.png": 6}
+    assert prices() == dict.fromkeys([f"{c}.png" for c in COLORS]) | {"blue.png": 6}
 
 
 def test_a_price_outlives_a_run_over_the_folder(index, own_shop, prices):
@@ -236,7 +236,7 @@ def test_files_named_one_by_one_all_stay_and_sync_says_so(mmrag, index, own_shop
     words = ("index", own_shop / "red.png", "--into", "new.db", "--model", ENCODER, "--sync")
     ran = mmrag(*words)
     assert "put patterns into quotes" in ran.err
-    assert "now holds 2 pictures" in ran.out
+    assert "now holds 2 images" in ran.out
 
 
 def test_a_deleted_file_leaves_with_sync_and_an_unplugged_disk_does_not(index, own_shop):
@@ -289,7 +289,7 @@ def test_metadata_that_is_too_long_is_skipped_with_the_field(index, own_shop):
     assert "no valid Unicode" in reasons["black.png"]
 
 
-def test_a_picture_that_a_table_names_and_nobody_has_is_skipped_with_the_reason(mmrag, own_shop):
+def test_a_image_that_a_table_names_and_nobody_has_is_skipped_with_the_reason(mmrag, own_shop):
     Path("t.csv").write_text("image\nshop/red.png\ngone.png\nhttps://shop.example/b.png?key=k1\n")
     ran = mmrag("index", "t.csv", "--into", "new.db", "--model", ENCODER)
     assert ran.code == 0
@@ -299,14 +299,14 @@ def test_a_picture_that_a_table_names_and_nobody_has_is_skipped_with_the_reason(
     assert "k1" not in ran.out + ran.err
 
 
-def test_pictures_by_url_are_fetched_again_and_embedded_when_they_changed(index, prices):
+def test_images_by_url_are_fetched_again_and_embedded_when_they_changed(index, prices):
     with serving() as server:
         where = f"http://127.0.0.1:{server.server_port}"
         Path("t.csv").write_text(f"url,price\n{where}/a.png,5\n{where}/gone.jpg,6\n")
         words = ("t.csv", "--host", "127.0.0.1")
         assert counts(index(*words)) == {"new": 1, "embedded": 1}
         assert counts(index(*words, "--sync")) == {"unchanged": 1}
-        server.pictures["/a.png"] = encoded(picture().rotate(90), "PNG")
+        server.images["/a.png"] = encoded(sample_image().rotate(90), "PNG")
         assert counts(index(*words)) == {"changed": 1, "embedded": 1}
     told = index(*words, "--sync")
     assert (len(told["runs"][0]["skipped"]), told["stored"]) == (2, 1)
@@ -329,6 +329,6 @@ def test_control_c_keeps_what_was_stored_and_says_how_to_go_on(mmrag, index, own
         stopped = mmrag("index", source, "--into", "new.db", "--model", ENCODER)
     assert stopped.code == 130
     assert "The same command goes on from there" in stopped.err
-    assert mmrag("collections", "new.db", "--json").json[0]["pictures"] == calls[0]
+    assert mmrag("collections", "new.db", "--json").json[0]["images"] == calls[0]
     told = index(source)
     assert (told["stored"], told["runs"][0]["embedded"]) == (6, 6 - calls[0])

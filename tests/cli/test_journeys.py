@@ -1,4 +1,4 @@
-"""An engineer's way: index a shop, search it by picture and filter, rerank, look at the answers."""
+"""An engineer's way: index a shop, search it by image and filter, rerank, look at the answers."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from pathlib import Path
 from types import SimpleNamespace
 
 import pytest
-from little_shop import COLOURS, ENCODER, OTHER_ENCODER
+from little_shop import COLORS, ENCODER, OTHER_ENCODER
 from PIL import Image
 
 from mmrag.cli.main import main
@@ -39,21 +39,21 @@ def search(mmrag, db):
 
 def test_columns_become_typed_fields(mmrag, db):
     shelf = mmrag("collections", db, "--json").json[0]
-    assert shelf["pictures"] == 6
+    assert shelf["images"] == 6
     assert shelf["fields"] == {"title": "str", "price": "float"}
     assert (shelf["model"], shelf["dim"]) == ("base-tiny", 64)
 
 
-@pytest.mark.parametrize("colour", COLOURS)
-def test_a_picture_finds_itself_first(search, shop, colour):
-    hits = search("--image", shop / f"{colour}.png", "--json").json["hits"]
+@pytest.mark.parametrize("color", COLORS)
+def test_a_image_finds_itself_first(search, shop, color):
+    hits = search("--image", shop / f"{color}.png", "--json").json["hits"]
     assert len(hits) == 6
-    assert hits[0]["metadata"]["title"] == f"{colour} dot"
+    assert hits[0]["metadata"]["title"] == f"{color} dot"
     assert hits[0]["score"] == pytest.approx(1, abs=1e-3)
 
 
 @pytest.mark.parametrize(
-    ("filter_by", "colours"),
+    ("filter_by", "colors"),
     [
         ("price < 20", {"red", "green"}),
         ("price >= 40 or title == 'red dot'", {"red", "purple", "black"}),
@@ -62,9 +62,9 @@ def test_a_picture_finds_itself_first(search, shop, colour):
         ("title == '\\\\ or 1 == 1'", set()),
     ],
 )
-def test_a_filter_keeps_what_it_says(search, filter_by, colours):
+def test_a_filter_keeps_what_it_says(search, filter_by, colors):
     hits = search("dot", "--filter", filter_by, "--json").json["hits"]
-    assert {hit["metadata"]["title"].removesuffix(" dot") for hit in hits} == colours
+    assert {hit["metadata"]["title"].removesuffix(" dot") for hit in hits} == colors
 
 
 def test_a_filter_that_is_none_is_one_line(search):
@@ -73,11 +73,11 @@ def test_a_filter_that_is_none_is_one_line(search):
     assert ran.err.startswith("error: filter, column 7:")
 
 
-def test_a_picture_comes_by_stdin(search, shop, monkeypatch):
-    picture = io.BytesIO((shop / "blue.png").read_bytes())
-    stdin = SimpleNamespace(buffer=picture, isatty=lambda: False)
+def test_a_image_comes_by_stdin(search, shop, monkeypatch):
+    image = io.BytesIO((shop / "blue.png").read_bytes())
+    stdin = SimpleNamespace(buffer=image, isatty=lambda: False)
     monkeypatch.setattr("sys.stdin", stdin)
-    assert search("--image", "-", "--top", 1, "--json").json["hits"][0]["picture"].endswith("blue.png")
+    assert search("--image", "-", "--top", 1, "--json").json["hits"][0]["image"].endswith("blue.png")
 
 
 def test_a_url_is_refused_until_its_host_is_named(search):
@@ -103,7 +103,7 @@ def test_sheet_and_page_are_written(search, shop):
     assert Path("out/p.html").read_text().count("data:image/jpeg") == 7
 
 
-def test_a_sheet_that_is_no_picture_is_one_line(search):
+def test_a_sheet_that_is_no_image_is_one_line(search):
     ran = search("dot", "--sheet", "out.xyz")
     assert ran.code == 1
     assert "let it end in .png" in ran.err
@@ -137,7 +137,7 @@ def test_an_llm_that_is_not_there_loses_nothing(search, monkeypatch):
     monkeypatch.setenv("MMRAG_LLM_URL", "http://127.0.0.1:9/v1")
     ran = search("dot", "--rerank")
     assert ran.code == 0
-    assert all(f"{colour} dot" in ran.out for colour in COLOURS)
+    assert all(f"{color} dot" in ran.out for color in COLORS)
     assert "order kept" in ran.out
 
 
@@ -145,7 +145,7 @@ def test_bench_times_every_stage(mmrag, db):
     ran = mmrag("bench", "--db", db, "--model", ENCODER, "--no-rerank", "--repeats", 2, "--json")
     timings = ran.json
     assert timings["stored"] == 6
-    assert timings["pictures_per_second"] > 0
+    assert timings["images_per_second"] > 0
     assert set(timings["stages"]) == {"encode", "search"}
 
 

@@ -14,12 +14,12 @@ from pathlib import Path
 
 import pytest
 from fastapi.testclient import TestClient
+from image_server import serving
 from little_shop import ENCODER, RERANKER, write_shop
 from llama_index.core.schema import MetadataMode
 from llama_index.embeddings.visualized_bge import VisualizedBGEEmbedding
 from llama_index.indices.composed_image import ComposedImageIndex, milvus_store
 from llama_index.tools.image_search import ImageSearchToolSpec
-from picture_server import serving
 from PIL import Image
 
 from mmrag.errors import MMRagError
@@ -108,7 +108,7 @@ def test_a_url_that_fails_is_told_without_password_and_query(logged):
     assert "SECRET" not in told(refused.value) + logged()
 
 
-def test_a_picture_by_signed_url_is_shown_without_its_signature(mmrag, logged):
+def test_a_image_by_signed_url_is_shown_without_its_signature(mmrag, logged):
     with serving() as server:
         urls = [f"http://127.0.0.1:{server.server_port}/{n}.png?sig={TOKEN}.x" for n in "ab"]
         Path("t.csv").write_text("\n".join(["url", *urls]))

@@ -5,15 +5,15 @@ from __future__ import annotations
 from hypothesis import given
 from hypothesis import strategies as st
 
-from mmrag.datasets import COLOURS, PATTERNS, PRODUCTS, Wish
+from mmrag.datasets import COLORS, PATTERNS, PRODUCTS, Wish
 
-products, patterns, colours = map(st.sampled_from, (PRODUCTS, PATTERNS, COLOURS))
-answers = st.tuples(products, patterns, colours)
-wishes = st.builds(Wish, st.none() | products, st.none() | patterns, st.none() | colours)
+products, patterns, colors = map(st.sampled_from, (PRODUCTS, PATTERNS, COLORS))
+answers = st.tuples(products, patterns, colors)
+wishes = st.builds(Wish, st.none() | products, st.none() | patterns, st.none() | colors)
 
 
 def missed(wish: Wish, answer: tuple[str, str, str]) -> tuple[int, int]:
-    wanted = (wish.product, wish.pattern, wish.colour)
+    wanted = (wish.product, wish.pattern, wish.color)
     named = [(want, got) for want, got in zip(wanted, answer, strict=True) if want is not None]
     return sum(want != got for want, got in named), len(named)
 
@@ -39,11 +39,11 @@ def test_the_right_product_is_graded_above_the_right_print(wish, answer):
         assert wish.product not in (None, answer[0])
 
 
-@given(answer=answers, colour=colours)
-def test_a_free_colour_never_matters(answer, colour):
+@given(answer=answers, color=colors)
+def test_a_free_color_never_matters(answer, color):
     product, pattern, _ = answer
     for wish in (Wish("mug", "star"), Wish(product, pattern), Wish(product)):
-        assert wish.grade(*answer) == wish.grade(product, pattern, colour)
+        assert wish.grade(*answer) == wish.grade(product, pattern, color)
 
 
 @given(answer=answers)

@@ -1,4 +1,4 @@
-"""A picture follows from its arguments alone, and shows what they say."""
+"""An image follows from its arguments alone, and shows what they say."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from mmrag.datasets import PATTERNS, PRODUCTS, colours_of, draw_product, draw_swatch
+from mmrag.datasets import PATTERNS, PRODUCTS, colors_of, draw_product, draw_swatch
 from mmrag.datasets.palette import RGB
 from mmrag.errors import MMRagError
 
@@ -20,8 +20,8 @@ SIZE = 64
 GOLDEN = Path(__file__).parents[1] / "golden" / "datasets" / "drawing.png"
 
 
-def digest(picture: Image.Image) -> str:
-    return hashlib.sha256(picture.tobytes()).hexdigest()
+def digest(image: Image.Image) -> str:
+    return hashlib.sha256(image.tobytes()).hexdigest()
 
 
 def contact_sheet() -> np.ndarray:
@@ -29,8 +29,8 @@ def contact_sheet() -> np.ndarray:
     columns = [
         np.vstack(
             [
-                np.asarray(draw_product(product, pattern, colours_of(pattern)[-1], 0, 48)),
-                np.asarray(draw_swatch(pattern, colours_of(pattern)[0], 0, 48)),
+                np.asarray(draw_product(product, pattern, colors_of(pattern)[-1], 0, 48)),
+                np.asarray(draw_swatch(pattern, colors_of(pattern)[0], 0, 48)),
             ]
         )
         for product, pattern in zip(PRODUCTS, PATTERNS, strict=True)
@@ -38,40 +38,40 @@ def contact_sheet() -> np.ndarray:
     return np.hstack(columns).astype(np.float32)
 
 
-def contrast(picture: Image.Image) -> float:
-    return float(np.asarray(picture.convert("L"), np.float32).std())
+def contrast(image: Image.Image) -> float:
+    return float(np.asarray(image.convert("L"), np.float32).std())
 
 
 @pytest.mark.parametrize("product", PRODUCTS)
-def test_a_product_can_be_drawn_in_every_pattern_and_colour(product):
+def test_a_product_can_be_drawn_in_every_pattern_and_color(product):
     for pattern in PATTERNS:
-        pictures = {digest(draw_product(product, pattern, colour, seed=1, size=32)) for colour in colours_of(pattern)}
-        assert len(pictures) == len(colours_of(pattern))
+        images = {digest(draw_product(product, pattern, color, seed=1, size=32)) for color in colors_of(pattern)}
+        assert len(images) == len(colors_of(pattern))
 
 
 @pytest.mark.parametrize("pattern", PATTERNS)
-def test_a_swatch_can_be_drawn_in_every_colour(pattern):
-    pictures = [draw_swatch(pattern, colour, seed=1, size=SIZE) for colour in colours_of(pattern)]
-    assert {picture.size for picture in pictures} == {(SIZE, SIZE)}
-    assert len({digest(picture) for picture in pictures}) == len(pictures)
+def test_a_swatch_can_be_drawn_in_every_color(pattern):
+    images = [draw_swatch(pattern, color, seed=1, size=SIZE) for color in colors_of(pattern)]
+    assert {image.size for image in images} == {(SIZE, SIZE)}
+    assert len({digest(image) for image in images}) == len(images)
 
 
 @pytest.mark.parametrize("product", PRODUCTS)
 def test_the_product_stands_out_from_its_background(product):
-    picture = draw_product(product, "striped", "blue", seed=3, size=SIZE)
-    assert picture.mode == "RGB"
-    assert contrast(picture) > 15  # an empty background stays below 10
+    image = draw_product(product, "striped", "blue", seed=3, size=SIZE)
+    assert image.mode == "RGB"
+    assert contrast(image) > 15  # an empty background stays below 10
 
 
-@pytest.mark.parametrize("colour", RGB)
-def test_a_plain_swatch_is_nearest_to_its_own_colour(colour):
-    mean = np.asarray(draw_swatch("plain", colour, seed=2, size=SIZE), np.float32).mean((0, 1))
+@pytest.mark.parametrize("color", RGB)
+def test_a_plain_swatch_is_nearest_to_its_own_color(color):
+    mean = np.asarray(draw_swatch("plain", color, seed=2, size=SIZE), np.float32).mean((0, 1))
     nearest = min(RGB, key=lambda name: float(np.abs(mean - np.array(RGB[name])).sum()))
-    assert nearest == colour
+    assert nearest == color
 
 
 @pytest.mark.parametrize("draw", [draw_swatch, lambda *rest: draw_product("mug", *rest)])
-def test_the_same_arguments_give_the_same_picture_and_another_seed_another(draw):
+def test_the_same_arguments_give_the_same_image_and_another_seed_another(draw):
     assert digest(draw("leopard", "tan", 7)) == digest(draw("leopard", "tan", 7))
     assert digest(draw("leopard", "tan", 7)) != digest(draw("leopard", "tan", 8))
 
@@ -100,7 +100,7 @@ def test_an_unknown_name_is_an_error_that_lists_the_known(draw, unknown):
         draw()
 
 
-def test_another_process_draws_the_same_picture():
+def test_another_process_draws_the_same_image():
     script = (
         "import hashlib; from mmrag.datasets import draw_product;"
         "print(hashlib.sha256(draw_product('watch', 'plaid', 'green', 9).tobytes()).hexdigest())"
@@ -116,7 +116,7 @@ def test_the_drawing_is_still_the_one_the_demo_models_were_trained_on():
     assert np.abs(golden - contact_sheet()).mean() < 0.1
 
 
-def test_a_smaller_picture_shows_the_same_thing():
+def test_a_smaller_image_shows_the_same_thing():
     large = draw_product("sneaker", "chevron", "purple", 4, size=192).resize((48, 48))
     small = draw_product("sneaker", "chevron", "purple", 4, size=48)
     difference = np.abs(np.asarray(large, np.float32) - np.asarray(small, np.float32))

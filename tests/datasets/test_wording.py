@@ -9,8 +9,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from mmrag.datasets import COLOURS, PATTERNS, PRODUCTS, Kind, Wish, make_query, plan_catalogue
-from mmrag.datasets.synonyms import COLOUR_WORDS, PATTERN_ADJECTIVES, PATTERN_NOUNS, PRODUCT_WORDS
+from mmrag.datasets import COLORS, PATTERNS, PRODUCTS, Kind, Wish, make_query, plan_catalog
+from mmrag.datasets.synonyms import COLOR_WORDS, PATTERN_ADJECTIVES, PATTERN_NOUNS, PRODUCT_WORDS
 from mmrag.datasets.wording import TEMPLATES, plural, sentence, vocabulary, words_of
 
 KNOWN = frozenset(vocabulary())
@@ -21,16 +21,16 @@ def test_a_query_is_made_of_known_words(kind, seed):
     text = make_query(kind, Random(seed)).text
     assert set(words_of(text)) <= KNOWN
     assert "{" not in text
-    assert bool(text) == (kind is not Kind.PICTURE)
+    assert bool(text) == (kind is not Kind.IMAGE)
 
 
-@pytest.mark.parametrize("kind", [kind for kind in Kind if kind is not Kind.PICTURE])
+@pytest.mark.parametrize("kind", [kind for kind in Kind if kind is not Kind.IMAGE])
 def test_a_kind_is_worded_in_a_dozen_ways_or_more(kind):
     assert len(set(TEMPLATES[kind])) >= 12
 
 
 def test_titles_are_made_of_known_words():
-    words = {word for item in plan_catalogue(144) for word in words_of(item.title)}
+    words = {word for item in plan_catalog(144) for word in words_of(item.title)}
     assert words <= KNOWN
 
 
@@ -54,14 +54,14 @@ def test_what_people_type_is_known(words):
 
 
 def test_every_attribute_has_words_its_own_name_first():
-    for names, tables in ((PRODUCTS, [PRODUCT_WORDS]), (PATTERNS, [PATTERN_ADJECTIVES]), (COLOURS, [COLOUR_WORDS])):
+    for names, tables in ((PRODUCTS, [PRODUCT_WORDS]), (PATTERNS, [PATTERN_ADJECTIVES]), (COLORS, [COLOR_WORDS])):
         for table in tables:
             assert list(table) == list(names)
             assert all(table[name][0] == name for name in names)
     assert set(PATTERN_NOUNS) == set(PATTERNS)
 
 
-@pytest.mark.parametrize("table", [PRODUCT_WORDS, PATTERN_ADJECTIVES, PATTERN_NOUNS, COLOUR_WORDS])
+@pytest.mark.parametrize("table", [PRODUCT_WORDS, PATTERN_ADJECTIVES, PATTERN_NOUNS, COLOR_WORDS])
 def test_no_word_means_two_things(table):
     words = [word for synonyms in table.values() for word in synonyms]
     assert len(set(words)) == len(words)
@@ -75,8 +75,8 @@ def test_plurals_are_known_words():
 
 
 @given(seed=st.integers())
-def test_what_the_picture_shows_stays_unsaid(seed):
-    said = words_of(sentence(Kind.RECOLOUR, Wish("mug", "zebra", "green"), Random(seed)))
+def test_what_the_image_shows_stays_unsaid(seed):
+    said = words_of(sentence(Kind.RECOLOR, Wish("mug", "zebra", "green"), Random(seed)))
     assert "green" in said
     assert not {"mug", "cup", "zebra"} & set(said)
 

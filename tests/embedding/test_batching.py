@@ -45,7 +45,7 @@ def test_objects_are_the_same_only_if_they_are_one():
 
 
 @given(pairs=pairs, size=st.integers(1, 10))
-def test_neighbours_in_a_batch_are_neighbours_in_length(pairs, size):
+def test_neighbors_in_a_batch_are_neighbors_in_length(pairs, size):
     texts = [Request(ids, None, (place,)) for place, (ids, _) in enumerate(pairs)]
     lengths = [len(request.ids) for batch in batches(texts, size) for request in batch]
     assert lengths == sorted(lengths)

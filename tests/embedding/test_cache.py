@@ -1,4 +1,4 @@
-"""The cache remembers the pictures asked for last, and never more than it may."""
+"""The cache remembers the images asked for last, and never more than it may."""
 
 from __future__ import annotations
 

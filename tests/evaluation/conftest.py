@@ -14,7 +14,7 @@ from mmrag.settings import read_settings
 
 @pytest.fixture(scope="module")
 def shop(tmp_path_factory) -> Path:
-    """Six pictures: red.png, green.png, blue.png, orange.png, purple.png, black.png."""
+    """Six images: red.png, green.png, blue.png, orange.png, purple.png, black.png."""
     return write_shop(tmp_path_factory.mktemp("shop"))
 
 
@@ -29,13 +29,13 @@ def searcher(shop, tmp_path_factory):
 
 @pytest.fixture
 def write_judged(tmp_path, shop):
-    """Writes a folder of judged queries: ids with their text, picture and grades."""
+    """Writes a folder of judged queries: ids with their text, image and grades."""
 
     def write(**queries: tuple[str, str | None, dict[str, int]]) -> Path:
         folder = tmp_path / "queries"
         folder.mkdir(exist_ok=True)
         records = [
-            {"id": id, "kind": id.split("_")[0], "text": text, "picture": str(shop / name) if name else None}
+            {"id": id, "kind": id.split("_")[0], "text": text, "image": str(shop / name) if name else None}
             for id, (text, name, _) in queries.items()
         ]
         (folder / "queries.jsonl").write_text("".join(json.dumps(r) + "\n" for r in records))

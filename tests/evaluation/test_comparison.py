@@ -17,7 +17,7 @@ def outcome(id: str, hit: float, reranked: float | None = None, **facts) -> Outc
         "id": id,
         "kind": "dots",
         "text": "dot",
-        "picture": None,
+        "image": None,
         "grades": {"red": 1},
         "rankings": {"both": ["red"]},
         "similarities": [0.5],
@@ -36,7 +36,7 @@ def run(*outcomes: Outcome, model: str = "demo", reranker: str | None = None) ->
         depth=4,
         top=4,
         outcomes=list(outcomes),
-        pictures={},
+        images={},
         missing=[],
         unread={},
     )

@@ -31,14 +31,14 @@ def judged(*queries: JudgedQuery, **facts) -> Judged:
     return Judged("by hand", queries, **facts)
 
 
-def by_picture(shop: Path, name: str, answer: str, **facts) -> JudgedQuery:
+def by_image(shop: Path, name: str, answer: str, **facts) -> JudgedQuery:
     return JudgedQuery(f"{name}→{answer}", "dots", "", shop / f"{name}.png", {answer: 1}, **facts)
 
 
-def test_a_picture_finds_itself_and_a_query_without_words_finds_nothing_by_words(searcher, shop):
-    told = evaluate(searcher, judged(by_picture(shop, "red", "red")), rerank=False)
+def test_a_image_finds_itself_and_a_query_without_words_finds_nothing_by_words(searcher, shop):
+    told = evaluate(searcher, judged(by_image(shop, "red", "red")), rerank=False)
     assert told.score("hit@1", "both").value == 1
-    assert told.score("hit@1", "picture only").value == 1
+    assert told.score("hit@1", "image only").value == 1
     assert told.score("hit@4", "text only").value == 0
     assert told.outcomes[0].rankings["both"][0] == "red"
     assert "text only" not in told.outcomes[0].rankings
@@ -50,16 +50,16 @@ def test_each_modality_is_asked_alone_as_the_searcher_would(searcher, shop):
     told = evaluate(searcher, judged(query), rerank=False).outcomes[0]
     for way, asked in {
         "text only": Query("a green dot"),
-        "picture only": Query(image=shop / "red.png"),
+        "image only": Query(image=shop / "red.png"),
         "both": Query("a green dot", shop / "red.png"),
     }.items():
         hits = searcher.retrieve(asked, top=4).hits
-        assert told.rankings[way] == [Path(hit.picture).stem for hit in hits]
+        assert told.rankings[way] == [Path(hit.image).stem for hit in hits]
 
 
-def test_an_excluded_picture_takes_no_place(searcher, shop):
-    plain = evaluate(searcher, judged(by_picture(shop, "red", "black")), rerank=False)
-    without = evaluate(searcher, judged(by_picture(shop, "red", "black", excluded=frozenset(["red"]))), rerank=False)
+def test_an_excluded_image_takes_no_place(searcher, shop):
+    plain = evaluate(searcher, judged(by_image(shop, "red", "black")), rerank=False)
+    without = evaluate(searcher, judged(by_image(shop, "red", "black", excluded=frozenset(["red"]))), rerank=False)
     before, after = (told.outcomes[0].rankings["both"] for told in (plain, without))
     assert before[0] == "red"
     assert after[:3] == before[1:]
@@ -67,7 +67,7 @@ def test_an_excluded_picture_takes_no_place(searcher, shop):
 
 
 def test_only_the_gallery_is_searched(searcher, shop):
-    query = by_picture(shop, "red", "black")
+    query = by_image(shop, "red", "black")
     gallery = frozenset(["black", "blue", "not indexed"])
     told = evaluate(searcher, judged(query, galleries={"dots": gallery}), rerank=False)
     assert set(told.outcomes[0].rankings["both"]) == {"black", "blue"}
@@ -75,7 +75,7 @@ def test_only_the_gallery_is_searched(searcher, shop):
 
 def test_a_subset_is_ranked_by_itself_without_the_reference(searcher, shop, reranked_by):
     few = ("red", "green", "black", "blue")
-    query = by_picture(shop, "red", "green", excluded=frozenset(["red"]), subset=few)
+    query = by_image(shop, "red", "green", excluded=frozenset(["red"]), subset=few)
     asked = judged(query, cutoffs=(1,), subset_cutoffs=(1, 3))
     straight = evaluate(searcher, asked, rerank=False).outcomes[0].values["both"]
     assert straight["subset recall@3"] == 1
@@ -91,7 +91,7 @@ def test_a_subset_is_ranked_by_itself_without_the_reference(searcher, shop, rera
 
 def test_reranking_turns_the_front_and_leaves_the_rest(searcher, shop, reranked_by):
     reranked_by(MockVision(reversing()))
-    told = evaluate(searcher, judged(by_picture(shop, "red", "red"), cutoffs=(1, 6)))
+    told = evaluate(searcher, judged(by_image(shop, "red", "red"), cutoffs=(1, 6)))
     before, after = (told.outcomes[0].rankings[way] for way in ("both", "reranked"))
     assert after == before[:4][::-1] + before[4:]
     assert len(after) == 6
@@ -106,7 +106,7 @@ def test_reranking_turns_the_front_and_leaves_the_rest(searcher, shop, reranked_
 
 
 def test_malformed_and_failed_answers_are_told_apart(searcher, shop, reranked_by):
-    asked = judged(by_picture(shop, "red", "red"), by_picture(shop, "blue", "blue"))
+    asked = judged(by_image(shop, "red", "red"), by_image(shop, "blue", "blue"))
     reranked_by(MockVision(scripted("[1, 2]", Ranking(order=[1, 2, 3, 4]))))
     answers = evaluate(searcher, asked).answers
     assert answers is not None
@@ -123,7 +123,7 @@ def test_malformed_and_failed_answers_are_told_apart(searcher, shop, reranked_by
 def test_missing_answers_and_unreadable_queries_are_named(searcher, shop):
     told = evaluate(
         searcher,
-        judged(by_picture(shop, "red", "red"), by_picture(shop, "blue", "lost"), by_picture(shop, "nowhere", "blue")),
+        judged(by_image(shop, "red", "red"), by_image(shop, "blue", "lost"), by_image(shop, "nowhere", "blue")),
         rerank=False,
     )
     assert told.missing == ["lost"]
@@ -135,27 +135,27 @@ def test_missing_answers_and_unreadable_queries_are_named(searcher, shop):
 
 def test_it_says_so_when_no_query_can_be_asked(searcher, shop):
     with pytest.raises(SettingError, match="--images"):
-        evaluate(searcher, judged(by_picture(shop, "nowhere", "blue")), rerank=False)
+        evaluate(searcher, judged(by_image(shop, "nowhere", "blue")), rerank=False)
 
 
 def test_it_says_so_when_the_index_holds_no_answer(searcher, shop):
     with pytest.raises(SettingError, match=r"'lost'.*6 others, as 'black'.*--item"):
-        evaluate(searcher, judged(by_picture(shop, "red", "lost")), rerank=False)
+        evaluate(searcher, judged(by_image(shop, "red", "lost")), rerank=False)
 
 
-def test_pictures_can_be_named_by_a_field(searcher, shop, tmp_path):
+def test_images_can_be_named_by_a_field(searcher, shop, tmp_path):
     settings = searcher.settings.model_copy(update={"db": str(tmp_path / "sku.db")})
     with Searcher(settings, {"sku": int}) as numbered:
         numbered.index.add_folder(shop, metadata={"red.png": {"sku": 7}, "blue.png": {"sku": 8}})
-        asked = judged(by_picture(shop, "red", "7"), galleries={"dots": frozenset(["7", "8"])})
+        asked = judged(by_image(shop, "red", "7"), galleries={"dots": frozenset(["7", "8"])})
         told = evaluate(numbered, asked, rerank=False, item="sku")
     assert told.outcomes[0].rankings["both"] == ["7", "8"]
-    assert told.pictures["7"].picture == str(shop / "red.png")
+    assert told.images["7"].image == str(shop / "red.png")
 
 
 def test_a_field_that_nothing_has_is_refused(searcher, shop):
     with pytest.raises(SettingError, match="'sku'"):
-        evaluate(searcher, judged(by_picture(shop, "red", "red")), rerank=False, item="sku")
+        evaluate(searcher, judged(by_image(shop, "red", "red")), rerank=False, item="sku")
 
 
 def test_graded_answers_count_by_their_grade(searcher, write_judged):
@@ -186,31 +186,31 @@ def test_another_json_is_no_evaluation(tmp_path):
 
 
 def test_files_of_one_content_answer_to_every_name(searcher, shop, tmp_path):
-    pictures = tmp_path / "pictures"
-    pictures.mkdir()
-    for name, colour in {"a": "red", "b": "red", "c": "blue"}.items():
-        Image.new("RGB", (30, 30), colour).save(pictures / f"{name}.png")
+    images = tmp_path / "images"
+    images.mkdir()
+    for name, color in {"a": "red", "b": "red", "c": "blue"}.items():
+        Image.new("RGB", (30, 30), color).save(images / f"{name}.png")
     settings = searcher.settings.model_copy(update={"db": str(tmp_path / "twins.db")})
     with Searcher(settings) as twins:
-        twins.index.add_folder(pictures)
+        twins.index.add_folder(images)
         for name in "ab":
-            told = evaluate(twins, judged(by_picture(pictures, "a", name)), rerank=False)
+            told = evaluate(twins, judged(by_image(images, "a", name)), rerank=False)
             assert told.stored == 2
             assert told.missing == []
             assert told.score("hit@1").value == 1
 
 
-def test_names_that_mean_two_pictures_are_refused(searcher, tmp_path):
-    for colour in ("red", "blue"):
-        (tmp_path / "pictures" / colour).mkdir(parents=True)
-        Image.new("RGB", (30, 30), colour).save(tmp_path / "pictures" / colour / "1.png")
-    Image.new("RGB", (30, 30), "green").save(tmp_path / "pictures" / "2.png")
+def test_names_that_mean_two_images_are_refused(searcher, tmp_path):
+    for color in ("red", "blue"):
+        (tmp_path / "images" / color).mkdir(parents=True)
+        Image.new("RGB", (30, 30), color).save(tmp_path / "images" / color / "1.png")
+    Image.new("RGB", (30, 30), "green").save(tmp_path / "images" / "2.png")
     settings = searcher.settings.model_copy(update={"db": str(tmp_path / "doubled.db")})
     with Searcher(settings) as doubled:
-        doubled.index.add_folder(tmp_path / "pictures")
-        query = by_picture(tmp_path / "pictures", "2", "1")
+        doubled.index.add_folder(tmp_path / "images")
+        query = by_image(tmp_path / "images", "2", "1")
         with pytest.raises(SettingError, match="'1'"):
             evaluate(doubled, judged(query), rerank=False)
-        told = evaluate(doubled, judged(by_picture(tmp_path / "pictures", "2", "2")), rerank=False)
+        told = evaluate(doubled, judged(by_image(tmp_path / "images", "2", "2")), rerank=False)
         assert told.outcomes[0].rankings["both"][0] == "2"
         assert len(set(told.outcomes[0].rankings["both"])) == 3

@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from PIL import Image
 
-from mmrag.datasets import plan_catalogue, qrels, queries, write_queries
+from mmrag.datasets import plan_catalog, qrels, queries, write_queries
 from mmrag.errors import SettingError
 from mmrag.evaluation import read_judged
 from mmrag.indexing.json_records import read_list
@@ -43,7 +43,7 @@ def publish(file: Path, records: object) -> Path:
 
 @pytest.fixture
 def images(tmp_path) -> Path:
-    """The reference pictures, some of them in sub-folders."""
+    """The reference images, some of them in sub-folders."""
     folder = tmp_path / "images"
     for name in ("dev/1/dev-1-0-img0.png", "B001.jpg", "000000000088.jpg"):
         (folder / name).parent.mkdir(parents=True, exist_ok=True)
@@ -51,14 +51,14 @@ def images(tmp_path) -> Path:
     return folder
 
 
-def test_a_drawn_catalogue_is_read_as_it_was_written(tmp_path):
-    items = plan_catalogue(288)
-    written = [*queries("recolour", 3, 5, items), *queries("text", 2, 5, items)]
+def test_a_drawn_catalog_is_read_as_it_was_written(tmp_path):
+    items = plan_catalog(288)
+    written = [*queries("recolor", 3, 5, items), *queries("text", 2, 5, items)]
     write_queries(tmp_path / "asked", written, items)
     judged = read_judged([tmp_path / "asked"])
     assert [(q.id, q.kind, q.text) for q in judged.queries] == [(q.id, q.kind, q.text) for q in written]
-    assert [q.picture is not None for q in judged.queries] == [True] * 3 + [False] * 2
-    assert judged.queries[0].picture == tmp_path / "asked" / "recolour-0000.jpg"
+    assert [q.image is not None for q in judged.queries] == [True] * 3 + [False] * 2
+    assert judged.queries[0].image == tmp_path / "asked" / "recolor-0000.jpg"
     lines = [f"{q.id} 0 {item} {grade}" for q in judged.queries for item, grade in q.grades.items()]
     assert lines == qrels(written, items)
     assert (judged.name, judged.exact, judged.relevant) == ("asked", 2, 2)
@@ -70,7 +70,7 @@ def test_cirr_leaves_the_reference_out_and_ranks_the_image_set(tmp_path, images)
     publish(tmp_path / "image_splits" / "split.rc2.val.json", names)
     judged = read_judged([file], images)
     (query,) = judged.queries
-    assert query.picture == images / "dev" / "1" / "dev-1-0-img0.png"
+    assert query.image == images / "dev" / "1" / "dev-1-0-img0.png"
     assert query.grades == {"dev-2-0-img1": 1}
     assert query.excluded == {"dev-1-0-img0"}
     assert query.subset == tuple(names)
@@ -87,7 +87,7 @@ def test_fashioniq_joins_captions_and_keeps_categories_apart(tmp_path, images):
         ("dress", "is red and has long sleeves"),
         ("shirt", "is red and has long sleeves"),
     ]
-    assert judged.queries[0].picture == images / "B001.jpg"
+    assert judged.queries[0].image == images / "B001.jpg"
     assert judged.queries[0].grades == {"B002": 1}
     assert judged.queries[0].excluded == frozenset()
     assert judged.cutoffs == (10, 50)
@@ -98,15 +98,15 @@ def test_fashioniq_joins_captions_and_keeps_categories_apart(tmp_path, images):
 def test_circo_counts_every_ground_truth_and_hits_the_target(tmp_path, images):
     judged = read_judged([publish(tmp_path / "val.json", [CIRCO])], images)
     (query,) = judged.queries
-    assert query.picture == images / "000000000088.jpg"
+    assert query.image == images / "000000000088.jpg"
     assert query.grades == {"000000000017": 2, "000000000005": 1}
     assert (judged.relevant, judged.exact) == (1, 2)
     assert judged.cutoffs == (5, 10, 25, 50)
 
 
-def test_a_missing_picture_keeps_a_name_that_can_be_told(tmp_path, images):
+def test_a_missing_image_keeps_a_name_that_can_be_told(tmp_path, images):
     judged = read_judged([publish(tmp_path / "val.json", [CIRCO | {"reference_img_id": 9}])], images)
-    assert "000000000009" in str(judged.queries[0].picture)
+    assert "000000000009" in str(judged.queries[0].image)
 
 
 @pytest.mark.parametrize(
@@ -192,7 +192,7 @@ def test_parts_that_are_measured_differently_stay_apart(tmp_path, images):
         ('{"id": "a", "text": "mug"}', "a 0 x best", r"qrels\.txt, line 1"),
         ('{"id": "a", "text": "mug"}', "a 0 x 1\nb 0 x 1", r"judges 1 queries.*'b'"),
         ('{"id": "a", "text": "mug"}', "a 0 x 0", r"no answer to 'a'"),
-        ('{"id": "a", "text": " "}', "a 0 x 1", r"'a'.*no text and no picture"),
+        ('{"id": "a", "text": " "}', "a 0 x 1", r"'a'.*no text and no image"),
         ("", "", r"no queries"),
     ],
 )

@@ -1,4 +1,4 @@
-"""The page holds every figure and the worst queries as pictures; the command says the same."""
+"""The page holds every figure and the worst queries as images; the command says the same."""
 
 from __future__ import annotations
 
@@ -18,12 +18,12 @@ EVIL = "<script>alert(1)</script>"
 
 
 class Page(HTMLParser):
-    """What stands in a page: its tags, where its pictures come from, its text, its table rows."""
+    """What stands in a page: its tags, where its images come from, its text, its table rows."""
 
     def __init__(self, html: str) -> None:
         super().__init__()
         self.tags: list[str] = []
-        self.pictures: list[str] = []
+        self.images: list[str] = []
         self.frames: list[str] = []
         self.text = ""
         self.feed(html)
@@ -32,7 +32,7 @@ class Page(HTMLParser):
     def handle_starttag(self, tag, attrs):
         self.tags.append(tag)
         if tag == "img":
-            self.pictures.append(dict(attrs)["src"] or "")
+            self.images.append(dict(attrs)["src"] or "")
         if tag == "iframe":
             self.frames.append(dict(attrs)["srcdoc"] or "")
 
@@ -62,11 +62,11 @@ def test_every_figure_stands_on_the_page_with_its_interval(told):
         sign = "+" if score.way == "gain" else ""
         assert f"{score.value:{sign}.3f}" in page.words
         assert f"{score.low:{sign}.2f}" in page.words
-    for name in ("text only", "picture only", "both", "reranked", "gain", "mean of kinds", "p99"):
+    for name in ("text only", "image only", "both", "reranked", "gain", "mean of kinds", "p99"):
         assert name in page.words
     assert "100.0 % of the answers were malformed" in page.words
     assert "1 right answers are not in the index, and count as not found: lost" in page.words
-    assert "1 queries are left out, because their pictures cannot be read: hard_2" in page.words
+    assert "1 queries are left out, because their images cannot be read: hard_2" in page.words
 
 
 def test_the_worst_come_first_with_their_right_answers(told):
@@ -80,8 +80,8 @@ def test_the_worst_come_first_with_their_right_answers(told):
 
 def test_the_page_fetches_nothing_and_nobody_writes_into_it(told):
     page = Page(evaluation_page(told, compare(told, told)))
-    assert page.pictures
-    assert all(source.startswith("data:image/jpeg;base64,") for source in page.pictures)
+    assert page.images
+    assert all(source.startswith("data:image/jpeg;base64,") for source in page.images)
     assert not {"script", "link"} & set(page.tags)
     assert EVIL in page.text
 
@@ -98,7 +98,7 @@ def test_a_notebook_shows_the_page_in_a_frame(told):
     assert frame.tags == ["iframe"]
     inside = Page(frame.frames[0])
     assert inside.words.startswith("mmrag eval: queries")
-    assert inside.pictures
+    assert inside.images
     assert EVIL in inside.text
 
 

@@ -5,11 +5,11 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from hostile_pictures import EXTENSIONS, encoded, picture
+from hostile_images import EXTENSIONS, encoded, sample_image
 
 from mmrag.errors import AnswerError, ImageError, QueryError
 from mmrag.filters import parse_filter
-from mmrag.images import ImagePolicy, load_image
+from mmrag.images import ImagePolicy
 from mmrag.query import Query
 from mmrag.vision.parsing import ranking_from_answer
 
@@ -55,7 +55,7 @@ def _filter(data: bytes) -> None:
 
 
 TARGETS = {
-    "image": Target(_image, ImageError, tuple(encoded(picture(), f) for f in EXTENSIONS)),
+    "image": Target(_image, ImageError, tuple(encoded(sample_image(), f) for f in EXTENSIONS)),
     "query": Target(
         _query,
         QueryError,

@@ -1,4 +1,4 @@
-"""Pictures for people stand inside the HTML that shows them, and can break out of nothing."""
+"""Images for people stand inside the HTML that shows them, and can break out of nothing."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ class Tags(HTMLParser):
         self.found.append((tag, dict(attrs)))
 
 
-def test_a_tag_holds_the_picture_itself():
+def test_a_tag_holds_the_image_itself():
     [(name, facts)] = Tags(img_tag(Image.new("RGB", (30, 20), "red"), "a red one")).found
     header, _, data = facts["src"].partition(",")
     assert (name, header, facts["alt"]) == ("img", "data:image/jpeg;base64", "a red one")
@@ -35,19 +35,19 @@ def test_a_tag_holds_the_picture_itself():
 
 
 @given(st.text(st.characters(exclude_categories=["Cs"], exclude_characters="\r\0")))
-def test_whatever_a_picture_is_called_it_stays_one_tag(title):
+def test_whatever_a_image_is_called_it_stays_one_tag(title):
     [(name, facts)] = Tags(img_tag(Image.new("L", (1, 1)), title)).found
     assert (name, facts["alt"]) == ("img", title)
 
 
-def test_a_picture_keeps_its_shape_on_a_white_square():
+def test_a_image_keeps_its_shape_on_a_white_square():
     square = thumbnail(Image.new("RGB", (200, 100), "red"), 50)
     assert square.size == (50, 50)
     assert square.getpixel((25, 25)) == (255, 0, 0)
     assert square.getpixel((25, 5)) == (255, 255, 255)
 
 
-def test_a_picture_that_is_gone_says_so(tmp_path):
+def test_a_image_that_is_gone_says_so(tmp_path):
     gone = thumbnail(tmp_path / "gone.jpg", 64)
     assert gone.size == (64, 64)
     assert len(gone.getcolors(64 * 64) or []) > 1, "a word is written on it"

@@ -8,7 +8,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
-from picture_server import serving
+from image_server import serving
 
 from mmrag.errors import ImageError
 from mmrag.images import ImagePolicy, load_image
@@ -47,7 +47,7 @@ def names(monkeypatch, **addresses):
         yield asked
 
 
-def test_a_picture_on_a_named_host_is_loaded(shop, server):
+def test_a_image_on_a_named_host_is_loaded(shop, server):
     assert load_image(f"{shop}/a.png", HERE).size == (40, 30)
     assert server.seen == [("/a.png", f"127.0.0.1:{server.server_port}")]
 
@@ -174,12 +174,12 @@ def test_a_redirect_to_a_named_host_that_leads_inside_is_refused(monkeypatch, sh
     ("path", "reason"),
     [
         ("/nothing", "answered 404, not 200"),
-        ("/page", "/page is no picture that can be read"),
+        ("/page", "/page is no image that can be read"),
         ("/boast", "has 99,999,999,999 bytes, the limit is 1,000"),
         ("/endless", "has more than 1,000 bytes, the limit is 1,000"),
     ],
 )
-def test_a_server_that_gives_no_picture_is_refused(shop, path, reason):
+def test_a_server_that_gives_no_image_is_refused(shop, path, reason):
     with pytest.raises(ImageError, match=reason):
         load_image(shop + path, ImagePolicy(hosts=["127.0.0.1"], max_bytes=1_000))
 

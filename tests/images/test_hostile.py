@@ -7,21 +7,21 @@ import warnings
 from concurrent.futures import ThreadPoolExecutor
 
 import pytest
-from hostile_pictures import EXTENSIONS, encoded, picture
+from hostile_images import EXTENSIONS, encoded, sample_image
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from PIL import Image
 
 from mmrag.errors import ImageError
-from mmrag.images import ImagePolicy, load_image
+from mmrag.images import ImagePolicy
 
-VALID = [encoded(picture(), format) for format in EXTENSIONS]
+VALID = [encoded(sample_image(), format) for format in EXTENSIONS]
 MODEST = ImagePolicy(max_pixels=1_000_000)
 
 
 @pytest.fixture(scope="module")
-def corpus(hostile_pictures, tmp_path_factory):
-    return hostile_pictures(tmp_path_factory.mktemp("hostile"))
+def corpus(hostile_images, tmp_path_factory):
+    return hostile_images(tmp_path_factory.mktemp("hostile"))
 
 
 def outcome(path) -> tuple[int, int] | str:
@@ -37,7 +37,7 @@ def test_the_corpus_is_large_and_mixed(corpus):
     assert len(corpus) - len(loading) > 60
 
 
-def test_each_hostile_picture_loads_right_or_is_refused_for_its_reason(corpus):
+def test_each_hostile_image_loads_right_or_is_refused_for_its_reason(corpus):
     with warnings.catch_warnings():
         warnings.simplefilter("error")
         for path, expectation in corpus:
@@ -74,7 +74,7 @@ def test_no_file_stays_open(corpus):
 
 @pytest.fixture(scope="module")
 def shop(tmp_path_factory):
-    """A folder to stay in, and ways out of it; only the picture inside is 1×1."""
+    """A folder to stay in, and ways out of it; only the image inside is 1×1."""
     home = tmp_path_factory.mktemp("home")
     (home / "shop/more").mkdir(parents=True)
     Image.new("L", (1, 1)).save(home / "shop/in.png")
@@ -121,7 +121,7 @@ def test_a_true_beginning_with_a_random_end_is_harmless(start, size, rest):
 
 @settings(max_examples=200)
 @given(data=st.sampled_from(VALID), changes=st.lists(st.tuples(st.integers(0, 400), st.integers(0, 255)), max_size=8))
-def test_a_picture_with_changed_bytes_is_harmless(data, changes):
+def test_a_image_with_changed_bytes_is_harmless(data, changes):
     changed = bytearray(data)
     for place, value in changes:
         changed[place % len(data)] = value
@@ -132,7 +132,7 @@ def test_a_picture_with_changed_bytes_is_harmless(data, changes):
 @given(
     data=st.sampled_from(VALID), place=st.integers(0, 2_000), length=st.integers(0, 40), filler=st.binary(max_size=40)
 )
-def test_a_picture_with_a_piece_replaced_is_harmless(data, place, length, filler):
+def test_a_image_with_a_piece_replaced_is_harmless(data, place, length, filler):
     place %= len(data)
     loads_or_is_refused(data[:place] + filler + data[place + length :])
 

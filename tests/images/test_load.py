@@ -1,4 +1,4 @@
-"""A picture from any source is loaded whole and upright, or refused in words."""
+"""An image from any source is loaded whole and upright, or refused in words."""
 
 from __future__ import annotations
 
@@ -9,18 +9,18 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from hostile_pictures import encoded, picture
+from hostile_images import encoded, sample_image
 from PIL import Image, ImageOps
 
 from mmrag.errors import ImageError
 from mmrag.images import ImagePolicy, content_hash, load_image
 
-PNG = encoded(picture(), "PNG")
+PNG = encoded(sample_image(), "PNG")
 
 
 @pytest.fixture
 def path(tmp_path):
-    path = tmp_path / "a picture.png"
+    path = tmp_path / "an image.png"
     path.write_bytes(PNG)
     return path
 
@@ -29,24 +29,24 @@ def same(one: Image.Image, other: Image.Image) -> bool:
     return one.mode == other.mode and np.array_equal(np.asarray(one), np.asarray(other))
 
 
-def test_every_kind_of_source_gives_the_same_picture(path):
+def test_every_kind_of_source_gives_the_same_image(path):
     uri = "data:image/png;base64," + base64.b64encode(PNG).decode()
     with path.open("rb") as file:
-        sources = [path, str(path), PNG, bytearray(PNG), io.BytesIO(PNG), file, uri, picture()]
-        assert all(same(load_image(source), picture()) for source in sources)
+        sources = [path, str(path), PNG, bytearray(PNG), io.BytesIO(PNG), file, uri, sample_image()]
+        assert all(same(load_image(source), sample_image()) for source in sources)
 
 
 def test_a_data_uri_may_be_percent_encoded():
     plain = "data:," + "".join(f"%{byte:02x}" for byte in PNG)
     mixed = "DATA:image/png;BASE64," + base64.b64encode(PNG).decode().replace("+", "%2B")
-    assert same(load_image(plain), picture())
-    assert same(load_image(mixed), picture())
+    assert same(load_image(plain), sample_image())
+    assert same(load_image(mixed), sample_image())
 
 
 @pytest.mark.parametrize("format", ["PNG", "BMP", "TIFF", "GIF"])
 @pytest.mark.parametrize("mode", ["1", "L", "P"])
 def test_pixels_of_lossless_files_are_kept_in_their_mode(mode, format):
-    image = picture().convert(mode)
+    image = sample_image().convert(mode)
     loaded = load_image(encoded(image, format))
     assert loaded.mode == mode or format == "GIF"  # GIF knows palettes only
     assert same(loaded.convert("RGB"), image.convert("RGB"))
@@ -54,14 +54,14 @@ def test_pixels_of_lossless_files_are_kept_in_their_mode(mode, format):
 
 @pytest.mark.parametrize("mode", ["CMYK", "RGBA", "LA"])
 def test_unusual_modes_are_kept(mode):
-    assert same(load_image(encoded(picture(mode), "TIFF")), picture(mode))
+    assert same(load_image(encoded(sample_image(mode), "TIFF")), sample_image(mode))
 
 
 SLOPE = np.linspace(0, 1, 40 * 30).reshape(30, 40)
 
 
 @pytest.mark.parametrize("format", ["PNG", "TIFF"])
-def test_sixteen_bits_of_grey_are_seen_in_eight(format):
+def test_sixteen_bits_of_gray_are_seen_in_eight(format):
     deep = Image.fromarray((SLOPE * 65_535).astype(np.uint16))
     loaded = load_image(encoded(deep, format))
     assert loaded.mode == "L"
@@ -82,7 +82,7 @@ def test_numbers_of_any_range_are_seen_from_black_to_white(pixels):
 
 @pytest.mark.parametrize("mode", ["I", "F"])
 def test_numbers_that_are_shades_already_stay_as_they_are(mode):
-    shades = picture("L").point(lambda shade: shade // 2 + 9)
+    shades = sample_image("L").point(lambda shade: shade // 2 + 9)
     assert same(load_image(encoded(shades.convert(mode), "TIFF")), shades)
 
 
@@ -94,10 +94,10 @@ def test_a_clear_shade_of_sixteen_bits_spoils_nothing():
 
 @pytest.mark.parametrize("orientation", range(1, 9))
 @pytest.mark.parametrize("format", ["PNG", "TIFF", "WEBP"])
-def test_a_picture_stands_as_its_camera_meant(orientation, format):
+def test_a_image_stands_as_its_camera_meant(orientation, format):
     exif = Image.Exif()
     exif[0x0112] = orientation
-    lying = picture()
+    lying = sample_image()
     lossless = {"lossless": True} if format == "WEBP" else {}
     loaded = load_image(encoded(lying, format, exif=exif, **lossless))
     lying.getexif()[0x0112] = orientation
@@ -106,8 +106,8 @@ def test_a_picture_stands_as_its_camera_meant(orientation, format):
 
 
 @pytest.mark.parametrize("format", ["GIF", "WEBP", "PNG", "TIFF"])
-def test_of_an_animation_the_first_picture_is_taken(format):
-    later = [Image.new("RGB", (40, 30), colour) for colour in ("red", "blue")]
+def test_of_an_animation_the_first_image_is_taken(format):
+    later = [Image.new("RGB", (40, 30), color) for color in ("red", "blue")]
     film = encoded(Image.new("RGB", (40, 30), "lime"), format, save_all=True, append_images=later)
     red, green, blue = load_image(film).convert("RGB").getpixel((20, 15))
     assert (red, green) == (0, 255)
@@ -118,7 +118,7 @@ def test_of_an_animation_the_first_picture_is_taken(format):
 @pytest.mark.parametrize("format", ["PNG", "GIF", "TIFF", "WEBP"])
 def test_no_file_is_left_open(tmp_path, format):
     path = tmp_path / "film"
-    path.write_bytes(encoded(picture(), format, save_all=True, append_images=[picture("L")]))
+    path.write_bytes(encoded(sample_image(), format, save_all=True, append_images=[sample_image("L")]))
     before = len(os.listdir("/proc/self/fd"))
     kept = load_image(path)
     assert len(os.listdir("/proc/self/fd")) == before
@@ -127,7 +127,7 @@ def test_no_file_is_left_open(tmp_path, format):
 
 
 def test_a_callers_image_and_file_are_left_as_they_were():
-    image = picture()
+    image = sample_image()
     image.getexif()[0x0112] = 6
     file = io.BytesIO(PNG)
     assert load_image(image).size == (30, 40)
@@ -141,22 +141,22 @@ def test_a_callers_image_and_file_are_left_as_they_were():
     ("source", "reason"),
     [
         ("nowhere.png", "'nowhere.png' does not exist: check the path"),
-        ("", "'' is a folder: name one picture in it"),
+        ("", "'' is a folder: name one image in it"),
         ("a\0b.png", r"'a\\x00b.png' cannot be opened"),
         ("x" * 4000, "cannot be opened"),
         (b"", r"bytes \(0\) is empty \(0 bytes\): copy or download"),
-        (b"hello", r"bytes \(5\) is no picture that can be read \(unknown format\): give JPEG, PNG"),
+        (b"hello", r"bytes \(5\) is no image that can be read \(unknown format\): give JPEG, PNG"),
         (PNG[:-200], r"bytes \(\d+\) is damaged or cut off .*: copy or download it again"),
         ("data:image/png;base64", "has no comma: write data:image/png;base64,"),
         ("data:image/png;base64,%%%", "is not valid base64 .*: encode it again"),
         ("data:,", "is empty"),
         (io.StringIO("text"), "StringIO object gives text: open it in mode 'rb'"),
         (Image.new("RGB", (0, 5)), r"has no pixels \(0×5\): save it again"),
-        (None, "cannot read a picture from NoneType object: give a path, URL"),
-        (7, "cannot read a picture from int object"),
+        (None, "cannot read an image from NoneType object: give a path, URL"),
+        (7, "cannot read an image from int object"),
     ],
 )
-def test_what_is_no_picture_is_refused_in_words(source, reason):
+def test_what_is_no_image_is_refused_in_words(source, reason):
     with pytest.raises(ImageError, match=reason):
         load_image(source)
 
@@ -217,7 +217,7 @@ def test_only_files_in_allowed_folders_are_read(tmp_path, path):
     policy = ImagePolicy(roots=[inside])
     assert load_image(inside / "a.png", policy)
     assert load_image(tmp_path / "in.png", policy)
-    for outside in (path, inside / "out.png", inside / "../a picture.png", tmp_path / "shop2", "/no"):
+    for outside in (path, inside / "out.png", inside / "../an image.png", tmp_path / "shop2", "/no"):
         with pytest.raises(ImageError, match=r"outside of the allowed folders \('.*shop'\): move"):
             load_image(outside, policy)
 
@@ -242,7 +242,7 @@ def test_messages_are_short_and_hold_no_bytes():
 
 
 def test_the_hash_is_of_what_is_seen():
-    image = picture("P")
+    image = sample_image("P")
     hashes = {content_hash(image)}
     other_palette = image.copy()
     other_palette.putpalette(bytes(range(256)) * 3)
@@ -251,5 +251,5 @@ def test_the_hash_is_of_what_is_seen():
     for other in (other_palette, clear, image.convert("RGB"), image.convert("L"), image.rotate(180)):
         hashes.add(content_hash(other))
     assert len(hashes) == 6
-    assert content_hash(load_image(encoded(picture(), "PNG"))) == content_hash(picture())
-    assert content_hash(load_image(encoded(picture(), "BMP"))) == content_hash(picture())
+    assert content_hash(load_image(encoded(sample_image(), "PNG"))) == content_hash(sample_image())
+    assert content_hash(load_image(encoded(sample_image(), "BMP"))) == content_hash(sample_image())

@@ -1,4 +1,4 @@
-"""Amazon's items become listed pictures: the main one of each, with typed facts."""
+"""Amazon's items become listed images: the main one of each, with typed facts."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ def item(number: int, **facts: object) -> dict[str, object]:
         "average_rating": 4.1,
         "rating_number": 12,
         "features": ["soft"],
-        "details": {"Colour": "red"},
+        "details": {"Color": "red"},
         "images": shots,
     } | facts
 
@@ -43,14 +43,14 @@ def written(file, *items):
 
 
 @pytest.mark.parametrize("name", ["meta_All_Beauty.jsonl", "meta_All_Beauty.jsonl.gz"])
-def test_the_main_picture_is_listed_with_typed_facts(tmp_path, name):
+def test_the_main_image_is_listed_with_typed_facts(tmp_path, name):
     file = written(tmp_path / name, item(1), item(2, price="None", rating_number=None))
-    (tmp_path / "pictures").mkdir()
-    (tmp_path / "pictures" / "1a+.jpg").touch()
-    sources = read_sources([str(file)], images=tmp_path / "pictures")
+    (tmp_path / "images").mkdir()
+    (tmp_path / "images" / "1a+.jpg").touch()
+    sources = read_sources([str(file)], images=tmp_path / "images")
     assert isinstance(sources.tables[0], AmazonItems)
     first, second = sources.tables[0]
-    assert first.source == str(tmp_path / "pictures" / "1a+.jpg")
+    assert first.source == str(tmp_path / "images" / "1a+.jpg")
     assert first.metadata == {
         "parent_asin": "B1",
         "title": "Thing 1",
@@ -59,7 +59,7 @@ def test_the_main_picture_is_listed_with_typed_facts(tmp_path, name):
         "average_rating": 4.1,
         "rating_number": 12,
     }
-    assert second.source == str(tmp_path / "pictures" / "2a+.jpg")  # missing: the index says so
+    assert second.source == str(tmp_path / "images" / "2a+.jpg")  # missing: the index says so
     assert second.metadata.keys() == first.metadata.keys() - {"price", "rating_number"}
     assert first.metadata.keys() <= sources.columns.keys()
 
@@ -69,7 +69,7 @@ def test_without_a_folder_the_urls_are_listed(tmp_path):
     assert [one.source for one in read_sources([str(file)]).tables[0]] == [f"{HOST}/1a%2B.jpg"]
 
 
-def test_the_picture_that_was_downloaded_is_taken(tmp_path):
+def test_the_image_that_was_downloaded_is_taken(tmp_path):
     (tmp_path / "1_t.jpg").touch()
     file = written(tmp_path / "meta.jsonl", item(1))
     assert [one.source for one in AmazonItems(file, tmp_path)] == [str(tmp_path / "1_t.jpg")]
@@ -84,7 +84,7 @@ def test_the_picture_that_was_downloaded_is_taken(tmp_path):
         f"{HOST}/" + "x" * 4_000 + "%2Fsecret.jpg",
     ],
 )
-def test_no_url_leads_out_of_the_folder_of_pictures(tmp_path, url):
+def test_no_url_leads_out_of_the_folder_of_images(tmp_path, url):
     file = written(tmp_path / "meta.jsonl", item(1, images=[{"large": url}]))
     assert [one.source for one in AmazonItems(file, tmp_path)] == [str(tmp_path / "secret.jpg")]
 
@@ -101,7 +101,7 @@ def test_a_damaged_gzip_file_is_told(tmp_path):
         list(AmazonItems(file))
 
 
-def test_an_item_without_pictures_is_no_listed_picture(tmp_path):
+def test_an_item_without_images_is_no_listed_image(tmp_path):
     file = written(tmp_path / "meta.jsonl", item(1), item(2, images=[]), item(3, images=[{}]))
     assert [one.metadata["parent_asin"] for one in AmazonItems(file)] == ["B1"]
 
@@ -128,10 +128,10 @@ def test_a_damaged_archive_is_told(tmp_path):
 
 
 def test_items_are_indexed_and_what_is_missing_is_named(mmrag, tmp_path):
-    (tmp_path / "pictures").mkdir()
-    Image.new("RGB", (20, 20), "red").save(tmp_path / "pictures" / "1a+.jpg")
+    (tmp_path / "images").mkdir()
+    Image.new("RGB", (20, 20), "red").save(tmp_path / "images" / "1a+.jpg")
     file = written(tmp_path / "meta_All_Beauty.jsonl", item(1), item(2))
-    ran = mmrag("index", file, "--images", "pictures", "--into", "x.db", "--model", ENCODER, "--json")
+    ran = mmrag("index", file, "--images", "images", "--into", "x.db", "--model", ENCODER, "--json")
     assert ran.code == 0
     assert ran.json["stored"] == 1
     (skipped,) = ran.json["runs"][0]["skipped"]

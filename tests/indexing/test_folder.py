@@ -24,9 +24,9 @@ from mmrag.testing.encoder import ToyEncoder
 LONG_AGO = 1_600_000_000_000_000_000
 
 
-def save(path: Path, colour: str, mtime_ns: int = LONG_AGO) -> Path:
+def save(path: Path, color: str, mtime_ns: int = LONG_AGO) -> Path:
     path.parent.mkdir(parents=True, exist_ok=True)
-    Image.new("RGB", (8, 8), colour).save(path)
+    Image.new("RGB", (8, 8), color).save(path)
     os.utime(path, ns=(mtime_ns, mtime_ns))
     return path
 
@@ -39,8 +39,8 @@ def shelf() -> DictShelf:
 @pytest.fixture
 def folder(tmp_path: Path) -> Path:
     folder = tmp_path / "photos"
-    for colour in ("red", "green", "blue"):
-        save(folder / f"{colour}.png", colour)
+    for color in ("red", "green", "blue"):
+        save(folder / f"{color}.png", color)
     return folder
 
 
@@ -55,20 +55,20 @@ def index(tmp_path: Path, folder: Path, shelf: DictShelf):
     return run
 
 
-def test_every_picture_is_stored_under_the_hash_of_its_file(index, folder, shelf):
+def test_every_image_is_stored_under_the_hash_of_its_file(index, folder, shelf):
     assert counts(index()) == {"new": 3}
     red = hashlib.sha256((folder / "red.png").read_bytes()).hexdigest()
-    assert shelf.pictures[red].paths == (str(folder / "red.png"),)
+    assert shelf.images[red].paths == (str(folder / "red.png"),)
     expected = toy_encoder().encode([folder / "red.png"])[0]
     np.testing.assert_allclose(shelf.kept[red], expected, rtol=1e-6)
 
 
 def test_the_second_run_embeds_nothing(index, shelf):
     index()
-    before = dict(shelf.pictures)
+    before = dict(shelf.images)
     report = index()
     assert (counts(report), report.embedded) == ({"unchanged": 3}, 0)
-    assert shelf.pictures == before
+    assert shelf.images == before
 
 
 def test_only_what_is_new_is_embedded(index, folder):
@@ -85,7 +85,7 @@ def test_an_edit_of_the_same_size_on_the_same_day_is_seen(index, folder, shelf):
     assert (folder / "red.png").stat().st_size == size
     report = index()
     assert (counts(report), report.embedded) == ({"changed": 1, "unchanged": 2}, 1)
-    assert len(shelf.pictures) == 3
+    assert len(shelf.images) == 3
 
 
 def test_an_edit_that_keeps_size_and_time_is_seen_when_asked(index, folder):
@@ -103,7 +103,7 @@ def test_an_edit_moments_after_the_first_look_is_seen_though_the_time_is_the_sam
     assert counts(index()) == {"changed": 1, "unchanged": 2}
 
 
-def test_a_moved_picture_keeps_its_vector(index, folder, shelf):
+def test_a_moved_image_keeps_its_vector(index, folder, shelf):
     index()
     (folder / "red.png").rename(folder / "rouge.png")
     report = index()
@@ -116,7 +116,7 @@ def test_a_moved_folder_is_indexed_again_without_embedding(index, folder, shelf)
     elsewhere = folder.rename(folder.with_name("elsewhere"))
     report = index(elsewhere)
     assert (counts(report), report.embedded) == ({"moved": 3}, 0)
-    assert {Path(p.paths[0]).parent for p in shelf.pictures.values()} == {elsewhere}
+    assert {Path(p.paths[0]).parent for p in shelf.images.values()} == {elsewhere}
 
 
 def test_swapped_names_end_right(index, folder, shelf):
@@ -128,19 +128,19 @@ def test_swapped_names_end_right(index, folder, shelf):
     os.utime(folder / "red.png", ns=(LONG_AGO + 1,) * 2)
     os.utime(folder / "blue.png", ns=(LONG_AGO + 1,) * 2)
     index()
-    reddest = max(shelf.kept, key=lambda picture: float(np.dot(shelf.kept[picture], red)))
-    assert shelf.pictures[reddest].paths == (str(folder / "blue.png"),)
-    assert len(shelf.pictures) == 3
+    reddest = max(shelf.kept, key=lambda image: float(np.dot(shelf.kept[image], red)))
+    assert shelf.images[reddest].paths == (str(folder / "blue.png"),)
+    assert len(shelf.images) == 3
 
 
-def test_the_same_picture_under_two_names_is_stored_once_with_both(index, folder, shelf):
+def test_the_same_image_under_two_names_is_stored_once_with_both(index, folder, shelf):
     save(folder / "twin.png", "red")
     report = index()
     assert (counts(report), report.embedded) == ({"new": 3, "duplicate": 1}, 3)
     assert frozenset({"red.png", "twin.png"}) in shelf.names()
 
 
-def test_a_picture_that_loses_one_of_two_names_stays(index, folder, shelf):
+def test_a_image_that_loses_one_of_two_names_stays(index, folder, shelf):
     save(folder / "twin.png", "red")
     index()
     (folder / "red.png").unlink()
@@ -152,16 +152,16 @@ def test_what_is_gone_stays_in_the_index_unless_synced(index, folder, shelf):
     index()
     (folder / "red.png").unlink()
     assert counts(index()) == {"unchanged": 2}
-    assert len(shelf.pictures) == 3
+    assert len(shelf.images) == 3
     assert counts(index(sync=True)) == {"deleted": 1, "unchanged": 2}
-    assert len(shelf.pictures) == 2
+    assert len(shelf.images) == 2
 
 
 def test_sync_leaves_other_folders_alone(index, folder, tmp_path, shelf):
     index()
     save(tmp_path / "photos2" / "pink.png", "pink")
     index(tmp_path / "photos2", sync=True)
-    assert len(shelf.pictures) == 4
+    assert len(shelf.images) == 4
 
 
 def test_a_folder_that_cannot_be_listed_loses_nothing(index, folder, shelf, monkeypatch):
@@ -171,7 +171,7 @@ def test_a_folder_that_cannot_be_listed_loses_nothing(index, folder, shelf, monk
         monkeypatch.setattr(os, name, _refusing("deep", getattr(os, name)))
     report = index(sync=True)
     assert counts(report) == {"unchanged": 3, "skipped": 1}
-    assert len(shelf.pictures) == 4
+    assert len(shelf.images) == 4
 
 
 def test_a_file_that_cannot_be_looked_at_is_not_taken_for_gone(index, folder, shelf, monkeypatch):
@@ -209,7 +209,7 @@ def test_a_folder_whose_place_a_link_took_leaves_with_sync(index, folder, tmp_pa
     (folder / "deep").rename(tmp_path / "elsewhere")
     (folder / "deep").symlink_to(tmp_path / "elsewhere")
     assert counts(index(sync=True)) == {"deleted": 1, "unchanged": 3, "skipped": 1}
-    assert len(shelf.pictures) == 3
+    assert len(shelf.images) == 3
 
 
 def test_folders_deeper_than_python_can_call_are_searched(index, folder, shelf):
@@ -235,42 +235,42 @@ def test_a_folder_whose_name_is_no_text_is_an_error_in_words(index, tmp_path):
         index(odd, sync=True)
 
 
-def test_a_picture_lost_from_the_shelf_is_found_out_when_asked(index, shelf):
+def test_a_image_lost_from_the_shelf_is_found_out_when_asked(index, shelf):
     index()
-    shelf.delete(list(shelf.pictures)[:1])
+    shelf.delete(list(shelf.images)[:1])
     assert index().embedded == 0
     assert index(verify=True).embedded == 1
-    assert len(shelf.pictures) == 3
+    assert len(shelf.images) == 3
 
 
-def test_large_pictures_lost_from_the_shelf_are_not_all_held_at_once(index, shelf, monkeypatch):
+def test_large_images_lost_from_the_shelf_are_not_all_held_at_once(index, shelf, monkeypatch):
     held: list[int] = []
     encode = ToyEncoder.encode
     monkeypatch.setattr(indexing_run, "BATCH_PIXELS", 8 * 8)
     monkeypatch.setattr(ToyEncoder, "encode", lambda *a: held.append(len(a[1])) or encode(*a))
     index()
-    shelf.delete(list(shelf.pictures))
+    shelf.delete(list(shelf.images))
     assert index(verify=True).embedded == 3
     assert held == [2, 1, 2, 1]
-    assert len(shelf.pictures) == 3
+    assert len(shelf.images) == 3
 
 
 def test_metadata_is_looked_up_by_relative_path_or_by_function(index, folder, shelf):
     save(folder / "deep" / "pink.png", "pink")
     index(metadata={"red.png": {"price": 3.5, "note": None}, "deep/pink.png": {"price": 4}})
-    known = {Path(p.paths[0]).name: p.metadata for p in shelf.pictures.values()}
+    known = {Path(p.paths[0]).name: p.metadata for p in shelf.images.values()}
     assert known["red.png"] == {"price": 3.5}
     assert known["pink.png"] == {"price": 4}
     assert known["blue.png"] == {}
     report = index(metadata=lambda path: {"name": path.stem})
     assert (counts(report), report.embedded) == ({"changed": 4}, 0)
-    assert {p.metadata["name"] for p in shelf.pictures.values()} == {"red", "green", "blue", "pink"}
+    assert {p.metadata["name"] for p in shelf.images.values()} == {"red", "green", "blue", "pink"}
 
 
 @pytest.mark.parametrize("price", ["nan", "inf", "-inf"])
 def test_a_price_that_is_no_finite_number_counts_as_not_known(index, shelf, price):
     index(metadata=lambda _: {"price": float(price)})
-    assert all(picture.metadata == {} for picture in shelf.pictures.values())
+    assert all(image.metadata == {} for image in shelf.images.values())
 
 
 def test_metadata_that_cannot_be_stored_is_named(index):
@@ -282,14 +282,14 @@ def test_metadata_that_cannot_be_stored_is_named(index):
     ("name", "write", "reason"),
     [
         ("empty.png", lambda p: p.write_bytes(b""), "empty"),
-        ("text.jpg", lambda p: p.write_text("no picture"), "no picture that can be read"),
+        ("text.jpg", lambda p: p.write_text("no image"), "no image that can be read"),
         ("big.png", lambda p: p.write_bytes(b"x" * 2_000_000), "the limit is 1,000,000"),
         ("out.png", lambda p: p.symlink_to("/etc/hostname"), "outside of the allowed folders"),
         ("loop.png", lambda p: p.symlink_to("loop.png"), "symbolic links"),
         ("pipe.png", os.mkfifo, "no regular file"),
     ],
 )
-def test_what_holds_no_picture_is_skipped_with_the_reason(index, folder, name, write, reason):
+def test_what_holds_no_image_is_skipped_with_the_reason(index, folder, name, write, reason):
     write(folder / name)
     report = index(policy=ImagePolicy(max_bytes=1_000_000))
     assert counts(report) == {"new": 3, "skipped": 1}
@@ -303,11 +303,11 @@ def test_a_name_that_is_no_text_is_skipped(index, folder):
     assert "UTF-8" in index().skipped[0].reason
 
 
-def test_a_picture_that_became_unreadable_leaves_the_index(index, folder, shelf):
+def test_a_image_that_became_unreadable_leaves_the_index(index, folder, shelf):
     index()
     (folder / "red.png").write_text("overwritten")
     assert counts(index()) == {"unchanged": 2, "skipped": 1}
-    assert len(shelf.pictures) == 2
+    assert len(shelf.images) == 2
 
 
 def test_hidden_files_are_left_out(index, folder):
@@ -330,7 +330,7 @@ def test_a_folder_that_vanishes_meanwhile_is_an_error_and_removes_nothing(index,
 
     with pytest.raises(ImageError, match="vanished while it was read"):
         index(sync=True, on_progress=vanish)
-    assert len(shelf.pictures) == 3
+    assert len(shelf.images) == 3
 
 
 def test_progress_counts_up_to_all_files(index):
@@ -339,9 +339,9 @@ def test_progress_counts_up_to_all_files(index):
     assert seen == [(0, 3), (1, 3), (2, 3), (3, 3)]
 
 
-def test_a_folder_that_holds_an_index_is_no_pictures(index, folder):
+def test_a_folder_that_holds_an_index_is_no_images(index, folder):
     save(folder / "shop.db" / "thumb.png", "pink")
-    (folder / "shop.db" / "pictures.manifest.sqlite").touch()
+    (folder / "shop.db" / "images.manifest.sqlite").touch()
     assert counts(index()) == {"new": 3}
 
 

@@ -14,12 +14,12 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, rule
 from PIL import Image
 
-from mmrag.indexing import Listed, Picture, index_folder, index_listing, pipeline
+from mmrag.indexing import ImageRecord, Listed, index_folder, index_listing, pipeline
 from mmrag.indexing.manifest import Manifest
 from mmrag.testing import toy_encoder
 
 NAMES = ("a.png", "b.png", "deep/c.png", "deep/d.png", "e.png")
-COLOURS = ("red", "green", "blue", "pink")
+COLORS = ("red", "green", "blue", "pink")
 
 
 class CutOffError(Exception):
@@ -30,22 +30,22 @@ class FragileShelf:
     """Fails at a given call, before or after its effect, as a killed process would."""
 
     def __init__(self):
-        self.rows: dict[str, tuple[Picture, list[float]]] = {}
+        self.rows: dict[str, tuple[ImageRecord, list[float]]] = {}
         self.calls_left: int | None = None
 
-    def check(self, picture):
+    def check(self, image):
         pass
 
-    def upsert(self, pictures, vectors):
-        rows = list(zip(pictures, vectors, strict=True))
+    def upsert(self, images, vectors):
+        rows = list(zip(images, vectors, strict=True))
         self._happen(lambda: self.rows.update({p.id: (p, v) for p, v in rows}))
 
     def delete(self, ids):
-        self._happen(lambda: [self.rows.pop(picture, None) for picture in ids])
+        self._happen(lambda: [self.rows.pop(image, None) for image in ids])
 
     def vectors(self, ids):
         self._happen(lambda: None)
-        return {picture: self.rows[picture][1] for picture in ids if picture in self.rows}
+        return {image: self.rows[image][1] for image in ids if image in self.rows}
 
     def _happen(self, effect) -> None:
         for step in (lambda: None, effect):
@@ -78,22 +78,22 @@ class ShopUnderWay(RuleBasedStateMachine):
         self.table = Table([])
         self.shelf = FragileShelf()
         self.clock = 1_600_000_000_000_000_000
-        for name, colour in zip(NAMES, (*COLOURS, "red"), strict=True):
-            self.save(name, colour)
+        for name, color in zip(NAMES, (*COLORS, "red"), strict=True):
+            self.save(name, color)
             self.write_row(name, 1)
 
     def teardown(self):
         shutil.rmtree(self.home)
 
-    @rule(name=st.sampled_from(NAMES), colour=st.sampled_from(COLOURS))
-    def save(self, name, colour):
-        Image.new("RGB", (4, 4), colour).save(self.folder / name)
+    @rule(name=st.sampled_from(NAMES), color=st.sampled_from(COLORS))
+    def save(self, name, color):
+        Image.new("RGB", (4, 4), color).save(self.folder / name)
         self.clock += 1
         os.utime(self.folder / name, ns=(self.clock, self.clock))
 
     @rule(name=st.sampled_from(NAMES))
     def spoil(self, name):
-        (self.folder / name).write_text("no picture")
+        (self.folder / name).write_text("no image")
 
     @rule(old=st.sampled_from(NAMES), new=st.sampled_from(NAMES))
     def move(self, old, new):

@@ -42,11 +42,11 @@ def manifest(tmp_path: Path):
 
 @pytest.fixture
 def folder(tmp_path: Path, monkeypatch) -> Path:
-    """Red, green and blue pictures; paths of rows start in it."""
+    """Red, green and blue images; paths of rows start in it."""
     folder = tmp_path / "photos"
     folder.mkdir()
-    for colour in ("red", "green", "blue"):
-        Image.new("RGB", (8, 8), colour).save(folder / f"{colour}.png")
+    for color in ("red", "green", "blue"):
+        Image.new("RGB", (8, 8), color).save(folder / f"{color}.png")
     monkeypatch.chdir(folder)
     return folder
 
@@ -66,10 +66,10 @@ def embed(images) -> list[list[float]]:
 
 def test_a_second_run_leaves_alone_what_did_not_change(index, shelf):
     assert counts(index({"red.png": 1, "blue.png": 2})) == {"new": 2}
-    before = dict(shelf.pictures)
+    before = dict(shelf.images)
     report = index({"red.png": 1, "blue.png": 2})
     assert (counts(report), report.embedded) == ({"unchanged": 2}, 0)
-    assert shelf.pictures == before
+    assert shelf.images == before
 
 
 def test_a_new_price_is_stored_without_embedding(index, shelf):
@@ -94,7 +94,7 @@ def test_sync_leaves_what_another_list_named(index, shelf):
     assert shelf.known("price") == {"green.png": 9, "blue.png": 2}
 
 
-def test_a_picture_that_a_folder_holds_loses_only_what_the_list_said(index, shelf, manifest, folder):
+def test_a_image_that_a_folder_holds_loses_only_what_the_list_said(index, shelf, manifest, folder):
     index_folder(folder, manifest, shelf, embed)
     index({"red.png": 1})
     report = index({"green.png": 2}, sync=True)
@@ -114,7 +114,7 @@ def test_a_source_that_says_nothing_new_has_nothing_written(index, shelf, manife
     index({"red.png": 1, "blue.png": 2})
     (folder / "green.png").unlink()
     written: list[str] = []
-    monkeypatch.setattr(shelf, "upsert", lambda pictures, _: written.extend(pictures))
+    monkeypatch.setattr(shelf, "upsert", lambda images, _: written.extend(images))
     index_folder(folder, manifest, shelf, embed)
     assert written == []
     assert counts(index({}, sync=True)) == {"deleted": 2}
@@ -129,7 +129,7 @@ def test_of_two_lists_the_one_that_spoke_last_is_believed(index, shelf):
     assert shelf.known("price") == {"red.png": 3}
 
 
-def test_of_two_files_with_one_picture_the_first_is_believed(index, shelf, folder):
+def test_of_two_files_with_one_image_the_first_is_believed(index, shelf, folder):
     (folder / "twin.png").write_bytes((folder / "red.png").read_bytes())
     assert counts(index({"twin.png": 1, "red.png": 2})) == {"new": 1, "duplicate": 1}
     assert shelf.known("price") == {"red.png": 2}
@@ -155,7 +155,7 @@ def test_a_folder_that_is_away_loses_nothing(index, shelf, folder):
     index(rows)
     folder.rename(folder.with_name("unplugged"))
     assert counts(index(rows, sync=True)) == {"skipped": 1}
-    assert len(shelf.pictures) == 1
+    assert len(shelf.images) == 1
 
 
 def test_a_moved_file_keeps_its_vector(index, shelf, folder):
@@ -167,8 +167,8 @@ def test_a_moved_file_keeps_its_vector(index, shelf, folder):
 
 
 def test_what_the_shelf_refuses_is_skipped_before_anything_is_recorded(index, shelf, monkeypatch):
-    def refuse(picture):
-        if picture.metadata["price"] < 0:
+    def refuse(image):
+        if image.metadata["price"] < 0:
             raise StoreError("below nothing")
 
     index({"red.png": 1})
@@ -191,8 +191,8 @@ def test_of_a_changed_file_that_is_refused_nothing_old_is_left(index, shelf, fol
 def test_what_is_too_much_only_together_leaves_out_a_file_and_not_the_run(index, shelf, manifest, folder, monkeypatch):
     (folder / "twin.png").write_bytes((folder / "red.png").read_bytes())
 
-    def only_one_fact(picture):
-        if len(picture.metadata) > 1:
+    def only_one_fact(image):
+        if len(image.metadata) > 1:
             raise StoreError("too much")
 
     monkeypatch.setattr(shelf, "check", only_one_fact)
@@ -204,14 +204,14 @@ def test_what_is_too_much_only_together_leaves_out_a_file_and_not_the_run(index,
     assert shelf.known("price")["red.png"] == 1
 
 
-def test_what_a_list_no_longer_says_can_leave_a_picture_unfit_but_not_the_run(
+def test_what_a_list_no_longer_says_can_leave_a_image_unfit_but_not_the_run(
     index, shelf, manifest, folder, monkeypatch
 ):
     index({"red.png": 1, "blue.png": 2})
     index_folder(folder, manifest, shelf, embed)
 
-    def price_required(picture):
-        if "price" not in picture.metadata:
+    def price_required(image):
+        if "price" not in image.metadata:
             raise StoreError("no price")
 
     monkeypatch.setattr(shelf, "check", price_required)
@@ -241,20 +241,20 @@ class Unkept:
 
 
 def _refuse_above(limit):
-    def refuse(picture):
-        if picture.metadata["price"] > limit:
+    def refuse(image):
+        if image.metadata["price"] > limit:
             raise StoreError("too dear")
 
     return refuse
 
 
-def test_thousands_of_files_with_one_picture_are_read_a_few_at_a_time(index, shelf, folder):
+def test_thousands_of_files_with_one_image_are_read_a_few_at_a_time(index, shelf, folder):
     for i in range(300):
         (folder / f"{i:03}.png").write_bytes((folder / "red.png").read_bytes())
     rows = {f"{i:03}.png": i for i in range(300)}
     assert counts(index(rows)) == {"new": 1, "duplicate": 299}
-    (picture,) = shelf.pictures.values()
-    assert len(picture.paths) == 100
+    (image,) = shelf.images.values()
+    assert len(image.paths) == 100
     assert counts(index({"299.png": 299}, sync=True)) == {"deleted": 299, "unchanged": 1}
     assert shelf.known("price") == {"299.png": 299}
 
@@ -276,7 +276,7 @@ def test_only_what_the_policy_allows_is_read(index, folder):
         ("https://shop.example/\ud800.png", "UTF-8"),
         ("file:///etc/passwd", "scheme 'file'"),
         ("http://shop.example/a.png", "host 'shop.example'"),
-        ("data:image/png;base64,AAAA", "does not exist|is no picture"),
+        ("data:image/png;base64,AAAA", "does not exist|is no image"),
     ],
 )
 def test_a_bad_reference_is_skipped_and_the_rest_goes_on(index, folder, source, reason):

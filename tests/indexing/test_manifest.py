@@ -15,8 +15,8 @@ from mmrag.indexing.manifest import Entry, Manifest
 names = st.text(st.characters(exclude_categories=["Cs"], exclude_characters="/\0"), min_size=1)
 
 
-def entry(path: str, picture: str = "p", **changes) -> Entry:
-    return Entry(path, picture, size=1, mtime_ns=2, **changes)
+def entry(path: str, image: str = "p", **changes) -> Entry:
+    return Entry(path, image, size=1, mtime_ns=2, **changes)
 
 
 @pytest.fixture
@@ -33,20 +33,20 @@ def test_a_recorded_file_is_unsettled_until_the_store_has_followed(manifest):
     assert manifest.unsettled() == []
 
 
-def test_a_file_with_a_new_picture_unsettles_the_old_one_too(manifest):
+def test_a_file_with_a_new_image_unsettles_the_old_one_too(manifest):
     manifest.put(entry("/a", "old"))
     manifest.settle(["old"])
     manifest.put(entry("/a", "new"))
     assert sorted(manifest.unsettled()) == ["new", "old"]
 
 
-def test_a_picture_has_all_names_of_its_files_sorted(manifest):
+def test_a_image_has_all_names_of_its_files_sorted(manifest):
     for path in ("/b", "/a", "/c"):
         manifest.put(entry(path))
     assert [name.path for name in manifest.names("p")] == ["/a", "/b", "/c"]
 
 
-def test_a_settled_picture_without_a_file_is_forgotten(manifest):
+def test_a_settled_image_without_a_file_is_forgotten(manifest):
     manifest.put(entry("/a"))
     manifest.drop("/a")
     assert manifest.unsettled() == ["p"]
@@ -150,7 +150,7 @@ def test_the_record_of_another_collection_is_not_believed(tmp_path, owner):
 
 def test_a_record_of_an_older_form_is_begun_anew(tmp_path):
     with sqlite3.connect(tmp_path / "m.sqlite") as older:
-        older.execute("CREATE TABLE files (path TEXT PRIMARY KEY, picture TEXT, metadata TEXT)")
+        older.execute("CREATE TABLE files (path TEXT PRIMARY KEY, image TEXT, metadata TEXT)")
         older.execute("INSERT INTO files VALUES ('/a', 'p', '{}')")
     with Manifest(tmp_path / "m.sqlite", "collection", "toy", 4) as manifest:
         manifest.put(entry("/b"))

@@ -1,4 +1,4 @@
-"""A table's columns become typed fields, whatever the format, and pictures are found beside it."""
+"""A table's columns become typed fields, whatever the format, and images are found beside it."""
 
 from __future__ import annotations
 
@@ -82,7 +82,7 @@ def _read(kind, value):
     return value.lower() == "true" if kind is bool else kind(value)
 
 
-def test_urls_stay_urls_and_rows_without_a_picture_are_passed_over(tmp_path):
+def test_urls_stay_urls_and_rows_without_a_image_are_passed_over(tmp_path):
     file = tmp_path / "shop.jsonl"
     write_jsonl(file, [{"url": "https://a.example/1.jpg"}, {"url": ""}, {"url": None}])
     assert [listed.source for listed in open_table(file)] == ["https://a.example/1.jpg"]
@@ -111,7 +111,7 @@ def test_long_names_of_columns_are_cut_and_kept_apart(tmp_path):
     assert next(iter(open_table(file))).metadata == {"x" * 200: 5, "x" * 200 + "_2": 6}
 
 
-def test_the_picture_column_can_be_named_and_is_asked_for_when_unknown(tmp_path):
+def test_the_image_column_can_be_named_and_is_asked_for_when_unknown(tmp_path):
     file = tmp_path / "shop.csv"
     write_csv(file, [{"photo": "a.jpg", "title": "Mug"}])
     assert next(iter(open_table(file, "photo"))).source == str(tmp_path / "a.jpg")

@@ -1,4 +1,4 @@
-"""A folder of small pictures with an index over it in a Milvus Lite of its own; nodes to rerank."""
+"""A folder of small images with an index over it in a Milvus Lite of its own; nodes to rerank."""
 
 from __future__ import annotations
 
@@ -8,14 +8,14 @@ import pytest
 from llama_index.core.schema import ImageNode, NodeWithScore, QueryBundle
 from llama_index.embeddings.visualized_bge import VisualizedBGEEmbedding
 from llama_index.indices.composed_image import ComposedImageIndex
-from llama_index.indices.composed_image.vector_store import PictureStore, milvus_store
+from llama_index.indices.composed_image.vector_store import ImageStore, milvus_store
 from llama_index.tools.image_search import ImageSearchToolSpec
 from PIL import Image
 from shop_rows import COLUMNS
 
 from mmrag.testing import toy_encoder
 
-COLOURS = ("red", "green", "blue", "yellow", "black")
+COLORS = ("red", "green", "blue", "yellow", "black")
 
 
 @pytest.fixture
@@ -24,27 +24,27 @@ def embedding() -> VisualizedBGEEmbedding:
 
 
 @pytest.fixture(scope="session")
-def pictures(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Five colours, each plain and with a white corner."""
-    folder = tmp_path_factory.mktemp("pictures")
-    for colour in COLOURS:
-        image = Image.new("RGB", (16, 16), colour)
-        image.save(folder / f"{colour}.png")
+def images(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Five colors, each plain and with a white corner."""
+    folder = tmp_path_factory.mktemp("images")
+    for color in COLORS:
+        image = Image.new("RGB", (16, 16), color)
+        image.save(folder / f"{color}.png")
         image.paste("white", (0, 0, 6, 6))
-        image.save(folder / f"{colour} corner.png")
+        image.save(folder / f"{color} corner.png")
     return folder
 
 
 @pytest.fixture
-def index(milvus_lite: Path, embedding, pictures):
+def index(milvus_lite: Path, embedding, images):
     with ComposedImageIndex.open(milvus_lite, embedding, scalar_fields={"price": float}) as index:
-        index.add_folder(pictures, metadata=lambda path: {"price": len(path.stem)})
+        index.add_folder(images, metadata=lambda path: {"price": len(path.stem)})
         yield index
 
 
 @pytest.fixture
 def shades(tmp_path):
-    """Nine pictures, each brighter than the one before, and a query's."""
+    """Nine images, each brighter than the one before, and a query's."""
     for k in range(1, 10):
         Image.new("RGB", (16, 16), (25 * k,) * 3).save(tmp_path / f"{k}.png")
     Image.new("RGB", (16, 16), "orange").save(tmp_path / "leopard.png")
@@ -71,7 +71,7 @@ def spec(index) -> ImageSearchToolSpec:
 
 @pytest.fixture
 def opened(tmp_path):
-    def open_store(**changes) -> PictureStore:
+    def open_store(**changes) -> ImageStore:
         options = {"model": "toy", "scalar_fields": COLUMNS} | changes
         return milvus_store(tmp_path / "s.db", "shop", options.pop("dim", 4), **options)
 

@@ -38,7 +38,7 @@ assert answer.text == result.answer, "the slots are those that rank fills"
 assert set(result.ranking.order[:2]) == {4, 8}
 assert "zebra" in result.ranking.reason
 """,
-    "03_your_own_pictures": """
+    "03_your_own_images": """
 assert (report.new, report.changed, report.moved, report.deleted) == (1, 2, 1, 1)
 assert (report.embedded, len(report.skipped)) == (2, 2)
 assert answer.response.items[0].title == "black zebra tote bag"
@@ -53,7 +53,7 @@ assert len(found.content) == 1 + 4, "JSON, and four thumbnails"
 """,
     "05_evaluate": """
 assert (len(result.outcomes), result.missing, result.unread) == (60, [], {})
-halves = [result.score("hit@1", way).value for way in ("text only", "picture only")]
+halves = [result.score("hit@1", way).value for way in ("text only", "image only")]
 assert result.score("hit@1", "both").low > max(halves)
 changes = {c.measure: c for c in compare(reversed_run, result).changes if c.way != "both"}
 assert changes["hit@1"].certain and changes["hit@1"].difference < 0
@@ -94,7 +94,7 @@ def run(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory
     yield Run(notebook.cells, folder)
 
 
-def test_it_shows_pictures(run):
+def test_it_shows_images(run):
     shown = [output.data for output in run.outputs if "data" in output]
     assert any("image/png" in data or "<img " in data.get("text/html", "") for data in shown)
 

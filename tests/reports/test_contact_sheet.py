@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import pytest
-from made_pictures import encoded
-from picture_server import serving
+from image_server import serving
+from made_images import encoded
 from PIL import Image, ImageDraw
 
 from mmrag.images import ImagePolicy
@@ -15,18 +15,18 @@ from mmrag.reports.contact_sheet import contact_sheet
 from mmrag.rerank import Reranked
 from mmrag.results import Found, Hit
 
-COLOURS = ["#d02020", "#20d020", "#2020d0", "#d0d020", "#20d0d0", "#d020d0", "#808080", "#402000"]
+COLORS = ["#d02020", "#20d020", "#2020d0", "#d0d020", "#20d0d0", "#d020d0", "#808080", "#402000"]
 
 
 @pytest.fixture
 def hits(tmp_path):
-    for number, colour in enumerate(COLOURS):
-        Image.new("RGB", (40 + 9 * number, 60), colour).save(tmp_path / f"{number}.png")
-    return tuple(Hit(str(n), str(tmp_path / f"{n}.png"), 1 - n / 10) for n in range(len(COLOURS)))
+    for number, color in enumerate(COLORS):
+        Image.new("RGB", (40 + 9 * number, 60), color).save(tmp_path / f"{number}.png")
+    return tuple(Hit(str(n), str(tmp_path / f"{n}.png"), 1 - n / 10) for n in range(len(COLORS)))
 
 
-def places_of(colour: str, sheet: Image.Image) -> list[tuple[int, int]]:
-    wanted = Image.new("RGB", (1, 1), colour).getpixel((0, 0))
+def places_of(color: str, sheet: Image.Image) -> list[tuple[int, int]]:
+    wanted = Image.new("RGB", (1, 1), color).getpixel((0, 0))
     pixels = sheet.load()
     assert pixels is not None
     return [(y, x) for y in range(0, sheet.height, 4) for x in range(0, sheet.width, 4) if pixels[x, y] == wanted]
@@ -34,11 +34,11 @@ def places_of(colour: str, sheet: Image.Image) -> list[tuple[int, int]]:
 
 def in_reading_order(sheet: Image.Image) -> list[int]:
     def middle(number: int) -> tuple[int, int]:
-        places = places_of(COLOURS[number], sheet)
+        places = places_of(COLORS[number], sheet)
         y, x = places[len(places) // 2]
         return round(y / 200), x
 
-    return sorted(range(len(COLOURS)), key=middle)
+    return sorted(range(len(COLORS)), key=middle)
 
 
 def test_every_hit_is_shown_best_first(hits):
@@ -55,7 +55,7 @@ def test_a_reranked_sheet_shows_every_hit_twice(hits):
     assert in_reading_order(lower) == list(range(7, -1, -1))
 
 
-def test_the_querys_picture_is_shown(hits):
+def test_the_querys_image_is_shown(hits):
     query = Query("mug", Image.new("RGB", (10, 10), "#12fe34"))
     assert places_of("#12fe34", contact_sheet(Found(query, hits)))
 
@@ -63,8 +63,8 @@ def test_the_querys_picture_is_shown(hits):
 @pytest.mark.parametrize("count", [0, 1, 2, 5])
 def test_any_number_of_hits_fits(hits, count):
     sheet = contact_sheet(Found(Query("a very long wish " * 20), hits[:count]))
-    shown = [colour for colour in COLOURS if places_of(colour, sheet)]
-    assert shown == COLOURS[:count]
+    shown = [color for color in COLORS if places_of(color, sheet)]
+    assert shown == COLORS[:count]
 
 
 def test_a_query_too_long_for_the_sheet_ends_in_dots():
@@ -88,17 +88,17 @@ def drawn(found: Found) -> list[str]:
     return written
 
 
-def test_a_picture_on_an_allowed_host_is_shown():
+def test_a_image_on_an_allowed_host_is_shown():
     with serving() as server:
-        server.pictures["/a.png"] = encoded(Image.new("RGB", (40, 40), COLOURS[0]), "PNG")
+        server.images["/a.png"] = encoded(Image.new("RGB", (40, 40), COLORS[0]), "PNG")
         hits = (Hit("a", f"http://127.0.0.1:{server.server_port}/a.png", 1.0),)
         allowed = ImagePolicy(hosts=["127.0.0.1"])
         shown = contact_sheet(Found(Query("mug"), hits, policy=allowed))
-        assert places_of(COLOURS[0], shown)
-        assert not places_of(COLOURS[0], contact_sheet(Found(Query("mug"), hits)))
+        assert places_of(COLORS[0], shown)
+        assert not places_of(COLORS[0], contact_sheet(Found(Query("mug"), hits)))
 
 
-def test_a_picture_that_is_gone_is_said_to_be_missing(tmp_path):
+def test_a_image_that_is_gone_is_said_to_be_missing(tmp_path):
     gone = thumbnail(tmp_path / "gone.png", 80)
     assert gone.size == (80, 80)
     assert len(gone.getcolors() or []) > 1

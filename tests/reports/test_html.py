@@ -6,7 +6,7 @@ from dataclasses import replace
 from html.parser import HTMLParser
 
 import pytest
-from picture_server import serving
+from image_server import serving
 from PIL import Image
 from web_page import CHROMIUM, FLAGS, PHONE, needs_a_browser
 
@@ -40,8 +40,8 @@ class Page(HTMLParser):
 @pytest.fixture
 def hits(tmp_path):
     Image.new("RGB", (30, 20), "red").save(tmp_path / "a.png")
-    picture = str(tmp_path / "a.png")
-    return tuple(Hit(str(n), picture, 1 - n / 10, {"title": f"thing {n}"}) for n in range(4))
+    image = str(tmp_path / "a.png")
+    return tuple(Hit(str(n), image, 1 - n / 10, {"title": f"thing {n}"}) for n in range(4))
 
 
 @pytest.fixture
@@ -102,7 +102,7 @@ EVIL = '"><script>alert(1)</script>'
 
 
 def test_nothing_written_by_others_becomes_markup(hits):
-    evil = Hit("x", hits[0].picture, 0.1, {"title": EVIL})
+    evil = Hit("x", hits[0].image, 0.1, {"title": EVIL})
     verdict = reranked([1], reason=EVIL, answer=EVIL, repairs=[EVIL])
     found = Found(Query(EVIL), (evil,), {EVIL: 1.0}, (EVIL,), verdict)
     page = Page(report_page([found], title=EVIL, note=EVIL, figures=[Figure(EVIL, 0)]))
@@ -110,7 +110,7 @@ def test_nothing_written_by_others_becomes_markup(hits):
     assert page.text.count("<script>") >= 8
 
 
-def test_a_picture_on_an_allowed_host_is_shown():
+def test_a_image_on_an_allowed_host_is_shown():
     with serving() as server:
         address = f"http://127.0.0.1:{server.server_port}/a.png"
         hits = (Hit("a", address, 1.0),)
@@ -148,7 +148,7 @@ def test_odd_words_and_a_narrow_screen_spoil_no_layout(hits, tmp_path, narrow_pa
     assert hebrew.evaluate("e => getComputedStyle(e).direction") == "rtl"
 
 
-def test_no_hits_and_pictures_gone_still_make_a_page(tmp_path):
+def test_no_hits_and_images_gone_still_make_a_page(tmp_path):
     gone = Hit("x", str(tmp_path / "gone.jpg"), 0.1)
     file = tmp_path / "new" / "page.html"
     write_report(file, [Found(Query("mug"), ()), Found(Query("mug"), (gone,))], title="t")

@@ -1,4 +1,4 @@
-"""The composite shows every picture whole, numbered, the same each time."""
+"""The composite shows every image whole, numbered, the same each time."""
 
 from __future__ import annotations
 
@@ -9,15 +9,15 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from PIL import Image, ImageChops, ImageStat
 
-from mmrag.rerank.composite import candidate_cell, compose, query_cell, text_picture
+from mmrag.rerank.composite import candidate_cell, compose, query_cell, text_image
 from mmrag.rerank.layout import Layout, fit
 
 GOLDEN = Path(__file__).parents[1] / "golden" / "rerank"
 RED, GREEN, BLUE = (220, 20, 20), (20, 180, 20), (20, 20, 220)
 
 
-def plain(colour: tuple[int, ...], size: tuple[int, int] = (60, 60), mode="RGB") -> Image.Image:
-    return Image.new(mode, size, colour)
+def plain(color: tuple[int, ...], size: tuple[int, int] = (60, 60), mode="RGB") -> Image.Image:
+    return Image.new(mode, size, color)
 
 
 @settings(max_examples=25, deadline=None)
@@ -28,12 +28,12 @@ def plain(colour: tuple[int, ...], size: tuple[int, int] = (60, 60), mode="RGB")
     size=st.tuples(st.integers(1, 400), st.integers(1, 400)),
 )
 def test_every_candidate_is_drawn_in_its_own_frame(n, cell, columns, size):
-    picture = compose(plain(BLUE), [plain(RED, size)] * n, cell=cell, columns=columns)
+    image = compose(plain(BLUE), [plain(RED, size)] * n, cell=cell, columns=columns)
     layout = Layout.of(n, cell=cell, columns=columns)
-    assert picture.size == layout.size and picture.mode == "RGB"
+    assert image.size == layout.size and image.mode == "RGB"
     for place in layout.cells[1:]:
         _, _, right, bottom = fit(size, place.frame)
-        seen = picture.getpixel((right - 1, bottom - 1))
+        seen = image.getpixel((right - 1, bottom - 1))
         covered = right <= place.plate[2] and bottom <= place.plate[3]
         assert covered or seen == RED
 
@@ -66,7 +66,7 @@ def test_cells_cached_by_a_trainer_give_the_same_pixels():
         assert whole.crop((place * 96, 0, place * 96 + 96, 96)).tobytes() == part.tobytes()
 
 
-def test_the_same_pictures_give_the_same_pixels():
+def test_the_same_images_give_the_same_pixels():
     first, second = (compose(None, [plain(RED)] * 3, query_text="a bag") for _ in range(2))
     assert first.tobytes() == second.tobytes()
 
@@ -74,9 +74,9 @@ def test_the_same_pictures_give_the_same_pixels():
 def test_the_demo_pixels_stay_what_the_demo_reranker_was_trained_on():
     # Drawn by the first version; the demo weights know no other plates, frames and margins.
     trained_on = Image.open(GOLDEN / "demo_composite.png")
-    picture = compose(plain(BLUE), [plain(RED)] * 8 + [None], cell=96, columns=5)
+    image = compose(plain(BLUE), [plain(RED)] * 8 + [None], cell=96, columns=5)
     # Another build of FreeType may round an edge of a figure differently, nothing else.
-    assert max(ImageStat.Stat(ImageChops.difference(picture, trained_on)).mean) < 0.05
+    assert max(ImageStat.Stat(ImageChops.difference(image, trained_on)).mean) < 0.05
 
 
 def test_alpha_is_laid_over_white():
@@ -96,17 +96,17 @@ def test_alpha_is_laid_over_white():
     ],
     ids=lambda value: value.mode if isinstance(value, Image.Image) else "",
 )
-def test_a_picture_of_any_mode_is_shown(image, seen):
+def test_a_image_of_any_mode_is_shown(image, seen):
     pixel = candidate_cell(image, 1, 96).getpixel((60, 60))
     assert isinstance(pixel, tuple)
     assert max(abs(a - b) for a, b in zip(pixel, seen, strict=True)) <= 2
 
 
-def test_a_missing_picture_is_said_in_its_cell():
+def test_a_missing_image_is_said_in_its_cell():
     assert candidate_cell(None, 1, 96).tobytes() != candidate_cell(plain((244,) * 3), 1, 96).tobytes()
 
 
-def test_a_query_without_picture_shows_its_text_inside_the_frame():
+def test_a_query_without_image_shows_its_text_inside_the_frame():
     one, other = (query_cell(None, 336, query_text=text) for text in ("a red bag", "W" * 900))
     assert one.tobytes() != other.tobytes()
     for cell in (one, other):
@@ -122,7 +122,7 @@ def test_short_lists_can_keep_the_shape_of_long_ones():
     assert compose(None, [plain(RED)] * 2, places=9).size == (1344, 1008)
 
 
-def test_a_text_can_be_shown_as_a_picture():
-    one, other = text_picture("a red bag"), text_picture("a blue mug")
+def test_a_text_can_be_shown_as_a_image():
+    one, other = text_image("a red bag"), text_image("a blue mug")
     assert one.size == (336, 336)
     assert one.tobytes() != other.tobytes()

@@ -1,4 +1,4 @@
-"""Each label stands in its own cell, each picture inside its frame, whatever the sizes."""
+"""Each label stands in its own cell, each image inside its frame, whatever the sizes."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from mmrag.rerank.layout import LARGEST_LIST, Box, Cell, Layout, fit
 lists = st.integers(min_value=1, max_value=LARGEST_LIST)
 sides = st.integers(min_value=32, max_value=700)
 columns = st.integers(min_value=1, max_value=9)
-picture_sides = st.integers(min_value=1, max_value=5000)
+image_sides = st.integers(min_value=1, max_value=5000)
 
 
 def inside(inner: Box, outer: Box) -> bool:
@@ -31,16 +31,16 @@ def test_each_plate_and_frame_lies_inside_its_own_cell(n, side, columns):
         assert inside(cell.box, (0, 0, *layout.size))
 
 
-@given(n=lists, side=sides, columns=columns, width=picture_sides, height=picture_sides)
-def test_each_picture_lies_inside_its_frame_and_fills_it(n, side, columns, width, height):
+@given(n=lists, side=sides, columns=columns, width=image_sides, height=image_sides)
+def test_each_image_lies_inside_its_frame_and_fills_it(n, side, columns, width, height):
     frame = Layout.of(n, cell=side, columns=columns).cells[-1].frame
     box = fit((width, height), frame)
     assert inside(box, frame)
     assert box[2] - box[0] == frame[2] - frame[0] or box[3] - box[1] == frame[3] - frame[1]
 
 
-@given(side=sides, width=picture_sides, height=picture_sides)
-def test_no_picture_is_squashed(side, width, height):
+@given(side=sides, width=image_sides, height=image_sides)
+def test_no_image_is_squashed(side, width, height):
     left, top, right, bottom = fit((width, height), (0, 0, side, side))
     exact_width, exact_height = (side * x / max(width, height) for x in (width, height))
     assert abs((right - left) - exact_width) <= 1 and abs((bottom - top) - exact_height) <= 1
@@ -69,7 +69,7 @@ def test_cell_borders_fall_on_the_crop_borders_of_the_reader(n, cell, columns, s
     assert all(edge % cell == 0 for place in layout.cells for edge in place.box)
 
 
-def test_a_picture_loses_at_most_four_pixels_of_a_small_cell():
+def test_a_image_loses_at_most_four_pixels_of_a_small_cell():
     query, candidate = Layout.of(1, cell=96).cells
     assert query.frame == (2, 2, 94, 94)
     assert candidate.frame == (96 + 1, 1, 96 + 95, 95)

@@ -19,8 +19,8 @@ from mmrag.rerank import ListwiseReranker
 from mmrag.testing import MockVision, failing, looking, reversing, scripted, slow
 
 
-def brightness(picture: Image.Image) -> float:
-    pixel = picture.getpixel((60, 60))
+def brightness(image: Image.Image) -> float:
+    pixel = image.getpixel((60, 60))
     assert isinstance(pixel, tuple)
     return pixel[0]
 

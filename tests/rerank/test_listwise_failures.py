@@ -58,16 +58,16 @@ def test_a_candidate_that_cannot_be_loaded_stays_and_is_reported(tmp_path):
     result = ListwiseReranker(MockVision(reversing())).rerank(BAG, [shade(0), gone, None])
     assert result.ranking.order == [3, 2, 1]
     assert "gone.jpg" in result.missing[2]
-    assert result.missing[3] == "it has no picture"
+    assert result.missing[3] == "it has no image"
 
 
-def test_without_any_picture_nobody_is_asked(tmp_path):
+def test_without_any_image_nobody_is_asked(tmp_path):
     llvm = MockVision(reversing())
     result = ListwiseReranker(llvm).rerank(BAG, [None, tmp_path / "gone.jpg"])
     assert (result.ranking.order, llvm.asked) == ([1, 2], [])
-    assert result.ranking.repairs == ["no picture to look at"]
+    assert result.ranking.repairs == ["no image to look at"]
 
 
-def test_a_query_picture_that_cannot_be_loaded_is_the_callers_to_know(tmp_path):
+def test_a_query_image_that_cannot_be_loaded_is_the_callers_to_know(tmp_path):
     with pytest.raises(ImageError, match=r"gone\.jpg"):
         ListwiseReranker(MockVision(reversing())).rerank(Query("a bag", tmp_path / "gone.jpg"), [shade(0)])

@@ -30,7 +30,7 @@ def test_nobody_can_break_out_of_the_prompt():
     assert result.ranking.order == [3, 2, 1]
 
 
-def test_a_caption_is_asked_once_per_picture():
+def test_a_caption_is_asked_once_per_image():
     llvm = MockVision(reversing())
     reranker = ListwiseReranker(llvm, window=2)
     for query in (BAG, BAG, Query("a mug", LEOPARD), Query("a mug", shade(9))):

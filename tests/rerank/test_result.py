@@ -10,7 +10,7 @@ from mmrag.query import Query
 from mmrag.rerank import ListwiseReranker
 from mmrag.testing import MockVision, malformed, reversing, scripted
 
-RED, BLUE = (PIL.Image.new("RGB", (60, 40), colour) for colour in ("red", "blue"))
+RED, BLUE = (PIL.Image.new("RGB", (60, 40), color) for color in ("red", "blue"))
 
 
 def html_of(vision: MockVision, n: int = 3, **settings) -> str:
@@ -44,4 +44,4 @@ def test_what_a_model_writes_opens_no_tag():
 def test_a_reranking_nobody_looked_at_shows_its_order():
     html = ListwiseReranker(MockVision(reversing())).rerank(Query("a bag"), [None])._repr_html_()
     assert "best first: <b>1</b>" in html
-    assert "repaired: <b>no picture to look at</b>" in html
+    assert "repaired: <b>no image to look at</b>" in html

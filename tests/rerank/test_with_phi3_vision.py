@@ -13,7 +13,7 @@ from mmrag.vision import Phi3Vision
 from mmrag.vision.config import RankingRecipe
 
 TINY = Path(__file__).parents[1] / "golden" / "phi3_vision" / "tiny"
-COLOURS = ["red", "green", "blue", "white", "black", "brown", "pink", "grey", "orange"]
+COLORS = ["red", "green", "blue", "white", "black", "brown", "pink", "grey", "orange"]
 
 
 @pytest.fixture(scope="module")
@@ -22,9 +22,9 @@ def phi3():
 
 
 @pytest.mark.parametrize("method", ["permutation", "grades", "first"])
-def test_every_method_gives_a_complete_ranking_of_real_pictures(phi3, method):
+def test_every_method_gives_a_complete_ranking_of_real_images(phi3, method):
     phi3.recipe = RankingRecipe(method=method, reason_tokens=4)
-    candidates = [Image.new("RGB", (40, 30), colour) for colour in COLOURS]
+    candidates = [Image.new("RGB", (40, 30), color) for color in COLORS]
     query = Query("a bag with this", Image.new("RGB", (20, 20), "red"))
     result = ListwiseReranker(phi3, caption=False, on_failure="raise").rerank(query, candidates)
     assert sorted(result.ranking.order) == list(range(1, 10))
@@ -33,14 +33,14 @@ def test_every_method_gives_a_complete_ranking_of_real_pictures(phi3, method):
     assert result.composite is not None and result.composite.size == (1344, 1008)
 
 
-def test_caption_and_ranking_read_the_picture_once(phi3, monkeypatch):
+def test_caption_and_ranking_read_the_image_once(phi3, monkeypatch):
     phi3.recipe = RankingRecipe(method="first")
     cuts = []
-    pictures = phi3.processor.pictures
-    monkeypatch.setattr(phi3.processor, "pictures", lambda *args: cuts.append(1) or pictures(*args))
+    images = phi3.processor.images
+    monkeypatch.setattr(phi3.processor, "images", lambda *args: cuts.append(1) or images(*args))
     query = Query("a bag", Image.new("RGB", (20, 20), "navy"))
     result = ListwiseReranker(phi3, on_failure="raise").rerank(
-        query, [Image.new("RGB", (40, 30), colour) for colour in COLOURS[:3]]
+        query, [Image.new("RGB", (40, 30), color) for color in COLORS[:3]]
     )
     assert set(result.milliseconds) >= {"caption", "rank"}
     assert len(cuts) == 1

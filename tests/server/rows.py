@@ -1,4 +1,4 @@
-"""Toy rows for a store. In: a number. Out: the same picture node, vector and metadata, always."""
+"""Toy rows for a store. In: a number. Out: the same image node, vector and metadata, always."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ def rows(numbers: Iterable[int], **metadata: object) -> list[ImageNode]:
         ImageNode(
             id_=row_id(number),
             image_path=f"/shop/{number}.jpg",
-            text=f"picture {number}",
+            text=f"image {number}",
             embedding=VECTORS[number].tolist(),
             metadata=facts(number) | metadata,
         )

@@ -17,27 +17,27 @@ from tests.server.eventually import in_the_end
 
 pytestmark = pytest.mark.server
 
-COLOURS = ("red", "green", "yellow")
+COLORS = ("red", "green", "yellow")
 CORNERS = {"top left": (0, 0), "bottom right": (32, 32)}
 
 
 @pytest.fixture
 def folder(tmp_path) -> Path:
-    """A white square in two corners of every colour; and one file that is no picture."""
+    """A white square in two corners of every color; and one file that is no image."""
     shop = tmp_path / "shop"
     shop.mkdir()
-    for colour in COLOURS:
+    for color in COLORS:
         for corner in CORNERS:
-            _picture(colour, corner).save(shop / f"{colour} {corner}.png")
-    (shop / "broken.png").write_bytes(b"no picture")
+            _image(color, corner).save(shop / f"{color} {corner}.png")
+    (shop / "broken.png").write_bytes(b"no image")
     return shop
 
 
 @pytest.fixture
 def seen(tmp_path) -> str:
-    """What a customer saw elsewhere: a picture that the shop lacks."""
+    """What a customer saw elsewhere: an image that the shop lacks."""
     file = tmp_path / "seen.png"
-    _picture("blue", "bottom right").save(file)
+    _image("blue", "bottom right").save(file)
     return str(file)
 
 
@@ -51,11 +51,11 @@ def index(milvus, collection):
 def test_a_folder_indexed_twice_is_indexed_once(index, folder):
     index.add_folder(folder)
     again = index.add_folder(folder)
-    assert index.vector_store.count() == len(COLOURS) * len(CORNERS)
+    assert index.vector_store.count() == len(COLORS) * len(CORNERS)
     assert again.new == again.changed == 0
 
 
-def test_picture_and_sentence_find_what_neither_finds_alone(index, folder, seen):
+def test_image_and_sentence_find_what_neither_finds_alone(index, folder, seen):
     index.add_folder(folder)
     engine = index.as_query_engine(similarity_top_k=1)
     assert _first(engine.query(QueryBundle("in red", image_path=seen))) == "red bottom right.png"
@@ -71,7 +71,7 @@ def test_the_stock_engine_finds_it_too_and_leaves_the_bundle_alone(index, folder
     assert bundle == QueryBundle("in red", image_path=seen)
 
 
-def test_a_deleted_picture_is_added_again_by_the_next_run(index, folder):
+def test_a_deleted_image_is_added_again_by_the_next_run(index, folder):
     index.add_folder(folder)
     red = index.as_retriever(similarity_top_k=1).retrieve("![](%s)" % (folder / "red top left.png"))
     index.delete(red[0].node_id)
@@ -79,7 +79,7 @@ def test_a_deleted_picture_is_added_again_by_the_next_run(index, folder):
 
 
 def test_a_table_is_followed_row_by_row(index, folder):
-    red, green, blue = (str(folder / f"{colour} top left.png") for colour in COLOURS)
+    red, green, blue = (str(folder / f"{color} top left.png") for color in COLORS)
     assert index.add_listing(_Prices({red: 1, green: 2})).new == 2
     report = index.add_listing(_Prices({red: 3, blue: 4}), sync=True)
     assert (report.new, report.changed, report.deleted, report.embedded) == (1, 1, 1, 1)
@@ -98,10 +98,10 @@ class _Prices(dict[str, float]):
         return (Listed(path, {"price": price}) for path, price in self.items())
 
 
-def _picture(colour: str, corner: str) -> Image.Image:
-    picture = Image.new("RGB", (64, 64), colour)
-    picture.paste("white", (*CORNERS[corner], *(edge + 32 for edge in CORNERS[corner])))
-    return picture
+def _image(color: str, corner: str) -> Image.Image:
+    image = Image.new("RGB", (64, 64), color)
+    image.paste("white", (*CORNERS[corner], *(edge + 32 for edge in CORNERS[corner])))
+    return image
 
 
 def _first(response) -> str:

@@ -22,7 +22,7 @@ from tests.server.eventually import in_the_end
 
 pytestmark = pytest.mark.server
 
-PICTURES = 400
+IMAGES = 400
 INDEX = """
 import sys
 from pathlib import Path
@@ -48,9 +48,9 @@ def data_home(tmp_path, monkeypatch) -> Path:
 @pytest.fixture
 def table(tmp_path) -> Path:
     (tmp_path / "photos").mkdir()
-    for i in range(PICTURES):
+    for i in range(IMAGES):
         Image.new("RGB", (8, 8), (i % 256, i // 256, 90)).save(tmp_path / "photos" / f"{i}.png")
-    return write(tmp_path / "shop.csv", range(PICTURES))
+    return write(tmp_path / "shop.csv", range(IMAGES))
 
 
 @pytest.fixture
@@ -78,8 +78,8 @@ def prices(index: ComposedImageIndex) -> list[int]:
 @pytest.mark.parametrize("rows", [10, 150, 290])
 def test_a_run_killed_in_a_table_is_completed_by_the_next(milvus, collection, open_index, table, rows):
     with open_index() as index:
-        index.add_listing(open_table(write(table, range(0, PICTURES, 2), price=1000)))
-    write(table, range(PICTURES // 4, PICTURES))
+        index.add_listing(open_table(write(table, range(0, IMAGES, 2), price=1000)))
+    write(table, range(IMAGES // 4, IMAGES))
     command = [sys.executable, "-c", INDEX, milvus.uri, collection, str(table)]
     with subprocess.Popen(command, stdout=subprocess.PIPE, env=os.environ) as process:
         assert process.stdout
@@ -89,7 +89,7 @@ def test_a_run_killed_in_a_table_is_completed_by_the_next(milvus, collection, op
     assert process.returncode == -signal.SIGKILL
     with open_index() as index:
         index.add_listing(open_table(table), sync=True)
-        assert in_the_end(lambda: prices(index), list(range(PICTURES // 4, PICTURES)))
+        assert in_the_end(lambda: prices(index), list(range(IMAGES // 4, IMAGES)))
 
 
 def test_the_record_of_another_machine_is_made_out_of_what_is_stored(open_index, table, data_home):
@@ -102,17 +102,17 @@ def test_the_record_of_another_machine_is_made_out_of_what_is_stored(open_index,
         report = index.add_folder(table.parent / "photos", sync=True)
         assert (report.unchanged + report.changed, report.deleted, report.embedded) == (390, 10, 0)
         index.add_listing(open_table(table))
-        assert in_the_end(lambda: prices(index), list(range(10, PICTURES)))
+        assert in_the_end(lambda: prices(index), list(range(10, IMAGES)))
 
 
 def test_what_a_table_no_longer_prices_is_told_and_the_run_goes_on(open_index, table):
     with open_index(price=float) as index:  # no column may be empty here, before Milvus 2.5
         index.add_listing(open_table(table))
         assert len(index.add_folder(table.parent / "photos").skipped) == 0
-        report = index.add_listing(open_table(write(table, range(1, PICTURES))), sync=True)
+        report = index.add_listing(open_table(write(table, range(1, IMAGES))), sync=True)
         assert [skip.path.name for skip in report.skipped] == ["0.png"]
         assert "no 'price'" in report.skipped[0].reason
-        assert in_the_end(lambda: prices(index), list(range(1, PICTURES)))
+        assert in_the_end(lambda: prices(index), list(range(1, IMAGES)))
 
 
 def test_a_table_of_a_thousand_columns_is_indexed(open_index, table):

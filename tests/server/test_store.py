@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 from llama_index.core.schema import ImageNode
 from llama_index.core.vector_stores.types import VectorStoreQuery
-from llama_index.indices.composed_image import PictureStore, metadata_filters, milvus_store
+from llama_index.indices.composed_image import ImageStore, metadata_filters, milvus_store
 
 from mmrag.errors import StoreError, StoreMismatchError
 from tests.server.eventually import in_the_end
@@ -23,7 +23,7 @@ COLUMNS = {"price": float, "product": str}  # "shelf" stays dynamic
 
 
 @pytest.fixture(scope="module")
-def filled(milvus) -> PictureStore:
+def filled(milvus) -> ImageStore:
     """A collection that tests only read, its index built."""
     store = milvus_store(milvus.uri, "filled", DIM, model="toy", scalar_fields=COLUMNS)
     store.add(rows(range(N)))
@@ -33,7 +33,7 @@ def filled(milvus) -> PictureStore:
 
 
 @pytest.fixture
-def store(milvus, collection) -> PictureStore:
+def store(milvus, collection) -> ImageStore:
     """A collection of its own, for tests that write."""
     return milvus_store(milvus.uri, collection, DIM, model="toy", scalar_fields=COLUMNS)
 
@@ -50,7 +50,7 @@ def test_search_finds_what_an_exhaustive_search_finds(filled):
     assert recall >= 0.95
 
 
-def test_a_hit_brings_back_its_picture_and_metadata(filled):
+def test_a_hit_brings_back_its_image_and_metadata(filled):
     result = filled.query(VectorStoreQuery(VECTORS[7].tolist(), similarity_top_k=1))
     assert isinstance(result.nodes[0], ImageNode)
     assert result.nodes[0].image_path == "/shop/7.jpg"
@@ -143,7 +143,7 @@ def test_the_longest_metadata_that_is_let_through_is_kept_by_the_server(store):
         store.add(rows([1], story='é"' * (length + 1)))
 
 
-def _passes(store: PictureStore, story: str) -> bool:
+def _passes(store: ImageStore, story: str) -> bool:
     try:
         store.check(rows([1], story=story)[0])
     except StoreError:
@@ -151,6 +151,6 @@ def _passes(store: PictureStore, story: str) -> bool:
     return True
 
 
-def _search(store: PictureStore, vector: np.ndarray, n: int, **options) -> list[str]:
+def _search(store: ImageStore, vector: np.ndarray, n: int, **options) -> list[str]:
     result = store.query(VectorStoreQuery(vector.tolist(), similarity_top_k=n, **options))
     return list(result.ids)

@@ -1,4 +1,4 @@
-"""A shop of twelve drawn pictures, searched with toy parts: no weights, no network."""
+"""A shop of twelve drawn images, searched with toy parts: no weights, no network."""
 
 from __future__ import annotations
 
@@ -43,7 +43,7 @@ class Gate:
 
 
 PRODUCTS = ("mug", "tote bag", "cushion", "t-shirt")
-COLOURS = ("red", "blue", "green")
+COLORS = ("red", "blue", "green")
 
 
 @dataclass(frozen=True)
@@ -69,7 +69,7 @@ class ToySearcher(Searcher):
 
 @dataclass(frozen=True)
 class Shop:
-    """Twelve pictures in a folder, and their index."""
+    """Twelve images in a folder, and their index."""
 
     folder: Path
     index: ComposedImageIndex
@@ -84,17 +84,17 @@ def shop(tmp_path_factory) -> Iterator[Shop]:
     folder = tmp_path_factory.mktemp("shop")
     metadata = {}
     for product in PRODUCTS:
-        for colour in COLOURS:
-            name = f"{colour}-{product.replace(' ', '-')}.jpg"
-            draw_product(product, "plain", colour, 1).save(folder / name)
+        for color in COLORS:
+            name = f"{color}-{product.replace(' ', '-')}.jpg"
+            draw_product(product, "plain", color, 1).save(folder / name)
             metadata[name] = {
-                "title": f"{colour} {product}",
+                "title": f"{color} {product}",
                 "product": product,
-                "colour": colour,
+                "color": color,
                 "price": 10.0 + len(metadata),
             }
     encoder = TaughtEncoder()
-    columns = {"title": str, "product": str, "colour": str, "price": float}
+    columns = {"title": str, "product": str, "color": str, "price": float}
     place = tmp_path_factory.mktemp("index") / "shop.db"
     embedding = VisualizedBGEEmbedding(encoder=encoder)
     with ComposedImageIndex.open(place, embedding, "shop", scalar_fields=columns) as index:
@@ -131,9 +131,9 @@ def client(serve) -> TestClient:
     return serve()
 
 
-def blueness(picture) -> float:
+def blueness(image) -> float:
     """How blue a cell is: a vision LLM that likes blue things."""
-    red, green, blue = picture.convert("RGB").resize((1, 1)).getpixel((0, 0))
+    red, green, blue = image.convert("RGB").resize((1, 1)).getpixel((0, 0))
     return (blue - (red + green) / 2) / 100
 
 

@@ -1,4 +1,4 @@
-"""Pictures over HTTP: only indexed ones, cached, and nothing of a visitor's outside the folder."""
+"""Images over HTTP: only indexed ones, cached, and nothing of a visitor's outside the folder."""
 
 from __future__ import annotations
 
@@ -16,19 +16,19 @@ from mmrag.serving.images import Indexed, Uploads
 
 @pytest.fixture
 def first(client) -> str:
-    """The address of some indexed picture."""
+    """The address of some indexed image."""
     answer = client.post("/search", json={"text": "red", "rerank": False, "top": 1})
     return answer.json()["results"][0]["url"]
 
 
-def test_an_indexed_picture_comes_as_a_square_jpeg_in_two_sizes(client, first):
+def test_an_indexed_image_comes_as_a_square_jpeg_in_two_sizes(client, first):
     for size, side in (("small", 384), ("large", 1024)):
         response = client.get(first, params={"size": size})
         assert response.headers["content-type"] == "image/jpeg"
         assert Image.open(io.BytesIO(response.content)).size == (side, side)
 
 
-def test_a_browser_that_has_a_picture_is_told_so(client, first):
+def test_a_browser_that_has_a_image_is_told_so(client, first):
     response = client.get(first)
     assert response.headers["cache-control"] == "private, max-age=3600"
     etag = response.headers["etag"]
@@ -74,21 +74,21 @@ def test_an_id_cannot_become_part_of_an_expression(client, quote):
     assert response.status_code == 422
 
 
-def test_the_path_of_an_indexed_picture_is_no_id_of_it(client, shop):
+def test_the_path_of_an_indexed_image_is_no_id_of_it(client, shop):
     file = next(shop.folder.iterdir())
     for id in (file.name, str(file).replace("/", "%2F")):
         assert client.get(f"/images/{id}").status_code in (404, 422)
 
 
-def test_a_picture_whose_file_is_gone_is_not_found(shop):
+def test_a_image_whose_file_is_gone_is_not_found(shop):
     indexed = Indexed(shop.index.vector_store, ImagePolicy(roots=()))
     with pytest.raises(ImageError):
         indexed.thumbnail(indexed.some(1)[0][0], 32)
 
 
-def picture(colour: str, size: tuple[int, int] = (8, 8)) -> bytes:
+def image(color: str, size: tuple[int, int] = (8, 8)) -> bytes:
     buffer = io.BytesIO()
-    Image.new("RGB", size, colour).save(buffer, "PNG")
+    Image.new("RGB", size, color).save(buffer, "PNG")
     return buffer.getvalue()
 
 
@@ -101,7 +101,7 @@ def uploads(tmp_path, monkeypatch):
 
 
 def test_uploads_lie_in_the_temporary_folder_and_are_gone_afterwards(uploads, tmp_path):
-    file = uploads.file(uploads.keep(picture("red")))
+    file = uploads.file(uploads.keep(image("red")))
     assert file is not None
     assert file.is_relative_to(tmp_path)
     uploads.close()
@@ -109,9 +109,9 @@ def test_uploads_lie_in_the_temporary_folder_and_are_gone_afterwards(uploads, tm
 
 
 def test_only_so_many_uploads_are_kept_and_the_one_asked_for_last_stays(uploads, tmp_path):
-    red, blue = uploads.keep(picture("red")), uploads.keep(picture("blue"))
-    assert uploads.keep(picture("red")) == red
-    green = uploads.keep(picture("green"))
+    red, blue = uploads.keep(image("red")), uploads.keep(image("blue"))
+    assert uploads.keep(image("red")) == red
+    green = uploads.keep(image("green"))
     assert [uploads.file(id) is not None for id in (red, blue, green)] == [True, False, True]
     assert len(list(tmp_path.rglob("*.png"))) == 2
 

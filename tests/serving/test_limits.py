@@ -1,4 +1,4 @@
-"""What is too much: pictures, visitors, time. Each is refused in words, and nothing gets stuck."""
+"""What is too much: images, visitors, time. Each is refused in words, and nothing gets stuck."""
 
 from __future__ import annotations
 
@@ -39,27 +39,27 @@ def test_a_request_that_grows_too_large_is_cut_off(serve):
     assert (response.status_code, "larger than" in response.json()["error"]) == (413, True)
 
 
-def test_a_picture_over_the_limit_of_bytes_is_refused(serve):
+def test_a_image_over_the_limit_of_bytes_is_refused(serve):
     response = serve(upload_bytes=1000).post("/search", files={"image": b"x" * 2000})
     assert response.status_code == 422
-    assert "the query's picture has more than 1,000 bytes" in response.json()["error"]
+    assert "the query's image has more than 1,000 bytes" in response.json()["error"]
 
 
-def test_a_picture_of_too_many_pixels_is_refused_before_it_is_decoded(serve):
+def test_a_image_of_too_many_pixels_is_refused_before_it_is_decoded(serve):
     response = serve(upload_pixels=10_000).post("/search", files={"image": png((200, 200))})
     assert response.status_code == 422
     assert "40,000 pixels; the limit is 10,000" in response.json()["error"]
 
 
 @pytest.mark.parametrize("data", [b"hello", b"%PDF-1.7", b"<svg xmlns='http://www.w3.org/2000/svg'/>"])
-def test_a_file_that_is_no_picture_is_refused(client, data):
+def test_a_file_that_is_no_image_is_refused(client, data):
     response = client.post("/search", files={"image": ("a.png", data, "image/png")})
     assert response.status_code == 422
-    assert "is no picture that can be read" in response.json()["error"]
+    assert "is no image that can be read" in response.json()["error"]
 
 
-def test_hostile_pictures_are_refused_and_no_fault_of_the_server(client, hostile_pictures, tmp_path):
-    hostile_pictures(tmp_path)
+def test_hostile_images_are_refused_and_no_fault_of_the_server(client, hostile_images, tmp_path):
+    hostile_images(tmp_path)
     statuses = {}
     for file in sorted(tmp_path.rglob("*"))[::4]:
         if file.is_file() and not file.is_symlink() and file.stat().st_size < 1_000_000:

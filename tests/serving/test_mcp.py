@@ -93,7 +93,7 @@ def told(request, shop) -> Talk:
             return asyncio.run(talk(Client(f"{address}/mcp"), shop))
 
 
-def picture(content) -> Image.Image:
+def image(content) -> Image.Image:
     return Image.open(io.BytesIO(base64.b64decode(content.data)))
 
 
@@ -124,21 +124,21 @@ def test_results_come_as_structure_as_text_and_as_numbered_thumbnails(told):
     assert [result["number"] for result in results] == [1, 2, 3]
     assert [r["id"] for r in json.loads(words.text)["results"]] == [r["id"] for r in results]
     assert [(t.type, t.mime_type) for t in thumbnails] == [("image", "image/jpeg")] * 3
-    assert {picture(thumbnail).size for thumbnail in thumbnails} == {(128, 128)}
+    assert {image(thumbnail).size for thumbnail in thumbnails} == {(128, 128)}
     # the plates say which is which: black ink in the corner, and no two thumbnails alike
     assert len({thumbnail.data for thumbnail in thumbnails}) == 3
     assert len(words.text) + sum(len(t.data) for t in thumbnails) < 30_000
 
 
-def test_an_indexed_picture_is_an_example(told):
+def test_an_indexed_image_is_an_example(told):
     (best,) = told.alike.structured_content["results"]
     assert (best["title"], best["similarity"]) == ("red", pytest.approx(1, abs=0.01))
 
 
-def test_a_picture_is_described_and_shown(told):
+def test_a_image_is_described_and_shown(told):
     facts = told.described.structured_content
     assert facts["id"] == told.found.structured_content["results"][0]["id"]
-    assert picture(told.described.content[1]).size == (facts["width"], facts["height"])
+    assert image(told.described.content[1]).size == (facts["width"], facts["height"])
 
 
 def test_what_is_refused_is_an_error_with_what_to_do(told):
@@ -181,9 +181,9 @@ def test_a_reranker_tells_its_reason(served):
 
 
 def test_many_clients_ask_at_once(served, shop):
-    async def ask(colour: str) -> str:
+    async def ask(color: str) -> str:
         async with Client(served) as client:
-            asked = {"image": str(shop.folder / f"{colour}.png"), "top_n": 3}
+            asked = {"image": str(shop.folder / f"{color}.png"), "top_n": 3}
             answer = await client.call_tool("search_images", asked)
             return answer.structured_content["results"][-1]["title"]
 

@@ -41,7 +41,7 @@ def test_an_operation_keeps_its_promises(api, method, path):
     @given(api[path][method].as_strategy(), st.booleans())
     @settings(max_examples=80 if method == "POST" else 10, derandomize=True, database=None)
     def holds(case, plain):
-        if plain and isinstance(case.body, dict):  # few made-up filters and pictures are any
+        if plain and isinstance(case.body, dict):  # few made-up filters and images are any
             case.body = {k: v for k, v in case.body.items() if k in ("text", "top", "rerank")}
         case.call_and_validate(checks=CHECKS)
 

@@ -43,7 +43,7 @@ def test_retrieved_results_are_there_first_and_arrows_show_what_reranking_moved(
 
 
 @pytest.mark.parametrize("screen", [DESKTOP, PHONE], ids=["1280", "390"])
-def test_each_arrow_goes_from_a_card_to_the_same_pictures_card(page, screen):
+def test_each_arrow_goes_from_a_card_to_the_same_images_card(page, screen):
     page.set_viewport_size(screen)
     ask(page, "red")
     page.wait_for_selector(RERANKED)
@@ -66,33 +66,33 @@ def test_each_arrow_goes_from_a_card_to_the_same_pictures_card(page, screen):
     assert far < 3
 
 
-def test_a_result_becomes_the_next_query_picture_and_the_address_is_shared(page, browser):
+def test_a_result_becomes_the_next_query_image_and_the_address_is_shared(page, browser):
     ask(page, "red mug")
     page.wait_for_selector(RERANKED)
     chosen = page.locator("#retrieved .card").first
     id, title = chosen.get_attribute("data-id"), chosen.locator(".title").inner_text()
     chosen.locator(".tile").click()
-    assert page.get_attribute("#query-picture", "alt") == f"The query's picture: {title}"
+    assert page.get_attribute("#query-image", "alt") == f"The query's image: {title}"
     assert page.evaluate("document.activeElement.id") == "text"
     page.keyboard.type("green")  # it was selected: typing replaces it
     page.keyboard.press("Enter")
-    wait_until(page, "location.search.includes('picture=')")
+    wait_until(page, "location.search.includes('image_id=')")
     page.wait_for_selector(RERANKED)
     query = {key: value[0] for key, value in parse_qs(urlsplit(page.url).query).items()}
-    assert query == {"q": "green", "picture": id}
+    assert query == {"q": "green", "image_id": id}
 
     other = browser.new_page()
     other.goto(page.url)
     other.wait_for_selector(RERANKED)
     assert titles(other, "reranked") == titles(page, "reranked")
-    assert other.is_visible("#query-picture")
+    assert other.is_visible("#query-image")
     other.close()
     page.go_back()
     wait_until(page, "document.querySelector('#text').value === 'red mug'")
-    page.wait_for_selector("#query-picture", state="hidden")
+    page.wait_for_selector("#query-image", state="hidden")
 
 
-def test_a_search_by_an_uploaded_picture_has_an_address_too(page, browser, leopard):
+def test_a_search_by_an_uploaded_image_has_an_address_too(page, browser, leopard):
     page.set_input_files("#file", leopard)
     ask(page, "mug")
     page.wait_for_selector(RERANKED)
@@ -101,7 +101,7 @@ def test_a_search_by_an_uploaded_picture_has_an_address_too(page, browser, leopa
     other = browser.new_page()
     other.goto(page.evaluate("navigator.clipboard.readText()"))
     other.wait_for_selector(RERANKED)
-    wait_until(other, "document.querySelector('#query-picture').naturalWidth > 0")
+    wait_until(other, "document.querySelector('#query-image').naturalWidth > 0")
     assert titles(other, "retrieved") == titles(page, "retrieved")
     other.close()
 
@@ -115,7 +115,7 @@ DATA_TRANSFER = """(data) => {
 
 
 @pytest.mark.parametrize("way", ["drop", "paste"])
-def test_a_picture_is_dropped_or_pasted(page, leopard, way):
+def test_a_image_is_dropped_or_pasted(page, leopard, way):
     data = base64.b64encode(leopard.read_bytes()).decode()
     transfer = page.evaluate_handle(DATA_TRANSFER, data)
     page.evaluate(
@@ -124,11 +124,11 @@ def test_a_picture_is_dropped_or_pasted(page, leopard, way):
             : new ClipboardEvent("paste", { clipboardData: transfer, bubbles: true }))""",
         [way, transfer],
     )
-    assert page.get_attribute("#query-picture", "alt") == "The query's picture: leopard.png"
+    assert page.get_attribute("#query-image", "alt") == "The query's image: leopard.png"
     page.click("#search")
     page.wait_for_selector(RERANKED)
     page.click("#remove")
-    assert page.is_hidden("#query-picture")
+    assert page.is_hidden("#query-image")
 
 
 def test_a_filter_is_typed_or_chosen_from_what_a_result_is(page):

@@ -27,7 +27,7 @@ def test_the_whole_journey_by_keyboard_alone(page, leopard):
     press("Enter")
     page.keyboard.type("blue")
     press("Enter")
-    wait_until(page, "location.search.includes('picture=')")
+    wait_until(page, "location.search.includes('image_id=')")
     page.wait_for_selector(RERANKED)
     tab_to("#see")
     press("Enter")
@@ -44,10 +44,10 @@ def test_the_whole_journey_by_keyboard_alone(page, leopard):
     with page.expect_file_chooser() as chooser:
         press("Space")
     chooser.value.set_files(leopard)
-    assert page.is_visible("#query-picture")
+    assert page.is_visible("#query-image")
 
 
-def test_every_picture_has_a_text_and_every_button_a_name(page, leopard):
+def test_every_image_has_a_text_and_every_button_a_name(page, leopard):
     page.set_input_files("#file", leopard)
     ask(page, "red")
     page.wait_for_selector(RERANKED)
@@ -104,13 +104,13 @@ def test_what_is_wrong_is_told_where_it_is_seen(page, screen):
     page.wait_for_selector(RERANKED)
 
 
-def test_a_file_that_is_too_large_or_no_picture_is_not_even_sent(page, tmp_path):
+def test_a_file_that_is_too_large_or_no_image_is_not_even_sent(page, tmp_path):
     (tmp_path / "big.png").write_bytes(b"x" * 1_100_000)
     (tmp_path / "notes.txt").write_text("hello")
-    for name, told in (("big.png", "larger than 1 MB"), ("notes.txt", "is no picture")):
+    for name, told in (("big.png", "larger than 1 MB"), ("notes.txt", "is no image")):
         page.set_input_files("#file", tmp_path / name)
         assert told in page.inner_text("#error")
-        assert page.is_hidden("#query-picture")
+        assert page.is_hidden("#query-image")
 
 
 def test_a_busy_vision_llm_leaves_the_retrieved_row_and_says_so(page, browser, door, site):

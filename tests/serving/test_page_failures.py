@@ -1,4 +1,4 @@
-"""The search page when something is odd or goes wrong: pictures, titles, screens, the server."""
+"""The search page when something is odd or goes wrong: images, titles, screens, the server."""
 
 from __future__ import annotations
 
@@ -32,9 +32,9 @@ SCREENS = pytest.mark.parametrize("screen", [DESKTOP, PHONE], ids=["1280", "390"
 def odd_shop(shop, tmp_path_factory):
     """A server of five mugs with odd titles; the file of the black one is gone."""
     folder = tmp_path_factory.mktemp("odd")
-    for colour in TITLES:
-        draw_product("mug", "plain", colour, 1).save(folder / f"{colour}.jpg")
-    metadata = {f"{colour}.jpg": {"title": title} for colour, title in TITLES.items()}
+    for color in TITLES:
+        draw_product("mug", "plain", color, 1).save(folder / f"{color}.jpg")
+    metadata = {f"{color}.jpg": {"title": title} for color, title in TITLES.items()}
     place, embedding = folder / "odd.db", VisualizedBGEEmbedding(encoder=shop.encoder)
     with ComposedImageIndex.open(place, embedding, "odd", scalar_fields={"title": str}) as index:
         index.add_folder(folder, metadata=metadata)
@@ -57,23 +57,23 @@ def fault(page) -> str:
     return page.inner_text("#error")
 
 
-def test_a_picture_that_no_browser_shows_is_called_by_its_name(page, tmp_path, leopard):
+def test_a_image_that_no_browser_shows_is_called_by_its_name(page, tmp_path, leopard):
     Image.open(leopard).save(tmp_path / "leopard.tiff")
     page.set_input_files("#file", tmp_path / "leopard.tiff")
     wait_until(page, "document.querySelector('#drop').innerText.includes('leopard.tiff')")
-    assert page.is_hidden("#query-picture")
+    assert page.is_hidden("#query-image")
     ask(page, "red")
     page.wait_for_selector(RERANKED)
-    wait_until(page, "document.querySelector('#query-picture').naturalWidth > 0")  # from the server
+    wait_until(page, "document.querySelector('#query-image').naturalWidth > 0")  # from the server
     page.click("#remove")
     assert "leopard" not in page.inner_text("#drop")
 
 
-def test_a_damaged_picture_is_refused_by_a_name_that_a_visitor_knows(page, tmp_path, leopard):
+def test_a_damaged_image_is_refused_by_a_name_that_a_visitor_knows(page, tmp_path, leopard):
     (tmp_path / "half.png").write_bytes(leopard.read_bytes()[:2000])
     page.set_input_files("#file", tmp_path / "half.png")
     page.click("#search")
-    assert fault(page).startswith("the query's picture is damaged or cut off")
+    assert fault(page).startswith("the query's image is damaged or cut off")
 
 
 def test_a_vision_llm_that_fails_is_an_alarm_and_shows_no_second_row(page, site, monkeypatch):

@@ -16,9 +16,9 @@ from mmrag.testing import MockVision, failing, malformed
 LINES = {"Accept": "application/x-ndjson"}
 
 
-def png(picture: Image.Image) -> bytes:
+def png(image: Image.Image) -> bytes:
     buffer = io.BytesIO()
-    picture.save(buffer, "PNG")
+    image.save(buffer, "PNG")
     return buffer.getvalue()
 
 
@@ -74,7 +74,7 @@ def test_the_first_line_does_not_wait_for_the_vision_llm(serve, shop, gate):
         assert json.loads(next(lines))["stage"] == "reranked"
 
 
-def test_a_form_with_a_picture_finds_its_like(client, blue_mug):
+def test_a_form_with_a_image_finds_its_like(client, blue_mug):
     answer = client.post(
         "/search",
         data={"text": "", "filter": "", "top": "2", "rerank": "false"},
@@ -87,11 +87,11 @@ def test_a_form_without_a_picked_file_is_a_search_by_text(client):
     empty = {"image": ("", b"", "application/octet-stream")}
     answer = client.post("/search", data={"text": "red"}, files=empty).json()
     assert answer["query"] == {
-        "text": "red", "picture": None, "picture_url": None, "filter": "", "top": 9,
+        "text": "red", "image_id": None, "image_url": None, "filter": "", "top": 9,
     }  # fmt: skip
 
 
-def test_a_data_uri_and_a_file_are_the_same_picture(client, blue_mug):
+def test_a_data_uri_and_a_file_are_the_same_image(client, blue_mug):
     uri = "data:image/png;base64," + base64.b64encode(blue_mug).decode()
     by_uri = client.post("/search", json={"image": uri, "rerank": False}).json()
     by_file = client.post("/search", data={"rerank": "no"}, files={"image": blue_mug}).json()
@@ -99,19 +99,19 @@ def test_a_data_uri_and_a_file_are_the_same_picture(client, blue_mug):
     assert titles(by_uri) == titles(by_file)
 
 
-def test_a_picture_of_an_earlier_search_can_be_asked_with_again(client, blue_mug):
+def test_a_image_of_an_earlier_search_can_be_asked_with_again(client, blue_mug):
     first = client.post("/search", data={"rerank": "no"}, files={"image": blue_mug}).json()
-    query = {"text": "", "picture": first["query"]["picture"], "rerank": False}
+    query = {"text": "", "image_id": first["query"]["image_id"], "rerank": False}
     assert titles(client.post("/search", json=query).json()) == titles(first)
-    assert client.get(first["query"]["picture_url"]).headers["content-type"] == "image/png"
+    assert client.get(first["query"]["image_url"]).headers["content-type"] == "image/png"
 
 
-def test_a_result_can_be_the_next_query_picture(client):
+def test_a_result_can_be_the_next_query_image(client):
     found = client.post("/search", json={"text": "red mug", "top": 1, "rerank": False}).json()
     id = found["results"][0]["id"]
-    like = client.post("/search", json={"picture": id, "top": 1, "rerank": False}).json()
+    like = client.post("/search", json={"image_id": id, "top": 1, "rerank": False}).json()
     assert like["results"][0]["id"] == id
-    assert like["query"]["picture_url"] == f"/images/{id}"
+    assert like["query"]["image_url"] == f"/images/{id}"
 
 
 def test_a_filter_leaves_only_what_fits(client):
@@ -162,12 +162,12 @@ def test_a_vision_llm_that_fails_keeps_the_order_and_says_so(serve):
         ({}, "the query is empty"),
         ({"text": "   "}, "the query is empty"),
         ({"text": "red", "filter": "price <"}, "filter, column 8: expected a value"),
-        ({"picture": "no-such-id"}, "no picture with the id 'no-such-id'"),
-        ({"picture": "a' or id != '"}, "picture: String should match pattern"),
-        ({"image": "data:text/plain,hello"}, "is no picture that can be read"),
-        ({"image": "data:,", "picture": "a"}, "the query has two pictures"),
+        ({"image_id": "no-such-id"}, "no image with the id 'no-such-id'"),
+        ({"image_id": "a' or id != '"}, "image_id: String should match pattern"),
+        ({"image": "data:text/plain,hello"}, "is no image that can be read"),
+        ({"image": "data:,", "image_id": "a"}, "the query has two images"),
         ({"text": "red", "top": 51}, "top: Input should be less than or equal to 50"),
-        ({"text": "red", "colour": "blue"}, "colour: Extra inputs are not permitted"),
+        ({"text": "red", "color": "blue"}, "color: Extra inputs are not permitted"),
         ({"text": "x" * 2001}, "text: String should have at most 2000 characters"),
     ],
 )

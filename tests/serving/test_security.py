@@ -38,7 +38,7 @@ def test_a_token_in_the_address_opens_only_the_page(serve):
 
 
 def test_a_probe_needs_no_token(serve):
-    assert serve(token=TOKEN).get("/health").json() == {"status": "ok", "pictures": 12, "waiting": 0}
+    assert serve(token=TOKEN).get("/health").json() == {"status": "ok", "images": 12, "waiting": 0}
 
 
 @pytest.mark.parametrize("host", ["127.0.0.1", "localhost", "127.1.2.3", "[::1]", "a.localhost"])

@@ -37,16 +37,16 @@ def started(db: Path, *words: str):
 
 @pytest.fixture
 def db(mmrag, tmp_path) -> Path:
-    (tmp_path / "pictures").mkdir()
+    (tmp_path / "images").mkdir()
     place = tmp_path / "shop.db"
-    pictures = write_shop(tmp_path / "pictures") / "shop.jsonl"
-    assert mmrag("index", pictures, "--into", place, "--model", ENCODER).code == 0
+    images = write_shop(tmp_path / "images") / "shop.jsonl"
+    assert mmrag("index", images, "--into", place, "--model", ENCODER).code == 0
     return place
 
 
 def test_it_serves_until_ctrl_c_and_then_lets_go_of_the_index(db, mmrag):
     with started(db, "--reranker", RERANKER) as (process, url):
-        assert httpx.get(f"{url}health").json()["pictures"] == 6
+        assert httpx.get(f"{url}health").json()["images"] == 6
         assert "Start from one of these" in httpx.get(url).text
         question = {"text": "red dot", "filter": "price < 30", "top": 3}
         answer = httpx.post(f"{url}search", json=question, timeout=120).json()

@@ -4,38 +4,38 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from mmrag.indexing import IndexReport, Picture
+from mmrag.indexing import ImageRecord, IndexReport
 
 
 class DictShelf:
-    """Holds pictures and vectors in memory."""
+    """Holds images and vectors in memory."""
 
     def __init__(self):
-        self.pictures: dict[str, Picture] = {}
+        self.images: dict[str, ImageRecord] = {}
         self.kept: dict[str, list[float]] = {}
 
-    def check(self, picture):
+    def check(self, image):
         pass
 
-    def upsert(self, pictures, vectors):
-        self.pictures |= {picture.id: picture for picture in pictures}
-        self.kept |= {p.id: v for p, v in zip(pictures, vectors, strict=True)}
+    def upsert(self, images, vectors):
+        self.images |= {image.id: image for image in images}
+        self.kept |= {p.id: v for p, v in zip(images, vectors, strict=True)}
 
     def delete(self, ids):
-        for picture in ids:
-            self.pictures.pop(picture, None)
-            self.kept.pop(picture, None)
+        for image in ids:
+            self.images.pop(image, None)
+            self.kept.pop(image, None)
 
     def vectors(self, ids):
-        return {picture: self.kept[picture] for picture in ids if picture in self.kept}
+        return {image: self.kept[image] for image in ids if image in self.kept}
 
     def names(self) -> set[frozenset[str]]:
-        """Which file names belong to one picture."""
-        return {frozenset(Path(path).name for path in picture.paths) for picture in self.pictures.values()}
+        """Which file names belong to one image."""
+        return {frozenset(Path(path).name for path in image.paths) for image in self.images.values()}
 
     def known(self, key: str) -> dict[str, object]:
-        """What each picture has under a key, by the name of its first file."""
-        return {Path(picture.paths[0]).name: picture.metadata.get(key) for picture in self.pictures.values()}
+        """What each image has under a key, by the name of its first file."""
+        return {Path(image.paths[0]).name: image.metadata.get(key) for image in self.images.values()}
 
 
 def counts(report: IndexReport) -> dict[str, int]:

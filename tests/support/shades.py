@@ -1,4 +1,4 @@
-"""A query with a picture, and plain candidates to be told apart by their brightness."""
+"""A query with an image, and plain candidates to be told apart by their brightness."""
 
 from __future__ import annotations
 

@@ -22,5 +22,5 @@ def sheet(blocks) -> Image.Image:
     return Image.open(io.BytesIO(base64.b64decode(blocks[1].image)))
 
 
-def in_memory(picture: Path) -> str:
-    return f"data:image/png;base64,{base64.b64encode(picture.read_bytes()).decode()}"
+def in_memory(image: Path) -> str:
+    return f"data:image/png;base64,{base64.b64encode(image.read_bytes()).decode()}"

@@ -24,8 +24,8 @@ from pymilvus import MilvusClient
 left = []
 
 
-def test_one(drawn_catalogue, milvus_lite):
-    assert len(drawn_catalogue.items) == 72
+def test_one(drawn_catalog, milvus_lite):
+    assert len(drawn_catalog.items) == 72
     MilvusClient(str(milvus_lite))  # and never closed
     left.append(milvus_lite)
 
@@ -49,7 +49,7 @@ def test_another_project_has_them_without_an_import(tmp_path):
     assert "2 passed" in ran.stdout
 
 
-def test_the_example_of_the_documentation_runs(drawn_catalogue, milvus_lite):
+def test_the_example_of_the_documentation_runs(drawn_catalog, milvus_lite):
     example = mmrag.testing.__doc__.partition("\n\n    ")[2]
     names = {
         "ComposedImageIndex": ComposedImageIndex,
@@ -58,7 +58,7 @@ def test_the_example_of_the_documentation_runs(drawn_catalogue, milvus_lite):
         **vars(mmrag.testing),
     }
     exec(dedent(f"    {example}"), names)
-    names["test_my_app"](drawn_catalogue, milvus_lite)
+    names["test_my_app"](drawn_catalog, milvus_lite)
 
 
 def test_a_pytest_run_that_does_not_use_them_does_not_pay_for_them():
@@ -68,26 +68,26 @@ def test_a_pytest_run_that_does_not_use_them_does_not_pay_for_them():
     assert ran.stdout.strip() == "[]"
 
 
-def test_the_catalogue_is_pictures_and_what_is_true_of_them(drawn_catalogue):
-    assert {item.product for item in drawn_catalogue.items} == set(PRODUCTS)
-    assert {item.pattern for item in drawn_catalogue.items} == set(PATTERNS)
-    for item in drawn_catalogue.items[:3]:
-        with Image.open(drawn_catalogue.path(item)) as picture:
-            assert picture.size == (192, 192)
-        assert drawn_catalogue.metadata[item.file]["title"] == item.title
-        assert drawn_catalogue.metadata[item.file]["price"] == item.price
+def test_the_catalog_is_images_and_what_is_true_of_them(drawn_catalog):
+    assert {item.product for item in drawn_catalog.items} == set(PRODUCTS)
+    assert {item.pattern for item in drawn_catalog.items} == set(PATTERNS)
+    for item in drawn_catalog.items[:3]:
+        with Image.open(drawn_catalog.path(item)) as image:
+            assert image.size == (192, 192)
+        assert drawn_catalog.metadata[item.file]["title"] == item.title
+        assert drawn_catalog.metadata[item.file]["price"] == item.price
 
 
-def test_a_reranker_that_knows_the_catalogue_puts_right_answers_first(drawn_catalogue, milvus_lite, tmp_path):
-    query = queries("swatch_product", 1, seed=3, catalogue=drawn_catalogue.items)[0]
+def test_a_reranker_that_knows_the_catalog_puts_right_answers_first(drawn_catalog, milvus_lite, tmp_path):
+    query = queries("swatch_product", 1, seed=3, catalog=drawn_catalog.items)[0]
     swatch = tmp_path / "swatch.png"
-    query.picture().save(swatch)
-    vision = MockVision(looking(drawn_catalogue.relevance(query.wish)))
+    query.image().save(swatch)
+    vision = MockVision(looking(drawn_catalog.relevance(query.wish)))
     with ComposedImageIndex.open(milvus_lite, VisualizedBGEEmbedding(encoder=toy_encoder())) as index:
-        index.add_folder(drawn_catalogue.folder, metadata=drawn_catalogue.metadata)
+        index.add_folder(drawn_catalog.folder, metadata=drawn_catalog.metadata)
         engine = index.as_query_engine(similarity_top_k=72, node_postprocessors=[LLVMRerank(llm=vision, passes=1)])
         nodes = engine.query(QueryBundle(query.text, image_path=str(swatch))).source_nodes
     facts = [node.node.metadata for node in nodes]
-    grades = [query.wish.grade(f["product"], f["pattern"], f["colour"]) for f in facts]
+    grades = [query.wish.grade(f["product"], f["pattern"], f["color"]) for f in facts]
     assert len(grades) == 72
     assert grades[0] == max(grades) > 0

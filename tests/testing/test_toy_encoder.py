@@ -11,7 +11,7 @@ from PIL import Image
 from mmrag.query import Query
 from mmrag.testing import toy_encoder
 
-RED, BLUE = (Image.new("RGB", (9, 7), colour) for colour in ("red", "blue"))
+RED, BLUE = (Image.new("RGB", (9, 7), color) for color in ("red", "blue"))
 
 
 def similarity(a, b) -> float:
@@ -31,12 +31,12 @@ def test_no_items_make_no_vectors():
     assert toy_encoder().encode([]).shape == (0, toy_encoder().dim)
 
 
-def test_a_picture_is_most_like_itself():
+def test_a_image_is_most_like_itself():
     assert similarity(RED, RED) == pytest.approx(1)
     assert similarity(RED, BLUE) < 0.6
 
 
-def test_a_colours_name_means_the_colour():
+def test_a_colors_name_means_the_color():
     assert similarity("a red mug", RED) > similarity("a red mug", BLUE)
 
 
@@ -47,7 +47,7 @@ def test_a_composed_query_lies_between_its_parts():
 
 
 def test_it_is_the_same_in_every_process():
-    # red is the fourth colour; sha256(b"red") begins with 0xb1, which is 49 modulo 64 bins
+    # red is the fourth color; sha256(b"red") begins with 0xb1, which is 49 modulo 64 bins
     vector = toy_encoder().encode(["red"])[0]
     assert np.flatnonzero(vector).tolist() == [3, 12 + 49]
 

@@ -126,7 +126,7 @@ def faults(cases, expected):
         want = {key.removeprefix(f"{name}."): value for key, value in expected.items() if key.startswith(f"{name}.")}
         images = [PIL.Image.open(GOLDEN / file) for file in given["images"]]
         inputs = model.prepare(given["messages"], images, given["num_crops"])
-        found = [*_text_faults(model, given, inputs, want), *_picture_faults(model, inputs, want)]
+        found = [*_text_faults(model, given, inputs, want), *_image_faults(model, inputs, want)]
         if "input_ids" in found or "pixel_values.shape" in found:
             return found  # nothing behind it can be compared
         return [*found, *_answer_faults(model, inputs, want, expected["vocab_columns"])]
@@ -144,14 +144,14 @@ def _text_faults(model, given, inputs, want) -> list[str]:
     return [field for field, holds in same.items() if not holds]
 
 
-def _picture_faults(model, inputs, want) -> list[str]:
+def _image_faults(model, inputs, want) -> list[str]:
     if "pixel_values.shape" not in want:
         return []
     pixels = inputs["pixel_values"]
     if not np.array_equal(pixels.shape, want["pixel_values.shape"]):
         return ["pixel_values.shape"]
     with torch.inference_mode():
-        tokens = model.network.pictures(pixels, inputs["image_sizes"])
+        tokens = model.network.images(pixels, inputs["image_sizes"])
     near = {
         "image_sizes": _near(inputs["image_sizes"], want["image_sizes"], 0),
         "num_img_tokens": len(tokens) == want["num_img_tokens"].sum(),

@@ -1,4 +1,4 @@
-"""`mmrag bench`: pictures/s, search and rerank milliseconds, on this machine and index."""
+"""`mmrag bench`: images/s, search and rerank milliseconds, on this machine and index."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ def bench(
     as_json: Json = False,
     **given: Unpack[Searching],
 ) -> None:
-    """Time encoder, search and reranking with the pictures of an index.
+    """Time encoder, search and reranking with the images of an index.
 
     Example: mmrag bench --db shop.db --no-rerank
     """
@@ -44,8 +44,8 @@ def bench(
 def _show(timings: Timings) -> None:
     from rich.table import Table
 
-    results().print(f"{timings.stored} pictures, {timings.model} on {timings.device}")
-    results().print(f"encoder: {timings.pictures_per_second:.1f} pictures/s")
+    results().print(f"{timings.stored} images, {timings.model} on {timings.device}")
+    results().print(f"encoder: {timings.images_per_second:.1f} images/s")
     table = Table(box=None, pad_edge=False, header_style="dim")
     table.add_column("stage")
     table.add_column("median ms", justify="right")

@@ -44,12 +44,12 @@ def _show(found: list[Shelf]) -> None:
 
     table = Table(box=None, pad_edge=False, header_style="dim")
     table.add_column("collection")
-    table.add_column("pictures", justify="right")
+    table.add_column("images", justify="right")
     table.add_column("model")
     table.add_column("dim", justify="right")
     table.add_column("fields to filter by")
     for shelf in found:
         fields = ", ".join(f"{name}: {kind}" for name, kind in shelf.fields.items())
         dim = str(shelf.dim or "?")
-        table.add_row(shelf.name, str(shelf.pictures), shelf.model or "not mmrag's", dim, fields)
+        table.add_row(shelf.name, str(shelf.images), shelf.model or "not mmrag's", dim, fields)
     results().print(table)

@@ -1,4 +1,4 @@
-"""`mmrag demo`: the whole pipeline on a drawn catalogue, offline, with the bundled models."""
+"""`mmrag demo`: the whole pipeline on a drawn catalog, offline, with the bundled models."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 __all__ = ["demo"]
 
 BUNDLED = "demo"
-COLLECTION = "catalogue"
+COLLECTION = "catalog"
 
 
 def demo(
@@ -29,16 +29,16 @@ def demo(
     reranker: Annotated[str, typer.Option("--reranker", help="Another vision LLM.")] = BUNDLED,
     as_json: Json = False,
 ) -> None:
-    """Draw a catalogue, index it, search it by picture and sentence, rerank, and measure.
+    """Draw a catalog, index it, search it by image and sentence, rerank, and measure.
 
-    It runs offline. The bundled models know this drawn catalogue, and nothing else.
+    It runs offline. The bundled models know this drawn catalog, and nothing else.
 
     Example: mmrag demo
     """
     from mmrag.settings import read_settings
 
     settings = read_settings(
-        db=str(folder / "catalogue.db"), collection=COLLECTION, model=model, reranker=reranker, llm_url=""
+        db=str(folder / "catalog.db"), collection=COLLECTION, model=model, reranker=reranker, llm_url=""
     )
     with messages().status("loading the models"):
         from mmrag.cli.demo import run_demo
@@ -78,8 +78,8 @@ def _show(done: Demo, db: str, model: str) -> None:
 
 def _in_words(found: Found) -> str:
     best = found.moves[0]
-    picture = "picture" if found.query.image is not None else ""
-    asked = " + ".join(filter(None, [picture, f"“{found.query.text}”" if found.query.text else ""]))
+    image = "image" if found.query.image is not None else ""
+    asked = " + ".join(filter(None, [image, f"“{found.query.text}”" if found.query.text else ""]))
     lines = [f"{asked} → {best.hit.title}"]
     if found.reranked:
         lines[0] += f" (retrieval had it at {best.before})"

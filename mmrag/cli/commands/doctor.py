@@ -51,8 +51,8 @@ def doctor(
 def _show(check: Check) -> None:
     from rich.text import Text
 
-    mark, colour = MARKS[check.state]
+    mark, color = MARKS[check.state]
     name = Text(f" {check.name:<12}", style="bold")
-    results().print(Text(mark, style=colour) + name + Text(check.found), soft_wrap=True)
+    results().print(Text(mark, style=color) + name + Text(check.found), soft_wrap=True)
     if check.remedy:
         results().print(Text(f"  {check.remedy}", style="yellow"), soft_wrap=True)

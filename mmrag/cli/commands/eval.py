@@ -31,8 +31,8 @@ def eval(
     ],
     report: Annotated[Path | None, typer.Option("--report", help="Write a page to this file.")] = None,
     compare: Annotated[Path | None, typer.Option("--compare", help="An earlier run: what --json wrote.")] = None,
-    images: Annotated[Path | None, typer.Option("--images", help="Folder of the queries' pictures.")] = None,
-    item: Annotated[str | None, typer.Option("--item", help="Field that names pictures; else the file's name.")] = None,
+    images: Annotated[Path | None, typer.Option("--images", help="Folder of the queries' images.")] = None,
+    item: Annotated[str | None, typer.Option("--item", help="Field that names images; else the file's name.")] = None,
     rerank: Rerank = True,
     as_json: Json = False,
     **given: Unpack[Searching],
@@ -69,7 +69,7 @@ def eval(
 def _show(told: Evaluation, comparison: Comparison | None) -> None:
     from mmrag.evaluation.result import BOTH, GAIN
 
-    results().print(f"{len(told.outcomes)} queries over {told.stored} pictures")
+    results().print(f"{len(told.outcomes)} queries over {told.stored} images")
     ways = list(dict.fromkeys(score.way for score in told.scores))
     rows = [[m, *(_number(told, m, way) for way in ways)] for m in told.measures]
     _table(["measure", *ways], rows)
@@ -99,7 +99,7 @@ def _show(told: Evaluation, comparison: Comparison | None) -> None:
         _table(["measure", "way", "before", "now", "difference"], changes)
     for fault, names in (
         ("right answers are not in the index", told.missing),
-        ("queries are left out, their pictures cannot be read", list(told.unread)),
+        ("queries are left out, their images cannot be read", list(told.unread)),
     ):
         if names:
             few = ", ".join(names[:5]) + (", …" if len(names) > 5 else "")

@@ -34,18 +34,18 @@ def index(
     into: Annotated[
         str | None, typer.Option("--into", "--db", metavar="DB", help="A folder x.db, or a server.")
     ] = None,
-    image_column: Annotated[str | None, typer.Option("--image-column", help="A table's column of pictures.")] = None,
+    image_column: Annotated[str | None, typer.Option("--image-column", help="A table's column of images.")] = None,
     images: Annotated[
-        Path | None, typer.Option("--images", help="Folder of the pictures of Amazon's meta_….jsonl.")
+        Path | None, typer.Option("--images", help="Folder of the images of Amazon's meta_….jsonl.")
     ] = None,
     sync: Annotated[bool, typer.Option("--sync", help="Also remove what the sources no longer name.")] = False,
     verify: Annotated[
-        bool, typer.Option("--verify", help="Trust no record: read all files, look up all pictures.")
+        bool, typer.Option("--verify", help="Trust no record: read all files, look up all images.")
     ] = False,
     as_json: Json = False,
     **given: Unpack[Indexing],
 ) -> None:
-    """Index pictures; what is in the index already is not embedded again.
+    """Index images; what is in the index already is not embedded again.
 
     Example: mmrag index photos/ shop.csv --into shop.db --model base-en-v1.5
     """
@@ -70,7 +70,7 @@ def index(
         return
     for report in reports:
         _show(report)
-    results().print(f"{settings.where} now holds {stored} pictures")
+    results().print(f"{settings.where} now holds {stored} images")
 
 
 class _How(TypedDict):
@@ -106,13 +106,13 @@ def _run(searcher: Searcher, sources: Sources, *, sync: bool, verify: bool) -> I
             if sources.files.paths:
                 yield searcher.index.add_listing(sources.files, **how)
     except KeyboardInterrupt:
-        messages().print(f"stopped after {done} pictures; they stay. The same command goes on from there")
+        messages().print(f"stopped after {done} images; they stay. The same command goes on from there")
         raise typer.Exit(INTERRUPTED) from None
 
 
 def _show(report: IndexReport) -> None:
     rate = report.embedded / report.seconds if report.seconds else 0.0
-    speed = f", {rate:.1f} pictures/s" if report.embedded else ""
+    speed = f", {rate:.1f} images/s" if report.embedded else ""
     results().print(f"{report}{speed}", soft_wrap=True, markup=False)
     for skipped in report.skipped[:SHOWN_SKIPS]:
         messages().print(f"  skipped {skipped}", soft_wrap=True, markup=False, style="yellow")

@@ -29,11 +29,11 @@ def mcp(
     root: Annotated[
         list[Path] | None,
         typer.Option(
-            "--root", exists=True, file_okay=False, help="Folder whose pictures may be named; may be given again."
+            "--root", exists=True, file_okay=False, help="Folder whose images may be named; may be given again."
         ),
     ] = None,
     thumbnails: Annotated[
-        bool, typer.Option("--thumbnails/--no-thumbnails", help="Show the results as pictures.")
+        bool, typer.Option("--thumbnails/--no-thumbnails", help="Show the results as images.")
     ] = True,
     rerank: Rerank = True,
     db: Database = None,
@@ -54,9 +54,9 @@ def mcp(
         from llama_index.postprocessor.llvm_rerank import LLVMRerank
         from llama_index.tools.image_search import ImageSearch
 
-        from mmrag.cli import mcp_server
         from mmrag.images import ImagePolicy
         from mmrag.search import Searcher
+        from mmrag.serving import mcp as mcp_server
 
         searcher = Searcher.open(settings)
         engine = searcher.index.as_query_engine(

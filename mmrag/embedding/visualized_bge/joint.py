@@ -1,6 +1,6 @@
-"""The joint encoder of Visualized BGE: token ids and picture tokens in, one unit vector out.
+"""The joint encoder of Visualized BGE: token ids and image tokens in, one unit vector out.
 
-Pictures become tokens of the text model: ``[CLS] picture tokens, words [SEP]``.
+Images become tokens of the text model: ``[CLS] image tokens, words [SEP]``.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ TextConfig = BertConfig | XLMRobertaConfig
 
 
 class JointEncoder(nn.Module):
-    """A text model that also reads pictures, and the vision tower that shows them to it.
+    """A text model that also reads images, and the vision tower that shows them to it.
 
     Parameters
     ----------
@@ -58,17 +58,17 @@ class JointEncoder(nn.Module):
 
     @property
     def composed_limit(self) -> int:
-        """Most tokens of a text beside a picture, ``[CLS]`` and ``[SEP]`` included."""
-        # Beside a picture both families count from 0.
+        """Most tokens of a text beside an image, ``[CLS]`` and ``[SEP]`` included."""
+        # Beside an image both families count from 0.
         return self.text_config.max_position_embeddings - self.vision_config.tokens
 
-    def picture_tokens(self, pixels: Tensor) -> Tensor:
-        """Turn pictures into tokens of the text model; independent of the words beside them.
+    def image_tokens(self, pixels: Tensor) -> Tensor:
+        """Turn images into tokens of the text model; independent of the words beside them.
 
         Parameters
         ----------
         pixels
-            Normalised, ``(batch, 3, side, side)``.
+            Normalized, ``(batch, 3, side, side)``.
 
         Returns
         -------
@@ -81,8 +81,8 @@ class JointEncoder(nn.Module):
         # No word and no token-type embedding, but the text model's own LayerNorm.
         return embeddings.LayerNorm(seen + places)
 
-    def forward(self, input_ids: Tensor, attention_mask: Tensor, picture_tokens: Tensor | None = None) -> Tensor:
-        """Encode texts, each beside its picture when picture tokens are given.
+    def forward(self, input_ids: Tensor, attention_mask: Tensor, image_tokens: Tensor | None = None) -> Tensor:
+        """Encode texts, each beside its image when image tokens are given.
 
         Parameters
         ----------
@@ -90,31 +90,31 @@ class JointEncoder(nn.Module):
             ``(batch, length)``, padded on the right.
         attention_mask
             ``(batch, length)``: 1 for a token, 0 for a pad.
-        picture_tokens
-            ``(batch, N, dim)`` as `picture_tokens` makes them. A picture alone is a picture
+        image_tokens
+            ``(batch, N, dim)`` as `image_tokens` makes them. An image alone is an image
             beside the empty text.
 
         Returns
         -------
         Tensor
-            ``(batch, dim)``, L2-normalised.
+            ``(batch, dim)``, L2-normalized.
         """
-        if picture_tokens is None:
+        if image_tokens is None:
             hidden = self.text.embeddings(input_ids)  # (batch, length, dim)
         else:
-            hidden, attention_mask = self._compose(input_ids, attention_mask, picture_tokens)
+            hidden, attention_mask = self._compose(input_ids, attention_mask, image_tokens)
         mask = create_bidirectional_mask(config=self.text.config, inputs_embeds=hidden, attention_mask=attention_mask)
         last = self.text.encoder(hidden, attention_mask=mask).last_hidden_state
         # [CLS], in full precision whatever the weights have; the pooler is never used.
         return F.normalize(last[:, 0].float(), dim=-1)
 
-    def _compose(self, input_ids: Tensor, attention_mask: Tensor, picture_tokens: Tensor) -> tuple[Tensor, Tensor]:
-        batch, n, _ = picture_tokens.shape
-        # [CLS] keeps place 0, the picture has 1..N, words follow: plain numbers in both families.
+    def _compose(self, input_ids: Tensor, attention_mask: Tensor, image_tokens: Tensor) -> tuple[Tensor, Tensor]:
+        batch, n, _ = image_tokens.shape
+        # [CLS] keeps place 0, the image has 1..N, words follow: plain numbers in both families.
         positions = torch.arange(input_ids.shape[1], device=input_ids.device)  # (length,)
         positions = positions + n * (positions > 0)
         words = self.text.embeddings(input_ids, position_ids=positions.expand_as(input_ids))
-        hidden = torch.cat([words[:, :1], picture_tokens, words[:, 1:]], dim=1)
+        hidden = torch.cat([words[:, :1], image_tokens, words[:, 1:]], dim=1)
         seen = attention_mask.new_ones(batch, n)
         mask = torch.cat([attention_mask[:, :1], seen, attention_mask[:, 1:]], dim=1)
         return hidden, mask  # (batch, length + N, dim), (batch, length + N)

@@ -1,4 +1,4 @@
-"""Visualized BGE as its users meet it: texts, pictures and both together in, unit vectors out."""
+"""Visualized BGE as its users meet it: texts, images and both together in, unit vectors out."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ from mmrag.embedding.hub import download
 from mmrag.embedding.published import PUBLISHED
 from mmrag.embedding.visualized_bge.checkpoint import load_encoder, load_network
 from mmrag.embedding.visualized_bge.joint import JointEncoder
-from mmrag.embedding.visualized_bge.processing import Picture, read_picture
+from mmrag.embedding.visualized_bge.processing import PreprocessedImage, preprocess_image
 from mmrag.embedding.visualized_bge.tokenization import Item, Reader
 from mmrag.errors import CheckpointError, EncodeError, ImageError, SettingError
 from mmrag.images import ImageSource
@@ -36,9 +36,9 @@ _DECODERS = 4
 
 
 class VisualizedBGE:
-    """An encoder that puts texts, pictures and pictures with a text into one space.
+    """An encoder that puts texts, images and images with a text into one space.
 
-    Several threads may share one. The weights are taken as fixed: what it remembers of a picture
+    Several threads may share one. The weights are taken as fixed: what it remembers of an image
     stays true only while they are.
 
     Parameters
@@ -49,20 +49,20 @@ class VisualizedBGE:
         Of the network's text model.
     name
         Under which vectors are stored.
-    cached_pictures
-        How many pictures' tokens are remembered, so that another sentence about one of them costs
+    cached_images
+        How many images' tokens are remembered, so that another sentence about one of them costs
         only the text model.
     """
 
     def __init__(
-        self, network: JointEncoder, tokenizer: PreTrainedTokenizerBase, *, name: str, cached_pictures: int = 64
+        self, network: JointEncoder, tokenizer: PreTrainedTokenizerBase, *, name: str, cached_images: int = 64
     ) -> None:
         self.network = network.eval()
         self.tokenizer = tokenizer
         self.name = name
         self._pad = cast(int, tokenizer.pad_token_id)
         self._reader = Reader(tokenizer, text_limit=network.text_limit, composed_limit=network.composed_limit)
-        self._cache = TokenCache(cached_pictures)
+        self._cache = TokenCache(cached_images)
 
     @classmethod
     def from_pretrained(
@@ -79,7 +79,7 @@ class VisualizedBGE:
         ----------
         name_or_path
             ``"base-en-v1.5"`` or ``"m3"`` from the hub, ``"demo"``, which comes with mmrag and
-            knows only its drawn catalogue, or a folder in the published layout.
+            knows only its drawn catalog, or a folder in the published layout.
         device
             ``"cpu"``, ``"cuda"``, ``"mps"``; the fastest there is when not given.
         dtype
@@ -147,7 +147,7 @@ class VisualizedBGE:
         ----------
         items
             In any mixture: a `str` is a text, a `Query` is what it holds, everything else
-            (path, bytes, file, PIL image) is a picture.
+            (path, bytes, file, PIL image) is an image.
         batch_size
             How many go through the network at once.
         show_progress
@@ -163,7 +163,7 @@ class VisualizedBGE:
         Raises
         ------
         EncodeError
-            When an item is empty, or its picture is refused; ``index`` tells which.
+            When an item is empty, or its image is refused; ``index`` tells which.
         """
         if isinstance(items, (str, bytes, bytearray, Query)):
             raise EncodeError(f"{items!r:.80} is one item: give a list of items")
@@ -172,13 +172,13 @@ class VisualizedBGE:
         self.network.eval()  # whoever has trained it since
         requests = self._reader.requests(list(items))
         work = batches(merged(requests), batch_size)
-        pictured = [request for batch in work for request in batch if request.image is not None]
-        made = prefetched(self._picture, pictured, ahead=batch_size, threads=_DECODERS)
+        imaged = [request for batch in work for request in batch if request.image is not None]
+        made = prefetched(self._image, imaged, ahead=batch_size, threads=_DECODERS)
         vectors = np.empty((len(requests), self.dim), np.float32)
         done = 0
-        with tqdm(total=len(requests), disable=not show_progress, desc=self.name) as bar, closing(made) as pictures:
+        with tqdm(total=len(requests), disable=not show_progress, desc=self.name) as bar, closing(made) as images:
             for batch in work:
-                shown = [] if batch[0].image is None else list(islice(pictures, len(batch)))
+                shown = [] if batch[0].image is None else list(islice(images, len(batch)))
                 for request, vector in zip(batch, self._vectors(batch, shown), strict=True):
                     vectors[list(request.places)] = vector
                     bar.update(len(request.places))
@@ -187,29 +187,29 @@ class VisualizedBGE:
                     on_progress(done, len(requests))
         return vectors
 
-    def _picture(self, request: Request) -> Picture:
+    def _image(self, request: Request) -> PreprocessedImage:
         source, side = cast(ImageSource, request.image), self.network.vision_config.image_size
         try:
-            return read_picture(source, side)
+            return preprocess_image(source, side)
         except ImageError as error:
             place = request.places[0]
             raise EncodeError(f"item {place}: {error}", place) from error
 
     @torch.inference_mode()
-    def _vectors(self, batch: list[Request], pictures: list[Picture]) -> npt.NDArray[np.float32]:
+    def _vectors(self, batch: list[Request], images: list[PreprocessedImage]) -> npt.NDArray[np.float32]:
         ids, mask = (tensor.to(self.device) for tensor in padded(batch, self._pad))
-        tokens = self._tokens(pictures) if pictures else None
+        tokens = self._tokens(images) if images else None
         return self.network(ids, mask, tokens).cpu().numpy()  # (batch, dim)
 
-    def _tokens(self, pictures: list[Picture]) -> Tensor:
-        unique = {picture.key: picture.pixels for picture in pictures}
+    def _tokens(self, images: list[PreprocessedImage]) -> Tensor:
+        unique = {image.key: image.pixels for image in images}
         known = self._cache.find(list(unique))
         if known is None:
             pixels = torch.stack(list(unique.values())).to(self.device, self.dtype)
-            known = list(self.network.picture_tokens(pixels))
+            known = list(self.network.image_tokens(pixels))
             self._cache.keep(unique, known)
         tokens = dict(zip(unique, known, strict=True))
-        return torch.stack([tokens[picture.key] for picture in pictures])  # (batch, N, dim)
+        return torch.stack([tokens[image.key] for image in images])  # (batch, N, dim)
 
 
 def _load(name_or_path: str | Path, revision: str | None) -> tuple[JointEncoder, PreTrainedTokenizerBase, str]:

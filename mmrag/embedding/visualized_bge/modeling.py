@@ -1,4 +1,4 @@
-"""The EVA02-CLIP vision tower: pictures as pixels in, one token per patch out.
+"""The EVA02-CLIP vision tower: images as pixels in, one token per patch out.
 
 Attribute names are those of the published checkpoints, so that loading one needs no renaming here.
 """
@@ -53,7 +53,7 @@ class VisionConfig:
 
     @property
     def tokens(self) -> int:
-        """Tokens a picture becomes."""
+        """Tokens an image becomes."""
         return self.grid**2
 
 
@@ -77,12 +77,12 @@ class VisionTower(nn.Module):
         nn.init.trunc_normal_(self.pos_embed, std=0.02)
 
     def forward(self, pixels: Tensor) -> Tensor:
-        """Look at pictures.
+        """Look at images.
 
         Parameters
         ----------
         pixels
-            Normalised, ``(batch, 3, side, side)``.
+            Normalized, ``(batch, 3, side, side)``.
 
         Returns
         -------

@@ -1,4 +1,4 @@
-"""Reads items for the network: texts, pictures and queries in, token ids within limits out."""
+"""Reads items for the network: texts, images and queries in, token ids within limits out."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ class Reader:
     tokenizer
         Of the text model.
     text_limit, composed_limit
-        Most tokens of a text alone, and of one beside a picture, special ones included.
+        Most tokens of a text alone, and of one beside an image, special ones included.
     """
 
     def __init__(self, tokenizer: PreTrainedTokenizerBase, *, text_limit: int, composed_limit: int) -> None:
@@ -41,7 +41,7 @@ class Reader:
         self._lock = Lock()
 
     def requests(self, items: Sequence[Item]) -> list[Request]:
-        """Tokenise items, cut those over the limit, and warn once of each kind of loss.
+        """Tokenize items, cut those over the limit, and warn once of each kind of loss.
 
         Raises
         ------
@@ -52,18 +52,18 @@ class Reader:
             return []
         parts = [_parts(index, item) for index, item in enumerate(items)]
         texts = [text for text, _ in parts]
-        tokenised = self._tokenise(texts)
+        tokenized = self._tokenize(texts)
         requests = [
             Request(self._within_limit(ids, image), image, (index,))
-            for index, (ids, (_, image)) in enumerate(zip(tokenised, parts, strict=True))
+            for index, (ids, (_, image)) in enumerate(zip(tokenized, parts, strict=True))
         ]
         self._warn_of_cuts(
             index
-            for index, (request, ids) in enumerate(zip(requests, tokenised, strict=True))
+            for index, (request, ids) in enumerate(zip(requests, tokenized, strict=True))
             if len(request.ids) < len(ids)
         )
         self._warn_of_unknown_words(
-            text for text, ids in zip(texts, tokenised, strict=True) if self._tokenizer.unk_token_id in ids
+            text for text, ids in zip(texts, tokenized, strict=True) if self._tokenizer.unk_token_id in ids
         )
         return requests
 
@@ -78,7 +78,7 @@ class Reader:
         ]
         return list(dict.fromkeys(words))
 
-    def _tokenise(self, texts: list[str]) -> list[list[int]]:
+    def _tokenize(self, texts: list[str]) -> list[list[int]]:
         with self._lock:
             return self._tokenizer(texts, verbose=False)["input_ids"]
 
@@ -89,7 +89,7 @@ class Reader:
     def _warn_of_cuts(self, indices: Iterable[int]) -> None:
         if cut := list(indices):
             _log.warning(
-                "%s longer than this encoder reads (%d tokens, %d beside a picture) and cut there: item %s",
+                "%s longer than this encoder reads (%d tokens, %d beside an image) and cut there: item %s",
                 f"{len(cut)} texts were" if len(cut) > 1 else "a text was",
                 self._text_limit,
                 self._composed_limit,

@@ -1,4 +1,4 @@
-// Arrows from each retrieved card to the same picture's reranked card, wherever the two stand.
+// Arrows from each retrieved card to the same image's reranked card, wherever the two stand.
 
 const SVG = "http://www.w3.org/2000/svg";
 const HEAD = 5;

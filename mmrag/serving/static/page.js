@@ -7,7 +7,7 @@ const most = Number(document.body.dataset.uploadBytes);
 const usual = document.body.dataset.top;
 const name = document.title;
 const hint = $("text").placeholder;
-let picture = null; // {id, url, title} of one that the server knows, or {file, url, title}
+let current = null; // {id, url, title} of one that the server knows, or {file, url, title}
 let running = null;
 
 /** Search for what the form says; what comes before is given up. */
@@ -15,13 +15,13 @@ async function search({ remember = true } = {}) {
   running?.abort();
   const mine = (running = new AbortController());
   const rerank = $("rerank").checked;
-  const asked = picture;
+  const asked = current;
   let latest = null;
   say("Searching …", true);
   $("results").classList.add("stale");
   try {
     for await (const answer of answers(rerank, mine.signal)) {
-      if (asked && picture === asked) named(answer.query);
+      if (asked && current === asked) named(answer.query);
       if (remember && link() !== location.pathname + location.search) history.pushState(null, "", link());
       remember = false;
       entitle();
@@ -39,10 +39,10 @@ async function search({ remember = true } = {}) {
   }
 }
 
-/** Remember under which id the server knows the picture, so that a link can name it. */
-function named({ picture: id, picture_url: url }) {
-  Object.assign(picture, { id, file: null, url: picture.url || url });
-  hold(picture);
+/** Remember under which id the server knows the image, so that a link can name it. */
+function named({ image_id: id, image_url: url }) {
+  Object.assign(current, { id, file: null, url: current.url || url });
+  hold(current);
 }
 
 /** Send the question; yield each answer as it comes. */
@@ -50,8 +50,8 @@ async function* answers(rerank, signal) {
   const form = new FormData();
   for (const name of ["text", "filter", "top"]) form.set(name, $(name).value.trim());
   form.set("rerank", rerank);
-  if (picture?.file) form.set("image", picture.file);
-  else if (picture) form.set("picture", picture.id);
+  if (current?.file) form.set("image", current.file);
+  else if (current) form.set("image_id", current.id);
   const headers = { Accept: "application/x-ndjson" };
   const lost = () => {
     throw new Error("The server does not answer: look whether mmrag serve still runs.");
@@ -74,13 +74,13 @@ async function faultOf(response) {
   return fault.error + (wait ? ` (in about ${wait} s)` : "");
 }
 
-/** Take an indexed picture as the next query: "more like this, but …". */
+/** Take an indexed image as the next query: "more like this, but …". */
 function choose({ id, url, title }) {
   hold({ id, url, title });
   $("text").focus();
   $("text").select();
   $("ask").scrollIntoView({ block: "nearest" });
-  say(`The query's picture is now: ${title}. Say what should be different, and press Enter.`);
+  say(`The query's image is now: ${title}. Say what should be different, and press Enter.`);
 }
 
 /** Add a condition to the filter, and search again. */
@@ -92,11 +92,11 @@ function narrow(key, value) {
   search();
 }
 
-/** Hold a picture as part of the query, or none. */
+/** Hold an image as part of the query, or none. */
 function hold(held) {
-  if (picture?.url.startsWith("blob:") && picture !== held) URL.revokeObjectURL(picture.url);
-  picture = held;
-  const image = $("query-picture");
+  if (current?.url.startsWith("blob:") && current !== held) URL.revokeObjectURL(current.url);
+  current = held;
+  const image = $("query-image");
   $("drop").classList.toggle("filled", held !== null);
   $("remove").hidden = held === null;
   $("text").placeholder = held ? "like this, but …" : hint;
@@ -105,17 +105,17 @@ function hold(held) {
   $("pick-name").hidden = !held || !image.hidden;
   $("pick-name").textContent = held?.title ?? "";
   if (held?.url && image.getAttribute("src") !== held.url) image.src = held.url;
-  image.alt = held ? `The query's picture: ${held.title}` : "";
+  image.alt = held ? `The query's image: ${held.title}` : "";
 }
 
-/** Take a file of the visitor's as the query's picture, unless it cannot be one. */
+/** Take a file of the visitor's as the query's image, unless it cannot be one. */
 function bring(file) {
   if (!file) return;
-  if (!file.type.startsWith("image/")) return fail(`${file.name} is no picture: choose a JPEG, PNG, WebP, GIF, BMP or TIFF.`);
+  if (!file.type.startsWith("image/")) return fail(`${file.name} is no image: choose a JPEG, PNG, WebP, GIF, BMP or TIFF.`);
   if (file.size > most) return fail(`${file.name} is larger than ${(most / 1e6).toFixed(0)} MB: choose a smaller one.`);
   fail("");
   hold({ file, url: URL.createObjectURL(file), title: file.name });
-  say("Now say what you want with this picture, or just press Enter.");
+  say("Now say what you want with this image, or just press Enter.");
   $("text").focus();
 }
 
@@ -134,7 +134,7 @@ function fail(words) {
 function link() {
   const query = new URLSearchParams();
   if ($("text").value.trim()) query.set("q", $("text").value.trim());
-  if (picture?.id) query.set("picture", picture.id);
+  if (current?.id) query.set("image_id", current.id);
   if ($("filter").value.trim()) query.set("filter", $("filter").value.trim());
   if ($("top").value !== usual) query.set("top", $("top").value);
   if (!$("rerank").checked) query.set("rerank", "no");
@@ -143,14 +143,14 @@ function link() {
 
 /** Tell tabs and the entries of the history apart. */
 function entitle() {
-  const words = $("text").value.trim().slice(0, 60) || (picture ? "by picture" : "");
+  const words = $("text").value.trim().slice(0, 60) || (current ? "by image" : "");
   document.title = words ? `${words} · ${name.replace(/^Search /, "")}` : name;
 }
 
 /** Read the query out of the address, and search when there is one. */
 function open() {
   const query = new URLSearchParams(location.search);
-  const id = query.get("picture");
+  const id = query.get("image_id");
   $("text").value = query.get("q") ?? "";
   $("filter").value = query.get("filter") ?? "";
   $("top").value = query.get("top") ?? usual;
@@ -194,13 +194,13 @@ for (const kind of ["dragenter", "dragover", "dragleave", "drop"]) {
     $("drop").classList.toggle("over", kind === "dragenter" || kind === "dragover");
     if (kind !== "drop") return;
     if (files.length) bring(files[0]);
-    else fail("That is no file: save the picture first, or copy it and paste it here.");
+    else fail("That is no file: save the image first, or copy it and paste it here.");
   });
 }
-$("query-picture").addEventListener("error", () => {
-  if (!picture) return;
-  picture.url = ""; // no browser shows a TIFF; once it was searched with, the server shows it
-  hold(picture);
+$("query-image").addEventListener("error", () => {
+  if (!current) return;
+  current.url = ""; // no browser shows a TIFF; once it was searched with, the server shows it
+  hold(current);
 });
 addEventListener("popstate", open);
 new ResizeObserver(redraw).observe($("rows"));

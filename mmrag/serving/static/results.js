@@ -6,7 +6,7 @@ const $ = (id) => document.getElementById(id);
 const SIGNS = { up: "▲", down: "▼", same: "=" };
 let shown = null;
 
-/** Show an answer, and whether `more` will come; `choose` is called with a result whose picture was clicked, `narrow` with a field. */
+/** Show an answer, and whether `more` will come; `choose` is called with a result whose image was clicked, `narrow` with a field. */
 export function showAnswer(answer, more, { choose, narrow }) {
   shown = answer;
   const reranked = answer.stage === "reranked";
@@ -40,7 +40,7 @@ export function redraw() {
 export function told(answer) {
   const n = answer.results.length;
   if (n === 0) return "Nothing found: loosen the filter, or ask for something else.";
-  const found = `${n} ${n === 1 ? "picture" : "pictures"} found`;
+  const found = `${n} ${n === 1 ? "image" : "images"} found`;
   if (answer.stage !== "reranked") return `${found}.`;
   const moved = answer.results.filter((result) => wayOf(result) !== "same").length;
   return `${found}; the vision LLM moved ${moved === 0 ? "none" : moved}. First: ${answer.results[0].title}.`;
@@ -97,7 +97,7 @@ function waiting() {
 function showNotes(answer, more) {
   const notes = [];
   if (answer.unknown_words.length) notes.push(`The encoder was never taught: ${answer.unknown_words.join(", ")}.`);
-  if (answer.caption) notes.push(`It described the query's picture as: ${answer.caption}`);
+  if (answer.caption) notes.push(`It described the query's image as: ${answer.caption}`);
   if (answer.repairs.length) notes.push(`Repaired: ${answer.repairs.join("; ")}`);
   $("reason").textContent = answer.reason;
   $("notes").textContent = notes.join("\n");
@@ -125,12 +125,12 @@ function showLooks(looks) {
   $("see").hidden = looks.length === 0;
   $("looks").replaceChildren(
     ...looks.flatMap((look) => {
-      const picture = document.createElement("img");
-      picture.src = look.url;
-      picture.alt = "The composite picture: the query, and the candidates with their numbers";
-      picture.loading = "lazy";
+      const composite = document.createElement("img");
+      composite.src = look.url;
+      composite.alt = "The composite image: the query, and the candidates with their numbers";
+      composite.loading = "lazy";
       const answer = look.answer ? [text("h3", "It answered"), text("pre", look.answer)] : [];
-      return [picture, text("h3", "It was asked"), text("pre", look.prompt), ...answer];
+      return [composite, text("h3", "It was asked"), text("pre", look.prompt), ...answer];
     }),
   );
 }
@@ -138,8 +138,8 @@ function showLooks(looks) {
 function showDetails(result, narrow) {
   const dialog = $("details");
   $("details-title").textContent = result.title;
-  $("details-picture").src = `${result.url}?size=large`;
-  $("details-picture").alt = result.title;
+  $("details-image").src = `${result.url}?size=large`;
+  $("details-image").alt = result.title;
   $("details-description").textContent = result.description;
   const facts = [["similarity", result.score.toFixed(4)], ["id", result.id]];
   if (result.rerank_score !== null) facts.unshift(["reranker's score", result.rerank_score.toFixed(4)]);

@@ -29,10 +29,10 @@ _VISION = "model.vision_embed_tokens."
 
 # published prefix -> ours
 _NAMES = {
-    f"{_VISION}img_processor.vision_model.": "pictures.tower.",
-    f"{_VISION}img_projection.": "pictures.projection.",
-    f"{_VISION}sub_GN": "pictures.row_end",
-    f"{_VISION}glb_GN": "pictures.divider",
+    f"{_VISION}img_processor.vision_model.": "images.tower.",
+    f"{_VISION}img_projection.": "images.projection.",
+    f"{_VISION}sub_GN": "images.row_end",
+    f"{_VISION}glb_GN": "images.divider",
     "model.": "decoder.",
     "lm_head.": "head.",
 }

@@ -12,7 +12,7 @@ from transformers.cache_utils import DynamicCache
 
 from mmrag.vision.phi3.modeling import Phi3VisionNetwork
 from mmrag.vision.phi3.prefix_cache import rewind
-from mmrag.vision.phi3.processing import Pictures
+from mmrag.vision.phi3.processing import PixelInputs
 
 __all__ = ["NetworkReader", "Reader", "continuation"]
 
@@ -41,7 +41,7 @@ class NetworkReader:
         one conversation keeps nobody else waiting.
     prompt
         Read together with the first ids that `read` is given, in one pass.
-    pictures
+    images
         Of the prompt.
     cache
         Keys and values of what stands before the prompt; this reader appends to it.
@@ -52,23 +52,23 @@ class NetworkReader:
         network: Phi3VisionNetwork,
         lock: Lock,
         prompt: Sequence[int],
-        pictures: Pictures | None = None,
+        images: PixelInputs | None = None,
         *,
         cache: DynamicCache | None = None,
     ) -> None:
         self.network = network
         self.cache = DynamicCache() if cache is None else cache
-        self._lock, self._prompt, self._pictures = lock, list(prompt), pictures
+        self._lock, self._prompt, self._images = lock, list(prompt), images
 
     def read(self, ids: Sequence[int]) -> Tensor:
         """Read on, and return the logits of the next token: (vocabulary,), float32, on the CPU."""
         device = self.network.device
         unread = torch.tensor([[*self._prompt, *ids]], device=device)  # (1, tokens)
-        given = cast("dict[str, Tensor]", self._pictures or {})
-        pictures = {name: tensor.to(device) for name, tensor in given.items()}
+        given = cast("dict[str, Tensor]", self._images or {})
+        images = {name: tensor.to(device) for name, tensor in given.items()}
         with self._lock, torch.inference_mode():
-            output = self.network(unread, cache=self.cache, logits_to_keep=1, **pictures)
-        self._prompt, self._pictures = [], None
+            output = self.network(unread, cache=self.cache, logits_to_keep=1, **images)
+        self._prompt, self._images = [], None
         return output.logits[0, -1].float().cpu()
 
     def rewind(self, tokens: int) -> None:

@@ -1,4 +1,4 @@
-"""A picture cut for the tower. In: a picture. Out: a global view and crops of the enlarged picture.
+"""An image cut for the tower. In: an image. Out: a global view and crops of the enlarged image.
 
 The published steps, on Pillow and torch: enlarge to as many crops as allowed, pad with white, cut.
 """
@@ -29,7 +29,7 @@ _CLIP_STD = (0.26862954, 0.26130258, 0.27577711)
 
 
 class Crops(NamedTuple):
-    """One picture, cut: the global view and then the crops, row by row."""
+    """One image, cut: the global view and then the crops, row by row."""
 
     pixels: Tensor  # (rows x columns + 1, 3, side, side)
     height: int
@@ -38,7 +38,7 @@ class Crops(NamedTuple):
 
 @dataclass(frozen=True)
 class CropRule:
-    """How pictures are cut.
+    """How images are cut.
 
     Attributes
     ----------
@@ -47,9 +47,9 @@ class CropRule:
     grid
         Tokens of a crop's side.
     num_crops
-        Most crops of a picture, the global view not counted.
+        Most crops of an image, the global view not counted.
     mean, std
-        Of each colour, for the normalisation.
+        Of each color, for the normalization.
 
     Examples
     --------
@@ -88,34 +88,34 @@ class CropRule:
         return json.dumps(fields, indent=2) + "\n"
 
     def size(self, width: int, height: int, num_crops: int | None = None) -> tuple[int, int]:
-        """Width and height after enlarging, before padding; small pictures grow as well."""
+        """Width and height after enlarging, before padding; small images grow as well."""
         if width < height:
             tall, wide = self.size(height, width, num_crops)
             return wide, tall
         allowed = self.num_crops if num_crops is None else num_crops
         if allowed < 1:
-            raise ImageError(f"a picture needs at least one crop, not {allowed}: raise num_crops")
+            raise ImageError(f"an image needs at least one crop, not {allowed}: raise num_crops")
         ratio = width / height
         columns = 1
         while (columns + 1) * math.ceil((columns + 1) / ratio) <= allowed:
             columns += 1
         wide = columns * self.side
-        # truncated, not rounded, as published; a thread of a picture keeps one pixel
+        # truncated, not rounded, as published; a thread of an image keeps one pixel
         return wide, max(1, int(wide / ratio))
 
     def tokens(self, width: int, height: int, num_crops: int | None = None) -> int:
-        """Tokens of a picture: crops, row ends, divider, global view."""
+        """Tokens of an image: crops, row ends, divider, global view."""
         columns, rows = (math.ceil(side / self.side) for side in self.size(width, height, num_crops))
         return (rows * columns + 1) * self.grid**2 + 1 + (rows + 1) * self.grid
 
     def cut(self, image: PIL.Image.Image, num_crops: int | None = None) -> Crops:
-        """Enlarge, pad and normalise ``image``, and cut it into crops."""
-        rgb = image.convert("RGB")  # as published: transparency is dropped, hidden colours appear
+        """Enlarge, pad and normalize ``image``, and cut it into crops."""
+        rgb = image.convert("RGB")  # as published: transparency is dropped, hidden colors appear
         upright = rgb.width < rgb.height
         # portraits lie down for resizing and padding, so that the padding falls left and right
         lying = rgb.transpose(Transpose.TRANSPOSE) if upright else rgb
         padded = self._enlarge(lying, num_crops)
-        pixels = self._normalise(padded.transpose(Transpose.TRANSPOSE) if upright else padded)
+        pixels = self._normalize(padded.transpose(Transpose.TRANSPOSE) if upright else padded)
         _, height, width = pixels.shape
         whole = torch.nn.functional.interpolate(pixels[None], size=(self.side, self.side), mode="bicubic")
         parts = pixels.unflatten(2, (-1, self.side)).unflatten(1, (-1, self.side))
@@ -129,7 +129,7 @@ class CropRule:
         padded.paste(resized, (0, (padded.height - tall) // 2))
         return padded
 
-    def _normalise(self, image: PIL.Image.Image) -> Tensor:
+    def _normalize(self, image: PIL.Image.Image) -> Tensor:
         pixels = torch.from_numpy(np.array(image)).permute(2, 0, 1).float() / 255
         mean, std = torch.tensor(self.mean), torch.tensor(self.std)
         return (pixels - mean[:, None, None]) / std[:, None, None]  # (3, height, width)

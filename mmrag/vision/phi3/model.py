@@ -1,4 +1,4 @@
-"""Phi-3 Vision, ready to use. In: messages, or a composite picture. Out: text, or a ranking."""
+"""Phi-3 Vision, ready to use. In: messages, or a composite image. Out: text, or a ranking."""
 
 from __future__ import annotations
 
@@ -128,7 +128,7 @@ class Phi3Vision:
         Parameters
         ----------
         messages
-            OpenAI-style turns. Pictures open the first user turn, or stand where a content part
+            OpenAI-style turns. PixelInputs open the first user turn, or stand where a content part
             ``{"type": "image"}`` places them. Special tokens in texts are broken up.
         images
             In the order of their places.
@@ -161,9 +161,9 @@ class Phi3Vision:
         Parameters
         ----------
         prompt
-            What is wanted; it follows the picture. Special tokens in it are broken up.
+            What is wanted; it follows the image. Special tokens in it are broken up.
         image
-            Query and numbered candidates in one picture.
+            Query and numbered candidates in one image.
         n
             Number of candidates.
         method
@@ -198,22 +198,22 @@ class Phi3Vision:
         if len(ids) + room > config.context:
             raise AnswerError(
                 f"a prompt of {len(ids)} tokens and an answer of up to {room} exceed the model's "
-                f"context of {config.context}: shorten the prompt, give fewer or plainer pictures "
+                f"context of {config.context}: shorten the prompt, give fewer or plainer images "
                 "(num_crops), or ask for a shorter answer"
             )
         if not images:
             return NetworkReader(self.network, self._lock, ids)
-        pictures_end = len(ids) - ids[::-1].index(self.processor.vocabulary.placeholder)
-        if pictures_end <= config.short_context < len(ids):
+        images_end = len(ids) - ids[::-1].index(self.processor.vocabulary.placeholder)
+        if images_end <= config.short_context < len(ids):
             # past this length all positions turn by other factors: the beginning read alone
             # would differ from the same beginning in the whole
-            return NetworkReader(self.network, self._lock, ids, self.processor.pictures(images, num_crops))
-        beginning = ids[:pictures_end]
+            return NetworkReader(self.network, self._lock, ids, self.processor.images(images, num_crops))
+        beginning = ids[:images_end]
         key = (tuple(map(content_hash, images)), num_crops, tuple(beginning))
         cache = self._beginnings.get(key)
         if cache is None:
-            first = NetworkReader(self.network, self._lock, beginning, self.processor.pictures(images, num_crops))
+            first = NetworkReader(self.network, self._lock, beginning, self.processor.images(images, num_crops))
             first.read([])
             cache = first.cache
             self._beginnings.put(key, cache)
-        return NetworkReader(self.network, self._lock, ids[pictures_end:], cache=cache)
+        return NetworkReader(self.network, self._lock, ids[images_end:], cache=cache)

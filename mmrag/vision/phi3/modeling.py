@@ -14,11 +14,11 @@ from transformers.models.phi3.modeling_phi3 import Phi3Model, Phi3RotaryEmbeddin
 
 from mmrag.vision.phi3.configuration import Phi3VisionConfig
 
-__all__ = ["Phi3VisionNetwork", "PictureEmbedding"]
+__all__ = ["ImageEmbedding", "Phi3VisionNetwork"]
 
 
-class PictureEmbedding(nn.Module):
-    """Crops of a picture to tokens of the decoder: tower, 2 x 2 merge, row ends, projection."""
+class ImageEmbedding(nn.Module):
+    """Crops of an image to tokens of the decoder: tower, 2 x 2 merge, row ends, projection."""
 
     def __init__(self, config: Phi3VisionConfig) -> None:
         super().__init__()
@@ -30,16 +30,16 @@ class PictureEmbedding(nn.Module):
         self.projection = nn.Sequential(nn.Linear(4 * width, hidden), nn.GELU(), nn.Linear(hidden, hidden))
 
     def forward(self, pixel_values: Tensor, image_sizes: Tensor) -> Tensor:
-        """All pictures' tokens in a row: (pictures, crops, 3, side, side) -> (tokens, hidden).
+        """All images' tokens in a row: (images, crops, 3, side, side) -> (tokens, hidden).
 
-        ``image_sizes`` (pictures, 2) are height and width after padding; crops past a picture's
+        ``image_sizes`` (images, 2) are height and width after padding; crops past an image's
         own (the processor pads with zeros) never reach the tower.
         """
         shapes = [(h // self.crop, w // self.crop) for h, w in image_sizes.tolist()]
         real = [crops[: rows * columns + 1] for crops, (rows, columns) in zip(pixel_values, shapes, strict=True)]
         patches = self.patches(torch.cat(real))  # (all crops, grid, grid, 4 width)
-        pictures = patches.split([len(crops) for crops in real])
-        merged = [self.merge(p, *shape) for p, shape in zip(pictures, shapes, strict=True)]
+        images = patches.split([len(crops) for crops in real])
+        merged = [self.merge(p, *shape) for p, shape in zip(images, shapes, strict=True)]
         return self.projection(torch.cat(merged))  # (tokens, hidden)
 
     def patches(self, crops: Tensor) -> Tensor:
@@ -51,32 +51,32 @@ class PictureEmbedding(nn.Module):
         return seen.transpose(2, 3).flatten(3)  # (crops, y, x, 4 width)
 
     def merge(self, patches: Tensor, rows: int, columns: int) -> Tensor:
-        """One picture, global view first: (rows x columns + 1, grid, grid, c) -> (tokens, c)."""
+        """One image, global view first: (rows x columns + 1, grid, grid, c) -> (tokens, c)."""
         whole, parts = patches[0], patches[1:]
         parts = parts.unflatten(0, (rows, columns))  # (rows, columns, grid, grid, c)
         parts = parts.transpose(1, 2).flatten(0, 1).flatten(1, 2)  # (rows grid, columns grid, c)
         return torch.cat([self._lines(parts), self.divider[None], self._lines(whole)])
 
-    def _lines(self, picture: Tensor) -> Tensor:
-        ends = self.row_end.expand(len(picture), 1, -1)  # (y, 1, c)
-        return torch.cat([picture, ends], dim=1).flatten(0, 1)  # (y (x + 1), c)
+    def _lines(self, image: Tensor) -> Tensor:
+        ends = self.row_end.expand(len(image), 1, -1)  # (y, 1, c)
+        return torch.cat([image, ends], dim=1).flatten(0, 1)  # (y (x + 1), c)
 
 
 class Phi3VisionNetwork(nn.Module):
-    """Decoder and picture embedding: ids to logits; placeholder ids stand for picture tokens.
+    """Decoder and image embedding: ids to logits; placeholder ids stand for image tokens.
 
     Parameters
     ----------
     config
         Sizes.
     placeholder
-        The id that stands for one picture token, ``<|image|>`` in the published vocabulary.
+        The id that stands for one image token, ``<|image|>`` in the published vocabulary.
     """
 
     def __init__(self, config: Phi3VisionConfig, placeholder: int) -> None:
         super().__init__()
         self.config, self.placeholder = config, placeholder
-        self.pictures = PictureEmbedding(config)
+        self.images = ImageEmbedding(config)
         self.decoder = Phi3Model(config.language)
         self.head = nn.Linear(config.language.hidden_size, config.language.vocab_size, bias=False)
         nn.init.normal_(self.head.weight, std=config.language.initializer_range)
@@ -98,7 +98,7 @@ class Phi3VisionNetwork(nn.Module):
         pixel_values: Tensor | None = None,
         image_sizes: Tensor | None = None,
         *,
-        picture_tokens: Tensor | None = None,
+        image_tokens: Tensor | None = None,
         cache: DynamicCache | None = None,
         logits_to_keep: int = 0,
     ) -> CausalLMOutputWithPast:
@@ -111,18 +111,18 @@ class Phi3VisionNetwork(nn.Module):
         attention_mask
             (batch, cached + tokens), 0 at padding; None where nothing is padded.
         pixel_values, image_sizes
-            Crops of all pictures, in the order of their placeholders.
-        picture_tokens
-            (placeholders, hidden), in place of both, from an earlier ``network.pictures(...)``.
+            Crops of all images, in the order of their placeholders.
+        image_tokens
+            (placeholders, hidden), in place of both, from an earlier ``network.images(...)``.
         cache
             Keys and values so far; this call appends to it.
         logits_to_keep
             Only the last so many positions' logits; 0 for all.
         """
-        if picture_tokens is None and pixel_values is not None and image_sizes is not None:
-            picture_tokens = self.pictures(pixel_values, image_sizes)
+        if image_tokens is None and pixel_values is not None and image_sizes is not None:
+            image_tokens = self.images(pixel_values, image_sizes)
         hidden = self.decoder(
-            inputs_embeds=self.embed(input_ids, picture_tokens),  # (batch, tokens, hidden)
+            inputs_embeds=self.embed(input_ids, image_tokens),  # (batch, tokens, hidden)
             attention_mask=attention_mask,
             position_ids=_positions(attention_mask, input_ids.shape[1]),
             past_key_values=cache,
@@ -131,19 +131,19 @@ class Phi3VisionNetwork(nn.Module):
         logits = self.head(hidden[:, -logits_to_keep:])  # (batch, kept, vocabulary)
         return CausalLMOutputWithPast(logits=logits, past_key_values=cache)
 
-    def embed(self, input_ids: Tensor, picture_tokens: Tensor | None = None) -> Tensor:
-        """Words from the table, placeholders from the pictures: (batch, tokens, hidden)."""
+    def embed(self, input_ids: Tensor, image_tokens: Tensor | None = None) -> Tensor:
+        """Words from the table, placeholders from the images: (batch, tokens, hidden)."""
         words = self.decoder.embed_tokens(input_ids)
-        if picture_tokens is None:
+        if image_tokens is None:
             return words
         places = (input_ids == self.placeholder)[..., None]  # (batch, tokens, 1)
-        return words.masked_scatter(places, picture_tokens.to(words.dtype))
+        return words.masked_scatter(places, image_tokens.to(words.dtype))
 
     def restore_buffers(self) -> None:
         """Compute what no checkpoint holds; needed once after building on the meta device."""
         self.decoder.rotary_emb = Phi3RotaryEmbedding(self.config.language)
         places = (2 * self.config.grid) ** 2 + 1  # patches, and the class token
-        self.pictures.tower.embeddings.register_buffer("position_ids", torch.arange(places)[None], persistent=False)
+        self.images.tower.embeddings.register_buffer("position_ids", torch.arange(places)[None], persistent=False)
 
 
 def _tower(config: CLIPVisionConfig) -> CLIPVisionModel:

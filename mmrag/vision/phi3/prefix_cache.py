@@ -26,12 +26,12 @@ def rewind(cache: DynamicCache, tokens: int) -> None:
 
 
 class Beginnings:
-    """The last few beginnings of prompts, pictures included; safe for concurrent callers.
+    """The last few beginnings of prompts, images included; safe for concurrent callers.
 
     Parameters
     ----------
     most
-        Beginnings to keep. One of Phi-3 Vision with a 16-crop picture holds about 1 GB in half
+        Beginnings to keep. One of Phi-3 Vision with a 16-crop image holds about 1 GB in half
         precision, hence few.
     """
 

@@ -1,4 +1,4 @@
-"""A conversation with pictures to the network's input, as published. In: messages. Out: tensors."""
+"""A conversation with images to the network's input, as published. In: messages. Out: tensors."""
 
 from __future__ import annotations
 
@@ -16,23 +16,23 @@ from mmrag.vision.phi3.configuration import Phi3VisionConfig
 from mmrag.vision.phi3.image_processing import CropRule, Crops
 from mmrag.vision.phi3.tokenizer import Vocabulary
 
-__all__ = ["Inputs", "Phi3VisionProcessor", "Pictures"]
+__all__ = ["Inputs", "Phi3VisionProcessor", "PixelInputs"]
 
 _ROLES = ("system", "user", "assistant")
 _TAG = re.compile(r"<\|image_(\d+)\|>")
 
 
-class Pictures(TypedDict, total=False):
-    """Pictures as the network takes them; empty where there are none."""
+class PixelInputs(TypedDict, total=False):
+    """PixelInputs as the network takes them; empty where there are none."""
 
-    pixel_values: Tensor  # (pictures, num_crops + 1, 3, side, side), zero-padded
-    image_sizes: Tensor  # (pictures, 2): height, width after padding
+    pixel_values: Tensor  # (images, num_crops + 1, 3, side, side), zero-padded
+    image_sizes: Tensor  # (images, 2): height, width after padding
 
 
-class Inputs(Pictures):
-    """A prompt with its pictures, as the network takes them."""
+class Inputs(PixelInputs):
+    """A prompt with its images, as the network takes them."""
 
-    input_ids: Required[Tensor]  # (1, tokens), `<|image|>` once for each picture token
+    input_ids: Required[Tensor]  # (1, tokens), `<|image|>` once for each image token
     attention_mask: Required[Tensor]  # (1, tokens)
 
 
@@ -64,31 +64,31 @@ class Phi3VisionProcessor:
         return "".join(turns) + ("<|assistant|>\n" if asks else "")
 
     def __call__(self, prompt: str, images: Sequence[PIL.Image.Image] = (), num_crops: int | None = None) -> Inputs:
-        """Tokenise ``prompt`` and cut ``images``, which its tags name in order from 1."""
+        """Tokenize ``prompt`` and cut ``images``, which its tags name in order from 1."""
         ids = torch.tensor([self.ids(prompt, images, num_crops)])
-        return Inputs(input_ids=ids, attention_mask=torch.ones_like(ids), **self.pictures(images, num_crops))
+        return Inputs(input_ids=ids, attention_mask=torch.ones_like(ids), **self.images(images, num_crops))
 
-    def pictures(self, images: Sequence[PIL.Image.Image], num_crops: int | None = None) -> Pictures:
+    def images(self, images: Sequence[PIL.Image.Image], num_crops: int | None = None) -> PixelInputs:
         """Cut ``images`` for the tower."""
         if not images:
-            return Pictures()
+            return PixelInputs()
         most = self.crops.num_crops if num_crops is None else num_crops
         cut = [self.crops.cut(image, num_crops) for image in images]
-        return Pictures(
-            pixel_values=torch.stack([_filled(picture, most + 1) for picture in cut]),
-            image_sizes=torch.tensor([(picture.height, picture.width) for picture in cut]),
+        return PixelInputs(
+            pixel_values=torch.stack([_filled(tile, most + 1) for tile in cut]),
+            image_sizes=torch.tensor([(tile.height, tile.width) for tile in cut]),
         )
 
     def ids(self, prompt: str, images: Sequence[PIL.Image.Image] = (), num_crops: int | None = None) -> list[int]:
-        """Ids of ``prompt``, with a placeholder for each token of its pictures; nothing is cut.
+        """Ids of ``prompt``, with a placeholder for each token of its images; nothing is cut.
 
-        Each piece of text between pictures is tokenised alone and so has its own `<s>`, as
+        Each piece of text between images is tokenized alone and so has its own `<s>`, as
         published.
         """
         tags = [int(tag) for tag in _TAG.findall(prompt)]
         if tags != list(range(1, len(images) + 1)):
             raise QueryError(
-                f"the prompt names pictures {tags} and {len(images)} are given: "
+                f"the prompt names images {tags} and {len(images)} are given: "
                 "name each once and in order, <|image_1|> first"
             )
         counts = [self.crops.tokens(*image.size, num_crops) for image in images]
@@ -99,6 +99,6 @@ class Phi3VisionProcessor:
         return ids
 
 
-def _filled(picture: Crops, crops: int) -> Tensor:
-    missing = crops - len(picture.pixels)
-    return torch.nn.functional.pad(picture.pixels, (0, 0, 0, 0, 0, 0, 0, missing))
+def _filled(tile: Crops, crops: int) -> Tensor:
+    missing = crops - len(tile.pixels)
+    return torch.nn.functional.pad(tile.pixels, (0, 0, 0, 0, 0, 0, 0, missing))

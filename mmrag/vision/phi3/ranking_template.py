@@ -138,7 +138,7 @@ def _labels(n: int) -> tuple[str, ...]:
 def _brackets(n: int) -> tuple[str, str, str]:
     if n <= 9:
         return '"order": [', ", ", "]"
-    # the picture's plates show numbers, so the answer begins with what each letter stands for
+    # the image's plates show numbers, so the answer begins with what each letter stands for
     names = ", ".join(f'"{name}": {label}' for label, name in enumerate(_labels(n), start=1))
     return f'"names": {{{names}}}, "order": ["', '", "', '"]'
 

@@ -124,7 +124,7 @@ def perform(script: Script, performer: Performer, vocabulary: Vocabulary) -> Ans
     answer, pending = Answer(), ""
     for piece in script:
         if isinstance(piece, Text | Computed):
-            # texts that follow each other are tokenised as one, as they would be in a document
+            # texts that follow each other are tokenized as one, as they would be in a document
             pending += piece.text if isinstance(piece, Text) else piece.write(answer)
         else:
             _append(answer, pending, vocabulary)

@@ -14,7 +14,7 @@ from mmrag.errors import CheckpointError
 __all__ = ["TOKENIZER_FILE", "Vocabulary"]
 
 TOKENIZER_FILE = "tokenizer.json"
-_PICTURE = r"<\|image_\d+\|>"
+_IMAGE = r"<\|image_\d+\|>"
 # Text that may stand before a piece of an answer without melting into it, the likeliest first.
 _ANCHORS = ("\n", "|", "x", "0")
 
@@ -92,7 +92,7 @@ class Vocabulary:
         return self.decode([*anchor_ids, *ids]).removeprefix(anchor)
 
     def defuse(self, text: str) -> str:
-        """Make a stranger's text harmless: no special token, no picture tag survives in it.
+        """Make a stranger's text harmless: no special token, no image tag survives in it.
 
         A space goes behind the first character of each, so that it reads almost the same and is
         ordinary text to the tokenizer. Half a letter (a lone surrogate) becomes a question mark.
@@ -126,7 +126,7 @@ class Vocabulary:
     def _live(self) -> re.Pattern[str]:
         special = [token.content for token in self.tokenizer.get_added_tokens_decoder().values()]
         longest_first = sorted((s for s in special if len(s) > 1), key=len, reverse=True)
-        return re.compile("|".join([_PICTURE, *map(re.escape, longest_first)]))
+        return re.compile("|".join([_IMAGE, *map(re.escape, longest_first)]))
 
     @cached_property
     def _anchor(self) -> tuple[str, list[int]]:

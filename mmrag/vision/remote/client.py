@@ -1,6 +1,6 @@
 """One call to an OpenAI-compatible server. In: messages. Out: an OpenAI `ChatCompletion`.
 
-Plain HTTP instead of the openai client: that one can log whole requests, pictures and all.
+Plain HTTP instead of the openai client: that one can log whole requests, images and all.
 """
 
 from __future__ import annotations

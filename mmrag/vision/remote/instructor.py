@@ -1,6 +1,6 @@
 """Every vision LLM that is not local. In: a `create` in OpenAI's form. Out: `rank` and `chat`.
 
-instructor asks, validates and asks again. It gets a placeholder instead of picture and prompt,
+instructor asks, validates and asks again. It gets a placeholder instead of image and prompt,
 which go in on the way to the model: nothing it logs, renders or raises can show them.
 """
 
@@ -14,7 +14,7 @@ from mmrag.ranking import Ranking
 from mmrag.vision.config import Method, RankingRecipe
 from mmrag.vision.parsing import ranking_from_answer, read_answer
 from mmrag.vision.remote.client import ChatServer
-from mmrag.vision.remote.messages import picture_part, placed
+from mmrag.vision.remote.messages import image_part, placed
 from mmrag.vision.remote.schema import MOST_IN_A_GRAMMAR, OrderedAnswer, grades_for, order_grammar
 
 if TYPE_CHECKING:
@@ -28,12 +28,12 @@ __all__ = ["Create", "InstructorVision"]
 Create = Callable[..., "ChatCompletion"]
 """``create(*, messages, **settings)``, messages in OpenAI's form; what every such client offers."""
 
-_PLACEHOLDER = "[picture and prompt]"
+_PLACEHOLDER = "[image and prompt]"
 _TOKENS_A_GRADE, _TOKENS_A_DESCRIPTION, _TOKENS_A_REASON = 12, 40, 200
 
 
 class InstructorVision:
-    """Rank with any LLM that chats about pictures, and never lose a candidate.
+    """Rank with any LLM that chats about images, and never lose a candidate.
 
     Parameters
     ----------
@@ -107,7 +107,7 @@ class InstructorVision:
         if method == "first":
             raise SettingError("a remote LLM shows no logits: use the method 'grades'")
         words = {"type": "text", "text": f"{prompt}\n{_FORMATS[method]}"}
-        dialogue = _Dialogue(self._create, [picture_part(image), words])
+        dialogue = _Dialogue(self._create, [image_part(image), words])
         ranking = self._validated(dialogue, n, method, describe)
         return ranking or _mended(dialogue, n)
 
@@ -116,7 +116,7 @@ class InstructorVision:
     ) -> str:
         """Answer a conversation; ``images`` go where its ``{"type": "image"}`` parts stand.
 
-        Where there are none, the pictures open the first user turn.
+        Where there are none, the images open the first user turn.
         """
         turns = placed(messages, images)
         return _text_of(_safely(self._create, messages=turns, max_tokens=max_new_tokens))

@@ -1,4 +1,4 @@
-"""Pictures inside of messages, as OpenAI-compatible servers take them. In: images. Out: parts."""
+"""Images inside of messages, as OpenAI-compatible servers take them. In: images. Out: parts."""
 
 from __future__ import annotations
 
@@ -14,11 +14,11 @@ if TYPE_CHECKING:
 
     from mmrag.vision.base import Message
 
-__all__ = ["picture_part", "placed"]
+__all__ = ["image_part", "placed"]
 
 
-def picture_part(image: PIL.Image.Image) -> dict[str, Any]:
-    """Write a picture as a part of a message's content."""
+def image_part(image: PIL.Image.Image) -> dict[str, Any]:
+    """Write an image as a part of a message's content."""
     buffer = io.BytesIO()
     # Full chroma keeps the figures on a composite's plates sharp.
     image.convert("RGB").save(buffer, "JPEG", quality=92, subsampling=0)
@@ -27,12 +27,12 @@ def picture_part(image: PIL.Image.Image) -> dict[str, Any]:
 
 
 def placed(messages: Sequence[Message], images: Sequence[PIL.Image.Image]) -> list[dict[str, Any]]:
-    """Put the pictures where ``{"type": "image"}`` parts stand, else before the first user's words.
+    """Put the images where ``{"type": "image"}`` parts stand, else before the first user's words.
 
     Raises
     ------
     QueryError
-        When there is not one picture for each place.
+        When there is not one image for each place.
     """
     contents = [_parts(turn) for turn in messages]
     if not any(part["type"] == "image" for parts in contents for part in parts):
@@ -41,12 +41,12 @@ def placed(messages: Sequence[Message], images: Sequence[PIL.Image.Image]) -> li
     places = sum(part["type"] == "image" for parts in contents for part in parts)
     if places != len(images):
         raise QueryError(
-            f"{len(images)} pictures for {places} places in the messages: give one for each "
+            f"{len(images)} images for {places} places in the messages: give one for each "
             '{"type": "image"}, or place none and have a user turn'
         )
-    pictures = map(picture_part, images)
+    image_parts = map(image_part, images)
     return [
-        {"role": turn["role"], "content": [next(pictures) if p["type"] == "image" else p for p in parts]}
+        {"role": turn["role"], "content": [next(image_parts) if p["type"] == "image" else p for p in parts]}
         for turn, parts in zip(messages, contents, strict=True)
     ]
 

@@ -76,7 +76,7 @@ def test_another_size_is_a_matter_of_the_configuration(base, tmp_path):
     ids = torch.tensor([[2, 40, 41, 3]])
     pixels = torch.randn(1, 3, 64, 64)
     with torch.inference_mode():
-        one, two = (network(ids, torch.ones_like(ids), network.picture_tokens(pixels)) for network in (small, again))
+        one, two = (network(ids, torch.ones_like(ids), network.image_tokens(pixels)) for network in (small, again))
     assert (again.text_limit, again.composed_limit, again.dim) == (48, 48 - 16, 32)
     assert torch.allclose(one, two, atol=1e-2)  # half precision lies between them
 
@@ -84,7 +84,7 @@ def test_another_size_is_a_matter_of_the_configuration(base, tmp_path):
 def test_the_network_can_be_trained(base):
     network, _ = load_encoder(base.folder)
     ids = torch.tensor([[2, 40, 3]])
-    vector = network(ids, torch.ones_like(ids), network.picture_tokens(torch.randn(1, 3, 224, 224)))
+    vector = network(ids, torch.ones_like(ids), network.image_tokens(torch.randn(1, 3, 224, 224)))
     vector[0, 0].backward()
     assert [name for name, weight in network.named_parameters() if weight.grad is None] == []
 

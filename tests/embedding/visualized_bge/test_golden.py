@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from mmrag.embedding.visualized_bge.processing import picture_pixels
+from mmrag.embedding.visualized_bge.processing import image_pixels
 
 TOLERANCE = 1e-5
 
@@ -27,7 +27,7 @@ def test_company_and_order_change_nothing(golden):
     assert np.abs(vectors - golden.expected[order]).max() <= TOLERANCE
 
 
-def test_a_picture_alone_needs_no_query_around_it(golden):
+def test_a_image_alone_needs_no_query_around_it(golden):
     alone = [
         place
         for place, (text, image) in enumerate(zip(golden.texts, golden.images, strict=True))
@@ -43,10 +43,10 @@ def test_texts_become_the_golden_token_ids(golden):
     assert [list(request.ids) for request in requests] == golden.input_ids
 
 
-def test_pictures_become_the_golden_pixels(golden):
+def test_images_become_the_golden_pixels(golden):
     pixels = np.load(golden.folder / "preprocessed.npz")
     assert len(pixels.files) == 2
     for name in pixels.files:
         with Image.open(golden.folder / "images" / name) as image:
-            ours = picture_pixels(image, side=224).numpy()
+            ours = image_pixels(image, side=224).numpy()
         assert np.abs(ours - pixels[name]).max() <= 1e-6

@@ -20,13 +20,13 @@ from mmrag.query import Query
 LAST_BITS = 1e-6
 
 
-def swatch(colour: str) -> Image.Image:
-    return Image.new("RGB", (40, 30), colour)
+def swatch(color: str) -> Image.Image:
+    return Image.new("RGB", (40, 30), color)
 
 
 @pytest.fixture
 def tower_batches(monkeypatch):
-    """How many pictures the tower looked at in each of its calls."""
+    """How many images the tower looked at in each of its calls."""
     seen = []
     forward = VisionTower.forward
 
@@ -49,7 +49,7 @@ def test_nothing_in_nothing_out(encoder):
     assert encoder.encode([]).shape == (0, 64)
 
 
-def test_any_source_of_a_picture_gives_its_vector(encoder, base):
+def test_any_source_of_a_image_gives_its_vector(encoder, base):
     path = base.folder / "images" / "rgb.png"
     sources = [path, path.read_bytes(), io.BytesIO(path.read_bytes()), Image.open(path)]
     queries = [Query(image=path), Query(image=str(path))]
@@ -59,8 +59,8 @@ def test_any_source_of_a_picture_gives_its_vector(encoder, base):
 
 def test_a_string_is_a_text_even_if_it_looks_like_a_path(encoder, base):
     path = str(base.folder / "images" / "rgb.png")
-    text, picture = encoder.encode([path, Query(image=path)])
-    assert text @ picture < 0.99
+    text, image = encoder.encode([path, Query(image=path)])
+    assert text @ image < 0.99
 
 
 def test_the_same_call_gives_the_same_bits(encoder, base):
@@ -69,12 +69,12 @@ def test_the_same_call_gives_the_same_bits(encoder, base):
         assert np.array_equal(encoder.encode(base.items, batch_size=batch_size), first)
 
 
-def test_the_same_call_gives_the_same_bits_when_pictures_outnumber_the_cache(base):
+def test_the_same_call_gives_the_same_bits_when_images_outnumber_the_cache(base):
     whole = base.encoder()
-    encoder = VisualizedBGE(whole.network, whole.tokenizer, name="small", cached_pictures=5)
-    pictures = [swatch(f"rgb({step}, 90, 10)") for step in range(0, 240, 30)]
-    first = encoder.encode(pictures, batch_size=3)
-    assert np.array_equal(encoder.encode(pictures, batch_size=3), first)
+    encoder = VisualizedBGE(whole.network, whole.tokenizer, name="small", cached_images=5)
+    images = [swatch(f"rgb({step}, 90, 10)") for step in range(0, 240, 30)]
+    first = encoder.encode(images, batch_size=3)
+    assert np.array_equal(encoder.encode(images, batch_size=3), first)
 
 
 def test_a_repeated_item_has_one_vector(encoder, base):
@@ -123,7 +123,7 @@ def test_a_long_text_is_cut_with_one_warning_that_names_the_limits(encoder, base
     words, kept, kept_beside = (" ".join(["night"] * n) for n in (600, 510, 314))
     cut = encoder.encode([words, "night", Query(words, image=image)])
     assert [record.message for record in caplog.records] == [
-        "2 texts were longer than this encoder reads (512 tokens, 316 beside a picture) and cut there: item 0, 2"
+        "2 texts were longer than this encoder reads (512 tokens, 316 beside an image) and cut there: item 0, 2"
     ]
     caplog.clear()
     whole = encoder.encode([kept, "night", Query(kept_beside, image=image)])
@@ -150,7 +150,7 @@ def test_unknown_words_are_named_once_as_they_were_typed(encoder, caplog):
     assert "lacks '龘', '🤡'" in record.message
 
 
-def test_a_second_sentence_about_a_picture_costs_no_look_at_it(encoder, tower_batches):
+def test_a_second_sentence_about_a_image_costs_no_look_at_it(encoder, tower_batches):
     leopard = swatch("orange")
     first = encoder.encode([Query("phone case with this", image=leopard)])
     again = encoder.encode([Query("tote bag with this", image=leopard.copy())])
@@ -158,21 +158,21 @@ def test_a_second_sentence_about_a_picture_costs_no_look_at_it(encoder, tower_ba
     assert first[0] @ again[0] < 0.9999
 
 
-def test_a_picture_in_many_queries_is_looked_at_once(encoder, tower_batches):
+def test_a_image_in_many_queries_is_looked_at_once(encoder, tower_batches):
     queries = [Query(f"{word} with this", image=swatch("orange")) for word in "abcde"]
     encoder.encode([*queries, swatch("teal")])
     assert tower_batches == [2]
 
 
-def test_forgotten_pictures_are_looked_at_again(base, tower_batches):
+def test_forgotten_images_are_looked_at_again(base, tower_batches):
     whole = base.encoder()
-    small = VisualizedBGE(whole.network, whole.tokenizer, name="small", cached_pictures=1)
-    for colour in ("red", "blue", "blue", "red"):
-        small.encode([swatch(colour)])
+    small = VisualizedBGE(whole.network, whole.tokenizer, name="small", cached_images=1)
+    for color in ("red", "blue", "blue", "red"):
+        small.encode([swatch(color)])
     assert tower_batches == [1, 1, 1]
 
 
-def test_a_bad_picture_is_named_by_its_place(encoder, base, tmp_path):
+def test_a_bad_image_is_named_by_its_place(encoder, base, tmp_path):
     torn = tmp_path / "torn.png"
     torn.write_bytes((base.folder / "images" / "rgb.png").read_bytes()[:500])
     with pytest.raises(EncodeError, match=r"item 2: .*torn\.png") as caught:
@@ -199,7 +199,7 @@ def test_what_is_no_item_is_named_by_its_place(encoder, nothing):
         encoder.encode(["a", nothing])
 
 
-@pytest.mark.parametrize("single", ["one text", Query("one"), b"picture"])
+@pytest.mark.parametrize("single", ["one text", Query("one"), b"image"])
 def test_one_item_is_no_list_of_items(encoder, single):
     with pytest.raises(EncodeError, match=re.escape("give a list")):
         encoder.encode(single)

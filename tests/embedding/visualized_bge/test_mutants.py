@@ -86,29 +86,29 @@ def no_positions_in_the_tower(patch, network, weights):
     nn.init.zeros_(network.tower.pos_embed)
 
 
-def picture_positions_off_by_one(patch, network, weights):
-    def picture_tokens(self, pixels):
+def image_positions_off_by_one(patch, network, weights):
+    def image_tokens(self, pixels):
         seen, embeddings = self.projection(self.tower(pixels)), self.text.embeddings
         return embeddings.LayerNorm(seen + embeddings.position_embeddings.weight[: seen.shape[1]])
 
-    patch.setattr(JointEncoder, "picture_tokens", picture_tokens)
+    patch.setattr(JointEncoder, "image_tokens", image_tokens)
 
 
-def word_positions_beside_a_picture_off_by_one(patch, network, weights):
+def word_positions_beside_a_image_off_by_one(patch, network, weights):
     def composed(embeddings, ids, position_ids):
         return embeddings(ids, position_ids=position_ids - (position_ids > 0).long())
 
     intercept(patch, network, composed)
 
 
-def words_beside_a_picture_keep_their_positions(patch, network, weights):
+def words_beside_a_image_keep_their_positions(patch, network, weights):
     def composed(embeddings, ids, position_ids):
         return embeddings(ids, position_ids=torch.arange(ids.shape[1]).expand_as(ids))
 
     intercept(patch, network, composed)
 
 
-def padding_offset_beside_a_picture(patch, network, weights):
+def padding_offset_beside_a_image(patch, network, weights):
     def composed(embeddings, ids, position_ids):
         return embeddings(ids, position_ids=position_ids + 2)
 
@@ -123,7 +123,7 @@ def no_padding_offset_in_texts(patch, network, weights):
     )
 
 
-def token_type_on_picture_tokens(patch, network, weights):
+def token_type_on_image_tokens(patch, network, weights):
     token_type = network.text.embeddings.token_type_embeddings.weight[0]
     network.projection.bias.add_(token_type)
 
@@ -132,12 +132,12 @@ def no_token_type_on_words(patch, network, weights):
     nn.init.zeros_(network.text.embeddings.token_type_embeddings.weight)
 
 
-def picture_tokens_not_normed(patch, network, weights):
-    def picture_tokens(self, pixels):
+def image_tokens_not_normed(patch, network, weights):
+    def image_tokens(self, pixels):
         seen = self.projection(self.tower(pixels))
         return seen + self.text.embeddings.position_embeddings.weight[1 : 1 + seen.shape[1]]
 
-    patch.setattr(JointEncoder, "picture_tokens", picture_tokens)
+    patch.setattr(JointEncoder, "image_tokens", image_tokens)
 
 
 def class_token_kept_instead_of_the_last_patch(patch, network, weights):
@@ -185,7 +185,7 @@ def pads_not_masked(patch, network, weights):
     patch.setattr(model, "padded", padded)
 
 
-def picture_masked(patch, network, weights):
+def image_masked(patch, network, weights):
     patch.setattr(
         joint,
         "create_bidirectional_mask",
@@ -209,19 +209,19 @@ EVERYWHERE = [
     no_bias_on_queries,
     gate_and_value_swapped,
     no_positions_in_the_tower,
-    picture_positions_off_by_one,
-    word_positions_beside_a_picture_off_by_one,
-    words_beside_a_picture_keep_their_positions,
-    token_type_on_picture_tokens,
+    image_positions_off_by_one,
+    word_positions_beside_a_image_off_by_one,
+    words_beside_a_image_keep_their_positions,
+    token_type_on_image_tokens,
     no_token_type_on_words,
-    picture_tokens_not_normed,
+    image_tokens_not_normed,
     class_token_kept_instead_of_the_last_patch,
     pooler_applied,
     mean_instead_of_first,
     gelu_by_tanh,
     padding_on_the_left,
     pads_not_masked,
-    picture_masked,
+    image_masked,
 ]
 
 
@@ -231,7 +231,7 @@ def test_a_mutant_leaves_the_tolerance(golden, mutant, monkeypatch):
 
 
 @pytest.mark.parametrize(
-    "mutant", [padding_offset_beside_a_picture, no_padding_offset_in_texts], ids=lambda mutant: mutant.__name__
+    "mutant", [padding_offset_beside_a_image, no_padding_offset_in_texts], ids=lambda mutant: mutant.__name__
 )
 def test_a_mutant_of_xlm_roberta_leaves_the_tolerance(xlm_roberta, mutant, monkeypatch):
     assert xlm_roberta.error_with(mutant, monkeypatch) > TOLERANCE
@@ -248,7 +248,7 @@ def set_eps(module, eps):
 
 
 def intercept(patch, network, composed):
-    """Let `composed` embed the words that stand beside a picture."""
+    """Let `composed` embed the words that stand beside an image."""
     embeddings = network.text.embeddings
     original = embeddings.forward
 

@@ -1,4 +1,4 @@
-"""Every picture becomes a square of numbers, in the original's order of steps."""
+"""Every image becomes a square of numbers, in the original's order of steps."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from PIL import Image
 
 from mmrag.embedding.visualized_bge import processing
-from mmrag.embedding.visualized_bge.processing import picture_pixels, read_picture
+from mmrag.embedding.visualized_bge.processing import image_pixels, preprocess_image
 from mmrag.errors import ImageError
 
 edges = st.integers(1, 90)
@@ -18,33 +18,33 @@ edges = st.integers(1, 90)
 @settings(max_examples=60)
 @given(width=edges, height=edges, side=st.integers(1, 64))
 def test_any_shape_becomes_the_square(width, height, side):
-    pixels = picture_pixels(Image.new("RGB", (width, height), "red"), side)
+    pixels = image_pixels(Image.new("RGB", (width, height), "red"), side)
     assert pixels.shape == (3, side, side)
     assert len(pixels.flatten(1).unique(dim=1)[0]) == 1
 
 
 @pytest.mark.parametrize("mode", ["1", "L", "P", "LA", "RGB", "RGBA", "CMYK", "YCbCr", "I", "F"])
 def test_any_mode_becomes_three_channels(mode):
-    assert picture_pixels(Image.new(mode, (50, 70)), side=32).shape == (3, 32, 32)
+    assert image_pixels(Image.new(mode, (50, 70)), side=32).shape == (3, 32, 32)
 
 
-def test_black_and_white_are_normalised_by_clips_statistics():
-    black, white = (picture_pixels(Image.new("RGB", (8, 8), c), 8) for c in ("black", "white"))
+def test_black_and_white_are_normalized_by_clips_statistics():
+    black, white = (image_pixels(Image.new("RGB", (8, 8), c), 8) for c in ("black", "white"))
     assert np.allclose(black[:, 0, 0], [-1.79226, -1.75210, -1.48022], atol=1e-5)
     assert np.allclose(white[:, 0, 0], [1.93034, 2.07488, 2.14590], atol=1e-5)
 
 
-def test_a_picture_of_the_right_size_is_left_alone():
+def test_a_image_of_the_right_size_is_left_alone():
     noise = np.random.default_rng(0).integers(0, 256, (16, 16, 3), dtype=np.uint8)
-    pixels = picture_pixels(Image.fromarray(noise), 16)
+    pixels = image_pixels(Image.fromarray(noise), 16)
     back = pixels.numpy().transpose(1, 2, 0) * processing._STD + processing._MEAN
     assert np.array_equal((back * 255).round().astype(np.uint8), noise)
 
 
 @pytest.mark.parametrize(("longer", "offset"), [(225, 0), (227, 2), (229, 2), (231, 4)])
-def test_the_crop_rounds_halves_to_the_even_neighbour(longer, offset):
+def test_the_crop_rounds_halves_to_the_even_neighbor(longer, offset):
     columns = np.tile(np.arange(longer, dtype=np.uint8), (224, 1))
-    square = processing._centre(Image.fromarray(columns), 224)
+    square = processing._center(Image.fromarray(columns), 224)
     assert np.asarray(square)[0, 0] == offset
 
 
@@ -53,14 +53,14 @@ def test_the_long_edge_is_truncated():
 
 
 def test_a_strip_is_refused_and_told_why():
-    picture_pixels(Image.new("L", (1, 100)), 8)
+    image_pixels(Image.new("L", (1, 100)), 8)
     with pytest.raises(ImageError, match=r"1 x 101 .*100 : 1.*crop it first"):
-        picture_pixels(Image.new("L", (1, 101)), 8)
+        image_pixels(Image.new("L", (1, 101)), 8)
 
 
 def test_the_key_is_that_of_what_the_tower_sees():
     small, large, other = (
-        Image.new("RGB", size, colour) for size, colour in (((8, 8), "red"), ((90, 50), "red"), ((8, 8), "blue"))
+        Image.new("RGB", size, color) for size, color in (((8, 8), "red"), ((90, 50), "red"), ((8, 8), "blue"))
     )
-    keys = [read_picture(image, 8).key for image in (small, large, other)]
+    keys = [preprocess_image(image, 8).key for image in (small, large, other)]
     assert keys[0] == keys[1] != keys[2]

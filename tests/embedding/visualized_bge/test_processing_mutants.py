@@ -1,4 +1,4 @@
-"""Each wrong way to prepare pictures leaves the golden tolerance: the golden tests can fail."""
+"""Each wrong way to prepare images leaves the golden tolerance: the golden tests can fail."""
 
 from __future__ import annotations
 
@@ -17,15 +17,15 @@ def rgb_before_resize(patch, *_):
 
 
 def alpha_on_white(patch, *_):
-    centre = processing._centre
+    center = processing._center
 
     def on_white(image, side):
-        image = centre(image, side)
+        image = center(image, side)
         if image.mode != "RGBA":
             return image
         return Image.alpha_composite(Image.new("RGBA", image.size, "white"), image)
 
-    patch.setattr(processing, "_centre", on_white)
+    patch.setattr(processing, "_center", on_white)
 
 
 def squeezed_instead_of_cropped(patch, *_):
@@ -33,20 +33,20 @@ def squeezed_instead_of_cropped(patch, *_):
 
 
 def crop_one_pixel_off(patch, *_):
-    centre = processing._centre
+    center = processing._center
     patch.setattr(
         processing,
-        "_centre",
-        lambda image, side: centre(image.transform(image.size, Image.Transform.AFFINE, (1, 0, 1, 0, 1, 1)), side),
+        "_center",
+        lambda image, side: center(image.transform(image.size, Image.Transform.AFFINE, (1, 0, 1, 0, 1, 1)), side),
     )
 
 
 def crop_rounded_half_up(patch, *_):
-    def centre(image, side):
+    def center(image, side):
         left, top = ((size - side + 1) // 2 for size in image.size)
         return image.crop((left, top, left + side, top + side))
 
-    patch.setattr(processing, "_centre", centre)
+    patch.setattr(processing, "_center", center)
 
 
 def long_edge_rounded(patch, *_):

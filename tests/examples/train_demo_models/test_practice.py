@@ -13,7 +13,7 @@ from examples.train_demo_models.naming import Naming
 from examples.train_demo_models.practice import Practice
 from examples.train_demo_models.reranker import RECIPE, new_reranker
 from examples.train_demo_models.vocabulary import compound
-from mmrag.datasets import COLOURS, PATTERNS, PRODUCTS
+from mmrag.datasets import COLORS, PATTERNS, PRODUCTS
 from mmrag.rerank.composite import compose, number_cell, query_cell
 from mmrag.vision.phi3.ranking_template import answer_script
 from mmrag.vision.phi3.template import script_ids
@@ -47,10 +47,10 @@ def test_many_composites_are_laid_out_like_one(specimens, reranker):
     crops = practice.cutter.crops_of([3, None], np.arange(18).reshape(2, 9))
     sizes = torch.tensor([[2 * CELL, COLUMNS * CELL]] * 2)
     with torch.no_grad():
-        expected = network.pictures(crops, sizes)
-        patches = network.pictures.patches(crops.flatten(0, 1)).unflatten(0, crops.shape[:2])
+        expected = network.images(crops, sizes)
+        patches = network.images.patches(crops.flatten(0, 1)).unflatten(0, crops.shape[:2])
         together = practice._raster(patches[:, 1:], patches[:, 0], projected=False)
-    assert torch.allclose(network.pictures.projection(together).flatten(0, 1), expected, atol=1e-6)
+    assert torch.allclose(network.images.projection(together).flatten(0, 1), expected, atol=1e-6)
 
 
 def test_a_filled_form_is_the_answer_that_the_script_dictates(reranker):
@@ -58,11 +58,11 @@ def test_a_filled_form_is_the_answer_that_the_script_dictates(reranker):
     n, vocabulary = 3, processor.vocabulary
     shown = torch.tensor([[[0, 1, 2], [6, 3, 4], [10, 11, 11]]])
     words = Words(
-        wish=torch.tensor([[len(COLOURS), 5, 6]]), shown=shown, grades=torch.tensor([[0, 3, 1]]), best=torch.tensor([1])
+        wish=torch.tensor([[len(COLORS), 5, 6]]), shown=shown, grades=torch.tensor([[0, 3, 1]]), best=torch.tensor([1])
     )
     fillings = {"wish": f" any {PATTERNS[5]} {compound(PRODUCTS[6])}"}
-    for label, (colour, pattern, product) in enumerate(shown[0].tolist(), start=1):
-        names = COLOURS[colour], compound(PATTERNS[pattern]), compound(PRODUCTS[product])
+    for label, (color, pattern, product) in enumerate(shown[0].tolist(), start=1):
+        names = COLORS[color], compound(PATTERNS[pattern]), compound(PRODUCTS[product])
         fillings[f"shows {label}"] = " " + " ".join(names)
         fillings[f"grade {label}"] = str(GRADES[words.grades[0, label - 1]])
     fillings["reason"] = " matches"

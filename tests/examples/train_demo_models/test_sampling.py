@@ -1,4 +1,4 @@
-"""Wishes to practise on mean what the catalogue's own wishes mean."""
+"""Wishes to practise on mean what the catalog's own wishes mean."""
 
 from __future__ import annotations
 
@@ -11,19 +11,19 @@ from hypothesis import strategies as st
 
 from examples.train_demo_models.sampling import ANY, Sampler, Wanted, grades
 from examples.train_demo_models.specimens import Shown
-from mmrag.datasets import COLOURS, PATTERNS, PRODUCTS, Kind, Wish
+from mmrag.datasets import COLORS, PATTERNS, PRODUCTS, Kind, Wish
 
 attributes = st.tuples(
-    st.integers(0, len(PRODUCTS) - 1), st.integers(0, len(PATTERNS) - 1), st.integers(0, len(COLOURS) - 1)
+    st.integers(0, len(PRODUCTS) - 1), st.integers(0, len(PATTERNS) - 1), st.integers(0, len(COLORS) - 1)
 )
 
 
 @given(wish=attributes, free=st.booleans(), shown=st.lists(attributes, min_size=1, max_size=9))
-def test_many_pictures_are_graded_like_one(wish, free, shown):
-    product, pattern, colour = wish
-    wanted = Wanted(Kind.TEXT, None, "", product, pattern, ANY if free else colour)
-    named = Wish(PRODUCTS[product], PATTERNS[pattern], None if free else COLOURS[colour])
-    expected = [named.finer_grade(PRODUCTS[p], PATTERNS[q], COLOURS[c]) for p, q, c in shown]
+def test_many_images_are_graded_like_one(wish, free, shown):
+    product, pattern, color = wish
+    wanted = Wanted(Kind.TEXT, None, "", product, pattern, ANY if free else color)
+    named = Wish(PRODUCTS[product], PATTERNS[pattern], None if free else COLORS[color])
+    expected = [named.finer_grade(PRODUCTS[p], PATTERNS[q], COLORS[c]) for p, q, c in shown]
     assert grades(wanted, Shown(*np.array(shown).T)).tolist() == expected
 
 
@@ -32,7 +32,7 @@ def sampler(specimens):
     return Sampler(specimens)
 
 
-def test_every_wish_can_be_fulfilled_by_another_picture(sampler):
+def test_every_wish_can_be_fulfilled_by_another_image(sampler):
     rng = Random(1)
     for _ in range(60):
         wanted = sampler.wanted(rng)

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from examples.train_demo_models.encoder import new_encoder
-from examples.train_demo_models.report_encoder import Figures, by_colour, by_encoder, set_exam
+from examples.train_demo_models.report_encoder import Figures, by_color, by_encoder, set_exam
 from examples.train_demo_models.report_reranker import change_table, rerank_exam
 from examples.train_demo_models.reranker import RECIPE, new_reranker
 from mmrag.embedding.visualized_bge.model import VisualizedBGE
@@ -39,15 +39,15 @@ def test_the_encoder_finds(exam, encoder):
     assert found.recall_at_1 >= 0.65
 
 
-@pytest.mark.parametrize("half", ["words", "picture"])
+@pytest.mark.parametrize("half", ["words", "image"])
 def test_half_a_query_finds_far_less(exam, encoder, half):
-    alone = by_encoder(encoder, words=half == "words", picture=half == "picture")
+    alone = by_encoder(encoder, words=half == "words", image=half == "image")
     assert figures(exam, alone).recall_at_1 < 0.35
 
 
-def test_neither_colours_nor_random_weights_find_anything(exam):
+def test_neither_colors_nor_random_weights_find_anything(exam):
     untrained = VisualizedBGE(*new_encoder(1), name="untrained")
-    assert figures(exam, by_colour).recall_at_1 < 0.15
+    assert figures(exam, by_color).recall_at_1 < 0.15
     assert figures(exam, by_encoder(untrained)).recall_at_1 < 0.15
 
 
@@ -59,7 +59,7 @@ def test_the_reranker_helps_and_says_why(exam, encoder, reranker):
     assert reranking.truthful.mean() >= 0.85
 
 
-def test_a_reranker_that_sees_other_pictures_or_nothing_does_not_help(exam, encoder, reranker):
+def test_a_reranker_that_sees_other_images_or_nothing_does_not_help(exam, encoder, reranker):
     few = exam.part(np.arange(0, len(exam.queries), 3))
     untrained = Phi3Vision(*new_reranker(1), RECIPE)
     for reranking in (rerank_exam(few, encoder, reranker, moved=4), rerank_exam(few, encoder, untrained)):

@@ -1,4 +1,4 @@
-"""Specimens look as users' pictures look to the models, and show no held-out pair."""
+"""Specimens look as users' images look to the models, and show no held-out pair."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from PIL import Image
 from examples.train_demo_models.augment import encoder_pixels, jittered
 from examples.train_demo_models.specimens import EYE, SWATCH, draw_specimens
 from mmrag.datasets import HELD_OUT, PATTERNS, PRODUCTS
-from mmrag.embedding.visualized_bge.processing import picture_pixels
+from mmrag.embedding.visualized_bge.processing import image_pixels
 
 
 def test_no_specimen_shows_a_held_out_pair(specimens):
@@ -35,7 +35,7 @@ def test_an_interrupted_drawing_goes_on(tmp_path, specimens):
 
 def test_the_encoder_s_pixels_are_those_of_its_preprocessing(specimens):
     eyes = specimens.eyes[:4]
-    expected = torch.stack([picture_pixels(Image.fromarray(eye), EYE) for eye in eyes])
+    expected = torch.stack([image_pixels(Image.fromarray(eye), EYE) for eye in eyes])
     pixels = encoder_pixels(torch.from_numpy(eyes).permute(0, 3, 1, 2).float())
     assert (pixels - expected).abs().max() < 1e-5
 

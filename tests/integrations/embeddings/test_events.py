@@ -37,7 +37,7 @@ def events():
     root.event_handlers.remove(handler)
 
 
-def test_pictures_and_composed_queries_tell_start_and_end(embedding, events):
+def test_images_and_composed_queries_tell_start_and_end(embedding, events):
     embedding.get_composed_embedding("in blue", RED)
     start, end = events
     assert start.model_dict == embedding.to_payload()
@@ -48,7 +48,7 @@ def test_pictures_and_composed_queries_tell_start_and_end(embedding, events):
     assert [event.class_name() for event in events] == ["EmbeddingStartEvent", "EmbeddingEndEvent"]
 
 
-def test_events_never_carry_the_bytes_of_a_picture(embedding, events):
+def test_events_never_carry_the_bytes_of_a_image(embedding, events):
     buffer = pytest.importorskip("io").BytesIO()
     RED.save(buffer, "PNG")
     data = base64.b64encode(buffer.getvalue()).decode()

@@ -13,7 +13,7 @@ from llama_index.embeddings.visualized_bge import VisualizedBGEEmbedding
 from llama_index.indices.composed_image import ComposedImageIndex
 
 TINY = Path(__file__).parents[1] / "golden" / "visualized_bge" / "base-tiny"
-PICTURES = TINY / "images"
+IMAGES = TINY / "images"
 
 
 @pytest.fixture(scope="module")
@@ -24,18 +24,18 @@ def published() -> VisualizedBGEEmbedding:
 def test_it_gives_the_golden_vectors(published):
     expected = np.load(TINY / "expected.npz")
     for case in json.loads((TINY / "cases.json").read_text()):
-        picture = PICTURES / Path(case["image"]).name if case["image"] else None
-        vector = published.get_composed_embedding(case["text"] or "", picture)
+        image = IMAGES / Path(case["image"]).name if case["image"] else None
+        vector = published.get_composed_embedding(case["text"] or "", image)
         np.testing.assert_allclose(vector, expected[case["id"]], rtol=0, atol=1e-5)
 
 
-def test_it_searches_its_own_pictures(published, tmp_path):
+def test_it_searches_its_own_images(published, tmp_path):
     with ComposedImageIndex.open(tmp_path / "tiny.db", published) as index:
-        assert index.add_folder(PICTURES).new == len(list(PICTURES.iterdir()))
+        assert index.add_folder(IMAGES).new == len(list(IMAGES.iterdir()))
         engine = index.as_query_engine(similarity_top_k=1)
-        for picture in PICTURES.iterdir():
-            found = engine.query(QueryBundle("", image_path=str(picture))).source_nodes[0]
-            assert found.node.image_path == str(picture)
+        for image in IMAGES.iterdir():
+            found = engine.query(QueryBundle("", image_path=str(image))).source_nodes[0]
+            assert found.node.image_path == str(image)
             assert found.score == pytest.approx(1, abs=1e-5)
 
 

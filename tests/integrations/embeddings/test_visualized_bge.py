@@ -52,12 +52,12 @@ def test_it_is_a_multi_modal_embedding():
     assert VisualizedBGEEmbedding.class_name() == "VisualizedBGEEmbedding"
 
 
-def test_each_way_in_gives_the_vector_of_the_encoder(embedding, pictures):
-    path = str(pictures / "red.png")
+def test_each_way_in_gives_the_vector_of_the_encoder(embedding, images):
+    path = str(images / "red.png")
     assert embedding.get_text_embedding("red") == expected("red")
     assert embedding.get_query_embedding("red") == expected("red")
-    assert embedding.get_image_embedding(path) == expected(pictures / "red.png")
-    assert embedding.get_image_embedding((pictures / "red.png").read_bytes()) == expected(RED)
+    assert embedding.get_image_embedding(path) == expected(images / "red.png")
+    assert embedding.get_image_embedding((images / "red.png").read_bytes()) == expected(RED)
     assert embedding.get_composed_embedding("in blue", path) == expected(Query("in blue", path))
     assert embedding.get_composed_embedding("", path) == expected(RED)
     assert embedding.get_composed_embedding("blue", None) == expected("blue")
@@ -65,8 +65,8 @@ def test_each_way_in_gives_the_vector_of_the_encoder(embedding, pictures):
     assert embedding.get_image_embedding_batch([path, RED]) == [expected(RED)] * 2
 
 
-def test_each_async_way_in_gives_the_same(embedding, pictures):
-    path = str(pictures / "red.png")
+def test_each_async_way_in_gives_the_same(embedding, images):
+    path = str(images / "red.png")
 
     async def all_ways():
         return await asyncio.gather(
@@ -108,7 +108,7 @@ def test_a_query_of_nothing_is_refused(embedding):
         embedding.get_composed_embedding(" ", None)
 
 
-def test_pictures_go_to_the_encoder_in_batches():
+def test_images_go_to_the_encoder_in_batches():
     encoder = CountingEncoder()
     model = VisualizedBGEEmbedding(encoder=encoder, embed_batch_size=3)
     assert len(model.get_image_embedding_batch([RED] * 7)) == 7
@@ -117,59 +117,59 @@ def test_pictures_go_to_the_encoder_in_batches():
 
 def test_progress_is_shown_when_asked(embedding, capfd):
     embedding.get_image_embedding_batch([RED], show_progress=True)
-    assert "Embedding pictures" in capfd.readouterr().err
+    assert "Embedding images" in capfd.readouterr().err
 
 
-def test_the_cache_knows_a_picture_by_its_content_and_its_text(pictures):
+def test_the_cache_knows_a_image_by_its_content_and_its_text(images):
     encoder = CountingEncoder()
     model = VisualizedBGEEmbedding(encoder=encoder, embeddings_cache=SimpleKVStore())
-    first = model.get_composed_embedding("in blue", str(pictures / "red.png"))
+    first = model.get_composed_embedding("in blue", str(images / "red.png"))
     again = model.get_composed_embedding("in blue", Image.new("RGB", (16, 16), "red"))
     assert (first, len(encoder.calls)) == (again, 1)
-    assert model.get_composed_embedding("in black", str(pictures / "red.png")) != first
-    assert model.get_composed_embedding("in blue", str(pictures / "green.png")) != first
+    assert model.get_composed_embedding("in black", str(images / "red.png")) != first
+    assert model.get_composed_embedding("in blue", str(images / "green.png")) != first
     assert len(encoder.calls) == 3
 
 
-def test_one_picture_twice_in_a_batch_is_encoded_once_with_a_cache():
+def test_one_image_twice_in_a_batch_is_encoded_once_with_a_cache():
     encoder = CountingEncoder()
     model = VisualizedBGEEmbedding(encoder=encoder, embeddings_cache=SimpleKVStore())
     assert model.get_image_embedding_batch([RED, RED]) == [expected(RED)] * 2
     assert encoder.calls == [1]
 
 
-def test_image_nodes_are_embedded_by_their_picture_and_text_nodes_by_their_text(embedding, pictures):
-    data = base64.b64encode((pictures / "red.png").read_bytes()).decode()
+def test_image_nodes_are_embedded_by_their_image_and_text_nodes_by_their_text(embedding, images):
+    data = base64.b64encode((images / "red.png").read_bytes()).decode()
     nodes = [
-        ImageNode(image_path=str(pictures / "red.png"), text="a green thing"),
+        ImageNode(image_path=str(images / "red.png"), text="a green thing"),
         TextNode(text="green"),
         ImageNode(image=data),
-        ImageNode(text="no picture at all"),
+        ImageNode(text="no image at all"),
     ]
-    wanted = [expected(RED), expected("green"), expected(RED), expected("no picture at all")]
+    wanted = [expected(RED), expected("green"), expected(RED), expected("no image at all")]
     assert [node.embedding for node in embedding(nodes)] == wanted
     nodes = asyncio.run(embedding.acall([node.model_copy() for node in nodes]))
     assert [node.embedding for node in nodes] == wanted
 
 
-def test_an_ingestion_pipeline_embeds_pictures(embedding, pictures):
+def test_an_ingestion_pipeline_embeds_images(embedding, images):
     pipeline = IngestionPipeline(transformations=[embedding])
-    nodes = pipeline.run(nodes=[ImageNode(image_path=str(pictures / "red.png"))])
+    nodes = pipeline.run(nodes=[ImageNode(image_path=str(images / "red.png"))])
     assert nodes[0].embedding == expected(RED)
 
 
-def test_a_pipeline_never_takes_one_picture_for_another(embedding, tmp_path):
+def test_a_pipeline_never_takes_one_image_for_another(embedding, tmp_path):
     pipeline = IngestionPipeline(transformations=[embedding])
     path = tmp_path / "photo.png"
-    for colour in ("red", "blue", "green"):  # no text tells these nodes apart, nor any path
-        Image.new("RGB", (16, 16), colour).save(path)
-        (node,) = pipeline.run(nodes=[ImageNode(id_=colour, image_path=str(path))])
-        assert (node.node_id, node.embedding) == (colour, expected(Image.open(path)))
+    for color in ("red", "blue", "green"):  # no text tells these nodes apart, nor any path
+        Image.new("RGB", (16, 16), color).save(path)
+        (node,) = pipeline.run(nodes=[ImageNode(id_=color, image_path=str(path))])
+        assert (node.node_id, node.embedding) == (color, expected(Image.open(path)))
 
 
 @pytest.mark.parametrize("node_class", [ImageDocument, Document, Node])
-def test_documents_and_nodes_with_a_picture_are_embedded_by_it(node_class, embedding, pictures):
-    path = str(pictures / "red.png")
+def test_documents_and_nodes_with_a_image_are_embedded_by_it(node_class, embedding, images):
+    path = str(images / "red.png")
     kept = {"image_path": path} if node_class is ImageDocument else {}
     node = node_class(**(kept or {"image_resource": MediaResource(path=path)}))
     assert embedding([node])[0].embedding == expected(RED)
@@ -184,17 +184,17 @@ def test_a_deep_copy_shares_the_weights():
     assert copied._model is model._model
 
 
-def test_a_node_whose_picture_is_no_base64_is_named(embedding):
+def test_a_node_whose_image_is_no_base64_is_named(embedding):
     with pytest.raises(EncodeError, match="node n1: its `image` is no base64"):
         embedding([ImageNode(id_="n1", image="%%%")])
 
 
-def test_the_policy_decides_what_may_be_opened(tmp_path, pictures):
+def test_the_policy_decides_what_may_be_opened(tmp_path, images):
     model = VisualizedBGEEmbedding(encoder=toy_encoder(), image_policy=ImagePolicy(roots=[tmp_path]))
     with pytest.raises(ImageError, match="outside of the allowed folders"):
-        model.get_composed_embedding("in blue", str(pictures / "red.png"))
+        model.get_composed_embedding("in blue", str(images / "red.png"))
     with pytest.raises(ImageError):
-        model.get_image_embedding("http://pictures.example/a.png")
+        model.get_image_embedding("http://images.example/a.png")
 
 
 def test_a_pickled_embedding_works_on():
@@ -238,7 +238,7 @@ def test_what_is_shown_of_it_holds_neither_encoder_nor_policy(embedding):
     assert VisualizedBGEEmbedding.from_dict(embedding.to_dict()).model_name == "toy"
 
 
-def test_similarity_of_a_picture_to_itself_is_one(embedding):
+def test_similarity_of_a_image_to_itself_is_one(embedding):
     vector = embedding.get_image_embedding(RED)
     assert embedding.similarity(vector, vector) == pytest.approx(1)
     assert np.linalg.norm(vector) == pytest.approx(1)

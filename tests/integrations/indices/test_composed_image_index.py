@@ -1,4 +1,4 @@
-"""The index: text, picture or both find the right picture through stock engines, sync and async."""
+"""The index: text, image or both find the right image through stock engines, sync and async."""
 
 from __future__ import annotations
 
@@ -44,9 +44,9 @@ def names(response) -> list[str]:
     return [Path(node.node.image_path).stem for node in response.source_nodes]
 
 
-def best(pictures: Path, item) -> str:
+def best(images: Path, item) -> str:
     """What numpy finds, without any index."""
-    files = sorted(pictures.glob("*.png"))
+    files = sorted(images.glob("*.png"))
     wish, *shelf = toy_encoder().encode([item, *files])
     return max(zip(shelf, files, strict=True), key=lambda pair: float(pair[0] @ wish))[1].stem
 
@@ -56,51 +56,51 @@ def test_it_is_a_vector_store_index(index):
     assert index.vector_store.count() == 10
 
 
-def test_text_picture_and_both_find_what_the_encoder_finds_best(index, pictures):
+def test_text_image_and_both_find_what_the_encoder_finds_best(index, images):
     engine = index.as_query_engine(similarity_top_k=3)
-    swatch = str(pictures / "blue corner.png")
-    assert names(engine.query("something green"))[0] == best(pictures, "something green")
+    swatch = str(images / "blue corner.png")
+    assert names(engine.query("something green"))[0] == best(images, "something green")
     assert names(engine.query(QueryBundle("", image_path=swatch)))[0] == "blue corner"
     both = names(engine.query(QueryBundle("in red", image_path=swatch)))
-    assert both[0] == best(pictures, Query("in red", swatch))
+    assert both[0] == best(images, Query("in red", swatch))
 
 
-def test_a_picture_in_the_text_is_the_same_as_one_beside_it(index, pictures):
+def test_a_image_in_the_text_is_the_same_as_one_beside_it(index, images):
     engine = index.as_query_engine(similarity_top_k=4)
-    swatch = str(pictures / "blue corner.png")
+    swatch = str(images / "blue corner.png")
     beside = engine.query(QueryBundle("in red", image_path=swatch))
     assert names(engine.query(str(Query("in red", swatch)))) == names(beside)
     assert names(asyncio.run(engine.aquery(str(Query("in red", swatch))))) == names(beside)
 
 
 @pytest.mark.parametrize("in_text", [True, False])
-def test_postprocessors_see_the_picture_sync_and_async(index, pictures, in_text):
+def test_postprocessors_see_the_image_sync_and_async(index, images, in_text):
     watching = Watching(seen=[])
     engine = index.as_query_engine(similarity_top_k=3, node_postprocessors=[watching])
-    swatch = str(pictures / "blue.png")
+    swatch = str(images / "blue.png")
     query = str(Query("in red", swatch)) if in_text else QueryBundle("in red", image_path=swatch)
     assert names(engine.query(query)) == names(asyncio.run(engine.aquery(query)))
     engine.retrieve(QueryBundle(query) if in_text else query)
     assert [(bundle.query_str, bundle.image_path) for bundle in watching.seen] == [("in red", swatch)] * 3
 
 
-def test_a_stock_engine_composes_too_and_its_postprocessors_see_the_picture(index, pictures):
+def test_a_stock_engine_composes_too_and_its_postprocessors_see_the_image(index, images):
     watching = Watching(seen=[])
     engine = RetrieverQueryEngine(
         retriever=index.as_retriever(similarity_top_k=3),
         response_synthesizer=RankedImagesSynthesizer(),
         node_postprocessors=[watching],
     )
-    bundle = QueryBundle("in red", image_path=str(pictures / "blue.png"))
+    bundle = QueryBundle("in red", image_path=str(images / "blue.png"))
     ours = index.as_query_engine(similarity_top_k=3).query(bundle)
     assert names(engine.query(bundle)) == names(asyncio.run(engine.aquery(bundle)))
     assert names(engine.query(bundle)) == names(ours)[::-1]
     assert watching.seen[0].image_path == bundle.image_path
 
 
-def test_the_callers_bundle_stays_as_it_was(index, pictures):
+def test_the_callers_bundle_stays_as_it_was(index, images):
     engine = index.as_query_engine()
-    bundle = QueryBundle("in red", image_path=str(pictures / "blue.png"))
+    bundle = QueryBundle("in red", image_path=str(images / "blue.png"))
     before = copy.deepcopy(bundle)
     engine.query(bundle)
     asyncio.run(engine.aquery(bundle))
@@ -114,39 +114,39 @@ def test_a_vector_brought_along_is_used(index, embedding):
     assert names(engine.query(QueryBundle("red", embedding=vector))) == names(engine.query("green"))
 
 
-def test_text_that_only_looks_like_a_picture_is_taken_as_text(index):
+def test_text_that_only_looks_like_a_image_is_taken_as_text(index):
     watching = Watching(seen=[])
     engine = index.as_query_engine(node_postprocessors=[watching])
     engine.query(r"how to write \![](a.jpg)")
     assert (watching.seen[0].query_str, watching.seen[0].image_path) == (r"how to write \![](a.jpg)", None)
 
 
-def test_what_only_looks_like_a_picture_is_not_opened_by_the_reranker_either(index):
+def test_what_only_looks_like_a_image_is_not_opened_by_the_reranker_either(index):
     llm = MockVision(reversing())
     engine = index.as_query_engine(node_postprocessors=[LLVMRerank(llm=llm)])
     assert len(engine.query(r"how to write \![](gone.jpg)").source_nodes) == 2
     assert "how to write ![](gone.jpg)" in llm.asked[0].prompt
 
 
-def test_an_engine_over_another_retriever_is_still_one_of_ours(index, pictures):
+def test_an_engine_over_another_retriever_is_still_one_of_ours(index, images):
     watching = Watching(seen=[])
     engine = index.as_query_engine(node_postprocessors=[watching])
     wider = engine.with_retriever(index.as_retriever(similarity_top_k=5))
-    swatch = str(pictures / "blue.png")
+    swatch = str(images / "blue.png")
     assert len(wider.query(f"in red ![]({swatch})").source_nodes) == 5
     assert watching.seen[0].image_path == swatch
 
 
 @pytest.mark.parametrize("query", ["", "  ", QueryBundle(""), "![](a.png) ![](b.png)"])
-def test_a_query_of_nothing_or_of_two_pictures_is_refused(index, query):
+def test_a_query_of_nothing_or_of_two_images_is_refused(index, query):
     with pytest.raises(QueryError):
         index.as_query_engine().query(query)
     with pytest.raises(QueryError):
         asyncio.run(index.as_query_engine().aquery(query))
 
 
-def test_a_diverse_choice_can_be_asked_for(index, pictures):
-    wish = QueryBundle("", image_path=str(pictures / "blue.png"))
+def test_a_diverse_choice_can_be_asked_for(index, images):
+    wish = QueryBundle("", image_path=str(images / "blue.png"))
     retriever = index.as_retriever(
         similarity_top_k=2, vector_store_query_mode="mmr", vector_store_kwargs={"mmr_threshold": 0.3}
     )
@@ -168,14 +168,14 @@ def test_filters_narrow_the_search(index):
     assert names(found) == ["blue"]
 
 
-def test_queries_run_side_by_side_and_in_one_loop_after_another(index, pictures):
+def test_queries_run_side_by_side_and_in_one_loop_after_another(index, images):
     engine = index.as_query_engine(similarity_top_k=1)
 
     async def eight() -> list[list[str]]:
-        wishes = [QueryBundle("", image_path=str(p)) for p in sorted(pictures.glob("*.png"))[:8]]
+        wishes = [QueryBundle("", image_path=str(p)) for p in sorted(images.glob("*.png"))[:8]]
         return [names(response) for response in await asyncio.gather(*map(engine.aquery, wishes))]
 
-    wanted = [[path.stem] for path in sorted(pictures.glob("*.png"))[:8]]
+    wanted = [[path.stem] for path in sorted(images.glob("*.png"))[:8]]
     assert asyncio.run(eight()) == wanted
     assert asyncio.run(eight()) == wanted
 
@@ -187,7 +187,7 @@ def test_a_sync_query_works_inside_a_running_loop(index):
     assert len(asyncio.run(like_a_notebook()).source_nodes) == 1
 
 
-def test_in_a_notebook_the_answer_shows_its_pictures(index, pictures):
+def test_in_a_notebook_the_answer_shows_its_images(index, images):
     reranker = LLVMRerank(llm=MockVision(reversing()))
     engine = index.as_query_engine(similarity_top_k=3, node_postprocessors=[reranker])
     response = engine.query("something green")
@@ -200,7 +200,7 @@ def test_in_a_notebook_the_answer_shows_its_pictures(index, pictures):
 
 def test_no_hit_is_told(index):
     filters = metadata_filters("price > 1000")
-    assert str(index.as_query_engine(filters=filters).query("red")) == "No picture found."
+    assert str(index.as_query_engine(filters=filters).query("red")) == "No image found."
 
 
 def test_the_prompts_of_postprocessors_are_listed_and_changed(index):
@@ -209,29 +209,29 @@ def test_the_prompts_of_postprocessors_are_listed_and_changed(index):
     assert engine.get_prompts()["node_postprocessor_0:wish"].get_template() == "rank for {wish}"
 
 
-def test_nodes_are_added_by_their_picture_and_deleted_by_id(index, pictures):
-    pink = ImageNode(id_="pink", image_path=str(pictures / "red.png"), text="a pink thing")
+def test_nodes_are_added_by_their_image_and_deleted_by_id(index, images):
+    pink = ImageNode(id_="pink", image_path=str(images / "red.png"), text="a pink thing")
     assert index.add([pink, TextNode(id_="words", text="green words")]) == ["pink", "words"]
     assert pink.embedding is None
     assert index.vector_store.vectors(["pink"])["pink"] == pytest.approx(
-        toy_encoder().encode([pictures / "red.png"])[0].tolist(), abs=1e-6
+        toy_encoder().encode([images / "red.png"])[0].tolist(), abs=1e-6
     )
     index.delete(["pink", "words"])
     assert index.vector_store.count() == 10
 
 
-def test_the_stock_way_to_insert_embeds_pictures_too(index, pictures):
-    node = ImageNode(id_="again", image_path=str(pictures / "red.png"))
+def test_the_stock_way_to_insert_embeds_images_too(index, images):
+    node = ImageNode(id_="again", image_path=str(images / "red.png"))
     index.insert_nodes([node])
     asyncio.run(index.ainsert_nodes([node.model_copy(update={"id_": "async"})]))
     vectors = index.vector_store.vectors(["again", "async"])
     assert vectors["again"] == vectors["async"]
-    assert vectors["again"] == pytest.approx(toy_encoder().encode([pictures / "red.png"])[0].tolist(), abs=1e-6)
+    assert vectors["again"] == pytest.approx(toy_encoder().encode([images / "red.png"])[0].tolist(), abs=1e-6)
 
 
 @pytest.mark.parametrize("made", ["of nodes", "of documents"])
-def test_an_index_made_of_pictures_without_words_has_them_all(made, milvus_lite, embedding, pictures):
-    paths = [str(path) for path in sorted(pictures.glob("*.png"))]
+def test_an_index_made_of_images_without_words_has_them_all(made, milvus_lite, embedding, images):
+    paths = [str(path) for path in sorted(images.glob("*.png"))]
     with ComposedImageIndex.open(milvus_lite, embedding) as index:
         settings = {"storage_context": index.storage_context, "embed_model": embedding}
         if made == "of nodes":
@@ -243,27 +243,27 @@ def test_an_index_made_of_pictures_without_words_has_them_all(made, milvus_lite,
         assert sorted(node.node.image_path for node in found) == paths
 
 
-def test_a_pipeline_fills_the_store(index, embedding, pictures):
+def test_a_pipeline_fills_the_store(index, embedding, images):
     pipeline = IngestionPipeline(transformations=[embedding], vector_store=index.vector_store)
-    pipeline.run(nodes=[ImageNode(id_="piped", image_path=str(pictures / "red.png"))])
+    pipeline.run(nodes=[ImageNode(id_="piped", image_path=str(images / "red.png"))])
     assert list(index.vector_store.vectors(["piped"])) == ["piped"]
 
 
-def test_indexing_twice_changes_nothing(index, pictures):
-    report = index.add_folder(pictures, metadata=lambda path: {"price": len(path.stem)})
+def test_indexing_twice_changes_nothing(index, images):
+    report = index.add_folder(images, metadata=lambda path: {"price": len(path.stem)})
     assert (report.unchanged, report.embedded, report.files) == (10, 0, 10)
     assert index.vector_store.count() == 10
 
 
-def test_a_deleted_picture_comes_back_when_its_folder_is_indexed_again(index, pictures):
-    red = index.as_retriever(similarity_top_k=1).retrieve(QueryBundle("", image_path=str(pictures / "red.png")))[0]
+def test_a_deleted_image_comes_back_when_its_folder_is_indexed_again(index, images):
+    red = index.as_retriever(similarity_top_k=1).retrieve(QueryBundle("", image_path=str(images / "red.png")))[0]
     index.delete(red.node.node_id)
     assert index.vector_store.count() == 9
-    assert index.add_folder(pictures).new == 1
+    assert index.add_folder(images).new == 1
 
 
-def test_a_picture_under_two_names_is_one_node_that_knows_both(index, tmp_path, pictures):
-    (tmp_path / "twin.png").write_bytes((pictures / "red.png").read_bytes())
+def test_a_image_under_two_names_is_one_node_that_knows_both(index, tmp_path, images):
+    (tmp_path / "twin.png").write_bytes((images / "red.png").read_bytes())
     assert index.add_folder(tmp_path, policy=None).duplicate == 1
     node = index.as_retriever(similarity_top_k=1).retrieve("red")[0].node
     assert sorted(Path(name).name for name in node.metadata["names"]) == ["red.png", "twin.png"]

@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 from PIL import Image
 
-PICTURES = 600
+IMAGES = 600
 IN_A_MOUNT_OF_ITS_OWN = ["unshare", "--mount", "--map-root-user", "sh", "-ec"]
 INDEX = """
 import sys
@@ -39,7 +39,7 @@ pytestmark = pytest.mark.skipif(bool(REFUSED), reason=f"nothing can be mounted h
 @pytest.fixture(scope="module")
 def folder(tmp_path_factory) -> Path:
     folder = tmp_path_factory.mktemp("photos")
-    for i in range(PICTURES):
+    for i in range(IMAGES):
         Image.new("RGB", (9, 9), (i % 256, i // 256, 7)).save(folder / f"{i:03}.png")
     return folder
 
@@ -69,9 +69,9 @@ def test_a_full_disk_is_told_and_the_run_goes_on_once_there_is_room(tmp_path, fo
     assert ran.returncode == 0, ran.stderr
     assert re.search(r"mmrag\.errors\.StoreError: .*(disk is full|No space left).*room", ran.stderr)
     *_full, rest, complete, again, still = ran.stdout.splitlines()
-    assert complete == still == f"holds {PICTURES}"
-    assert f"{PICTURES} unchanged" not in rest  # it was full before the end
-    assert again.endswith(f": {PICTURES} unchanged")
+    assert complete == still == f"holds {IMAGES}"
+    assert f"{IMAGES} unchanged" not in rest  # it was full before the end
+    assert again.endswith(f": {IMAGES} unchanged")
 
 
 def test_a_read_only_disk_is_told_and_the_index_stays_as_it_was(tmp_path, folder):
@@ -90,5 +90,5 @@ def test_a_read_only_disk_is_told_and_the_index_stays_as_it_was(tmp_path, folder
     last = ran.stderr.strip().splitlines()[-1]
     assert last.startswith("mmrag.errors.StoreError")
     assert "Check that you may write there" in last
-    assert ran.stdout.splitlines()[-1] == f"holds {PICTURES}"
-    assert ran.stdout.splitlines()[-2].endswith(f"{PICTURES} unchanged")
+    assert ran.stdout.splitlines()[-1] == f"holds {IMAGES}"
+    assert ran.stdout.splitlines()[-2].endswith(f"{IMAGES} unchanged")

@@ -1,4 +1,4 @@
-"""A folder of two hundred bad and odd pictures: each is indexed right, or skipped with a reason."""
+"""A folder of two hundred bad and odd images: each is indexed right, or skipped with a reason."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from hostile_pictures import Expectation
+from hostile_images import Expectation
 from llama_index.embeddings.visualized_bge import VisualizedBGEEmbedding
 from llama_index.indices.composed_image import ComposedImageIndex
 from llama_index.indices.composed_image.indexing import open_manifest
@@ -17,13 +17,13 @@ from mmrag.indexing import IndexReport
 from mmrag.testing import toy_encoder
 
 Corpus = list[tuple[Path, Expectation]]
-REASONS = "cannot be read|no regular file|bytes, more than|no picture that can be read"
+REASONS = "cannot be read|no regular file|bytes, more than|no image that can be read"
 
 
 @pytest.fixture(scope="module")
-def corpus(hostile_pictures, tmp_path_factory) -> Corpus:
+def corpus(hostile_images, tmp_path_factory) -> Corpus:
     """The files of the corpus; a folder is no file, and what is in it is listed by itself."""
-    written = hostile_pictures(tmp_path_factory.mktemp("hostile").resolve())
+    written = hostile_images(tmp_path_factory.mktemp("hostile").resolve())
     return [(path, expected) for path, expected in written if not os.path.isdir(path)]
 
 
@@ -41,10 +41,10 @@ def report(index, corpus) -> IndexReport:
 
 @pytest.fixture(scope="module")
 def entries(index, report) -> dict[str, str]:
-    """Which picture each indexed file holds."""
+    """Which image each indexed file holds."""
     with open_manifest(index.vector_store, index._embed_model) as manifest:
         assert manifest.unsettled() == []
-        return {entry.path: entry.picture for entry in manifest.under(str(report.source))}
+        return {entry.path: entry.image_id for entry in manifest.under(str(report.source))}
 
 
 def test_every_file_is_either_indexed_or_skipped_for_its_reason(corpus, report, entries):
@@ -61,7 +61,7 @@ def test_every_file_is_either_indexed_or_skipped_for_its_reason(corpus, report, 
     assert report.files == len(corpus)
 
 
-def test_what_is_indexed_is_what_the_encoder_makes_of_the_picture(corpus, index, entries):
+def test_what_is_indexed_is_what_the_encoder_makes_of_the_image(corpus, index, entries):
     right = [path for path, expected in corpus if isinstance(expected, tuple)]
     right = [path for path in right if not _is_no_utf8(path)]
     vectors = index.vector_store.vectors(list(entries.values()))

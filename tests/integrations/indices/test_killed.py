@@ -15,12 +15,12 @@ from indexing_worker import open_toy_index, start_indexing
 from llama_index.indices.composed_image.indexing import open_manifest
 from PIL import Image
 
-PICTURES, FEW, KILLS = 5_000, 300, 20
+IMAGES, FEW, KILLS = 5_000, 300, 20
 
 
 @dataclass(frozen=True)
 class Kept:
-    """All that a collection and its manifest hold: vector and node by id; files and pictures."""
+    """All that a collection and its manifest hold: vector and node by id; files and images."""
 
     rows: dict[str, tuple[list[float], str]]
     files: dict[str, str]
@@ -29,9 +29,9 @@ class Kept:
 
 @pytest.fixture(scope="module")
 def folder(tmp_path_factory) -> Path:
-    """Different pictures of a few hundred bytes, every tenth one under two names."""
+    """Different images of a few hundred bytes, every tenth one under two names."""
     folder = tmp_path_factory.mktemp("photos")
-    for i in range(PICTURES):
+    for i in range(IMAGES):
         Image.new("RGB", (6, 6), (i % 251, i // 251, 7)).save(folder / f"{i:05}.png")
         if i % 10 == 0:
             (folder / f"{i:05} twin.png").write_bytes((folder / f"{i:05}.png").read_bytes())
@@ -41,7 +41,7 @@ def folder(tmp_path_factory) -> Path:
 def test_killed_at_random_moments_it_ends_with_exactly_the_right_set(folder, tmp_path):
     opening, working = whole_run(tmp_path / "whole.db", folder)
     wanted = kept(tmp_path / "whole.db", folder)
-    assert (len(wanted.rows), len(wanted.files)) == (PICTURES, PICTURES + PICTURES // 10)
+    assert (len(wanted.rows), len(wanted.files)) == (IMAGES, IMAGES + IMAGES // 10)
     assert wanted.unsettled == []
 
     chance = random.Random(0)
@@ -94,8 +94,8 @@ def shop(home: Path) -> list[Path]:
     for name in ("photos", "more"):
         (home / name).mkdir()
         for i in range(FEW):
-            colour = (i % 251, i // 251, len(name))
-            Image.new("RGB", (6, 6), colour).save(home / name / f"{i:05}.png")
+            color = (i % 251, i // 251, len(name))
+            Image.new("RGB", (6, 6), color).save(home / name / f"{i:05}.png")
     tables = [home / "a.csv", home / "b.csv"]
     for table in tables:
         write_table(table, range(FEW - 50), price=0)
@@ -130,5 +130,5 @@ def kept(place: Path, folder: Path) -> Kept:
                 rows[row["id"]] = (np.round(row["embedding"], 5).tolist(), row["_node_content"])
         iterator.close()
         with open_manifest(store, index._embed_model) as manifest:
-            files = {entry.path: entry.picture for entry in manifest.under(str(folder))}
+            files = {entry.path: entry.image_id for entry in manifest.under(str(folder))}
             return Kept(rows, files, manifest.unsettled())

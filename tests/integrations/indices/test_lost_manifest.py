@@ -14,16 +14,16 @@ from PIL import Image
 from mmrag.errors import StoreError, StoreLockedError
 from mmrag.indexing.manifest import MANIFEST_SUFFIX, Manifest
 
-COLOURS = ("red", "green", "blue")
+COLORS = ("red", "green", "blue")
 
 
 @pytest.fixture
 def folder(tmp_path) -> Path:
     folder = tmp_path / "photos"
     folder.mkdir()
-    for colour in COLOURS:
-        Image.new("RGB", (8, 8), colour).save(folder / f"{colour}.png")
-        os.utime(folder / f"{colour}.png", (1, 1))
+    for color in COLORS:
+        Image.new("RGB", (8, 8), color).save(folder / f"{color}.png")
+        os.utime(folder / f"{color}.png", (1, 1))
     (folder / "twin.png").write_bytes((folder / "red.png").read_bytes())
     return folder
 
@@ -35,7 +35,7 @@ def place(tmp_path) -> Path:
 
 @pytest.fixture
 def record(place) -> Path:
-    return place / f"pictures{MANIFEST_SUFFIX}"
+    return place / f"images{MANIFEST_SUFFIX}"
 
 
 def names(index: ComposedImageIndex) -> set[str]:
@@ -44,13 +44,13 @@ def names(index: ComposedImageIndex) -> set[str]:
 
 
 def test_what_is_stored_is_remembered_when_the_record_is_lost(folder, place, record, caplog):
-    known = {f"{colour}.png": {"price": 5, "title": colour} for colour in COLOURS}
+    known = {f"{color}.png": {"price": 5, "title": color} for color in COLORS}
     with open_toy_index(place) as index:
         index.add_folder(folder, metadata=known)
     record.unlink()
     with open_toy_index(place) as index:
         report = index.add_folder(folder, metadata=known, sync=True)
-        # All that was known of the picture is taken for said of each of its files, here the twin.
+        # All that was known of the image is taken for said of each of its files, here the twin.
         assert (counts(report), report.embedded) == ({"changed": 1, "unchanged": 3}, 0)
         assert counts(index.add_folder(folder, metadata=known)) == {"unchanged": 4}
     assert not caplog.records
@@ -91,7 +91,7 @@ def test_a_damaged_record_is_told_with_a_remedy_that_works(folder, place, record
         assert (counts(report), report.embedded) == ({"unchanged": 4}, 0)
 
 
-def test_nodes_that_are_no_indexed_pictures_are_left_alone(folder, place, record):
+def test_nodes_that_are_no_indexed_images_are_left_alone(folder, place, record):
     from llama_index.core.schema import ImageNode
 
     with open_toy_index(place) as index:

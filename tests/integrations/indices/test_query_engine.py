@@ -1,4 +1,4 @@
-"""Ranked pictures inside of LlamaIndex's constructions: routers, sub-questions, chats, flows."""
+"""Ranked images inside of LlamaIndex's constructions: routers, sub-questions, chats, flows."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ def engine(index):
 
 @pytest.fixture
 def tool(engine):
-    return QueryEngineTool.from_defaults(engine, name="pictures", description="Finds pictures.")
+    return QueryEngineTool.from_defaults(engine, name="images", description="Finds images.")
 
 
 class Model:
@@ -73,21 +73,21 @@ def test_a_query_engine_tool_quotes_the_list(tool, engine):
 
 
 @pytest.mark.parametrize("asynchronous", [False, True])
-def test_a_router_hands_the_typed_answer_through(tool, engine, pictures, asynchronous):
-    query = str(Query("in red", pictures / "blue.png"))
-    model = Completing(json.dumps([{"choice": 1, "reason": "it wants pictures"}]))
+def test_a_router_hands_the_typed_answer_through(tool, engine, images, asynchronous):
+    query = str(Query("in red", images / "blue.png"))
+    model = Completing(json.dumps([{"choice": 1, "reason": "it wants images"}]))
     router = RouterQueryEngine(
         selector=LLMSingleSelector.from_defaults(llm=model.llm), query_engine_tools=[tool], llm=model.llm
     )
     response = asyncio.run(router.aquery(query)) if asynchronous else router.query(query)
-    assert "Finds pictures." in model.read[0]
+    assert "Finds images." in model.read[0]
     assert isinstance(response.response, RankedImages)
     assert str(response) == str(engine.query(query))
 
 
 def test_sub_questions_are_answered_by_the_list(tool, engine):
     asked = ["something red", "something green"]
-    questions = [SubQuestion(sub_question=text, tool_name="pictures").model_dump() for text in asked]
+    questions = [SubQuestion(sub_question=text, tool_name="images").model_dump() for text in asked]
     generator = Completing(json.dumps(questions))
     writer = Model("Both are there.")
     sub = SubQuestionQueryEngine.from_defaults(
@@ -106,8 +106,8 @@ def test_sub_questions_are_answered_by_the_list(tool, engine):
 
 
 @pytest.mark.parametrize("asynchronous", [False, True])
-def test_a_chat_engine_condenses_the_turns_and_finds_the_pictures(index, pictures, asynchronous):
-    model = Completing("It is green.", str(Query("in red", pictures / "green.png")), "Red ones.")
+def test_a_chat_engine_condenses_the_turns_and_finds_the_images(index, images, asynchronous):
+    model = Completing("It is green.", str(Query("in red", images / "green.png")), "Red ones.")
     chat = CondensePlusContextChatEngine.from_defaults(
         retriever=index.as_retriever(similarity_top_k=2),
         llm=model.llm,
@@ -119,7 +119,7 @@ def test_a_chat_engine_condenses_the_turns_and_finds_the_pictures(index, picture
 
     first, second = say("what is like green?"), say("and in red?")
     assert (str(first), str(second)) == ("It is green.", "Red ones.")
-    expected = index.as_retriever(similarity_top_k=2).retrieve(str(Query("in red", pictures / "green.png")))
+    expected = index.as_retriever(similarity_top_k=2).retrieve(str(Query("in red", images / "green.png")))
     assert [n.node_id for n in second.source_nodes] == [n.node_id for n in expected][::-1]
 
 
@@ -130,14 +130,14 @@ def test_a_context_chat_engine_reads_titles(index):
     assert "green" in model.read[0]
 
 
-def test_a_workflow_awaits_the_engine(engine, pictures):
+def test_a_workflow_awaits_the_engine(engine, images):
     class Shop(Workflow):
         @step
         async def find(self, event: StartEvent) -> StopEvent:
             return StopEvent(result=await engine.aquery(event.wish))
 
     async def run():
-        return await Shop(timeout=60).run(wish=str(Query("in red", pictures / "blue.png")))
+        return await Shop(timeout=60).run(wish=str(Query("in red", images / "blue.png")))
 
     response = asyncio.run(run())
     assert isinstance(response.response, RankedImages)

@@ -1,4 +1,4 @@
-"""Ranked pictures as an answer: typed, readable, the same however the engine is asked."""
+"""Ranked images as an answer: typed, readable, the same however the engine is asked."""
 
 from __future__ import annotations
 
@@ -34,15 +34,15 @@ def engine(index):
 
 
 @pytest.fixture
-def wish(pictures) -> QueryBundle:
-    return QueryBundle("in red", image_path=str(pictures / "blue corner.png"))
+def wish(images) -> QueryBundle:
+    return QueryBundle("in red", image_path=str(images / "blue corner.png"))
 
 
 def ranked(response) -> list[str]:
     return [item.title for item in response.response.items]
 
 
-def test_an_answer_tells_all_about_each_picture(engine, index, wish, pictures):
+def test_an_answer_tells_all_about_each_image(engine, index, wish, images):
     retrieved = index.as_retriever(similarity_top_k=4).retrieve(wish)
     response = engine.query(wish)
     assert isinstance(response, RankedImagesResponse)
@@ -113,7 +113,7 @@ def test_sync_and_async_both_work_inside_a_running_loop(engine, wish):
     assert ranked(synced) == ranked(awaited)
 
 
-def test_eight_queries_at_once_get_each_their_own_answer(index, pictures):
+def test_eight_queries_at_once_get_each_their_own_answer(index, images):
     together = threading.Barrier(4, timeout=60)  # asyncio has five threads on the least machine
 
     def answer(asked):
@@ -122,14 +122,14 @@ def test_eight_queries_at_once_get_each_their_own_answer(index, pictures):
 
     rerank = LLVMRerank(llm=MockVision(answer), caption=False)
     engine = index.as_query_engine(similarity_top_k=2, node_postprocessors=[rerank])
-    files = sorted(pictures.glob("*.png"))[:8]
+    files = sorted(images.glob("*.png"))[:8]
     bundles = [QueryBundle("", image_path=str(file)) for file in files]
 
     async def all_at_once():
         return await asyncio.gather(*map(engine.aquery, bundles))
 
     responses = asyncio.run(all_at_once())
-    # each picture finds itself first, and the reranker puts it last
+    # each image finds itself first, and the reranker puts it last
     assert [ranked(response)[-1] for response in responses] == [file.stem for file in files]
 
 
@@ -169,7 +169,7 @@ def test_with_an_llm_the_answer_streams(index):
     assert "green" in "".join(engine.query("green").response_gen)
 
 
-def test_with_an_llm_and_multimodal_the_stock_synthesizer_sees_the_pictures(index, wish):
+def test_with_an_llm_and_multimodal_the_stock_synthesizer_sees_the_images(index, wish):
     shown = []
 
     def answer(messages, **kwargs):
@@ -205,8 +205,8 @@ def test_it_works_in_a_stock_engine_and_over_words(index):
     assert ranked(engine.query("red"))[0] == "red"
 
 
-def test_a_retriever_that_gives_no_scores_loses_nothing(pictures):
-    nodes = [TextNode(text="a red mug"), ImageNode(image_path=str(pictures / "red.png"))]
+def test_a_retriever_that_gives_no_scores_loses_nothing(images):
+    nodes = [TextNode(text="a red mug"), ImageNode(image_path=str(images / "red.png"))]
     engine = RetrieverQueryEngine(
         SummaryIndex(nodes).as_retriever(),
         RankedImagesSynthesizer(),

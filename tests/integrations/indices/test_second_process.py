@@ -27,15 +27,15 @@ def run_python(code: str, **options) -> subprocess.CompletedProcess[str]:
     return subprocess.run(command, capture_output=True, text=True, timeout=120, **options)
 
 
-def test_a_second_process_finds_the_same_after_the_first_has_closed(index, milvus_lite, pictures):
-    query = QueryBundle("in red", image_path=str(pictures / "blue.png"))
+def test_a_second_process_finds_the_same_after_the_first_has_closed(index, milvus_lite, images):
+    query = QueryBundle("in red", image_path=str(images / "blue.png"))
     here = [found.node_id for found in index.as_retriever(similarity_top_k=4).retrieve(query)]
     index.close()
     there = run_python(f"""
         index = ComposedImageIndex.open({str(milvus_lite)!r}, embedding)
-        query = QueryBundle("in red", image_path={str(pictures / "blue.png")!r})
+        query = QueryBundle("in red", image_path={str(images / "blue.png")!r})
         print(*[found.node_id for found in index.as_retriever(similarity_top_k=4).retrieve(query)])
-        print(index.add_folder({str(pictures)!r}, metadata=lambda p: {{"price": len(p.stem)}}))
+        print(index.add_folder({str(images)!r}, metadata=lambda p: {{"price": len(p.stem)}}))
     """)
     ids, report = there.stdout.splitlines()
     assert ids.split() == here

@@ -39,9 +39,9 @@ def test_a_node_without_an_embedding_is_named(store):
 
 
 def test_base64_is_kept_out(store):
-    with pytest.raises(StoreError, match="'a' holds its picture as base64"):
+    with pytest.raises(StoreError, match="'a' holds its image as base64"):
         store.add([ImageNode(id_="a", image="AAAA", embedding=[1, 0, 0, 0])])
-    with pytest.raises(StoreError, match="'a' holds its picture as base64"):
+    with pytest.raises(StoreError, match="'a' holds its image as base64"):
         resource = MediaResource(data=b"AAAA")
         store.add([Document(id_="a", image_resource=resource, embedding=[1, 0, 0, 0])])
     store.add([ImageNode(id_="a", image="AAAA", image_path="/a.png", embedding=[1, 0, 0, 0])])
@@ -51,7 +51,7 @@ def test_base64_is_kept_out(store):
 
 @pytest.mark.parametrize("node_class", [Document, Node])
 @pytest.mark.parametrize("address", ["/a.png", "https://shop.example/a.png"])
-def test_a_document_comes_back_with_its_picture(node_class, address, store):
+def test_a_document_comes_back_with_its_image(node_class, address, store):
     place = {"url": address} if ":" in address else {"path": address}
     words = {"text": "a mug"} if node_class is Document else {"text_resource": MediaResource(text="a mug")}
     document = node_class(

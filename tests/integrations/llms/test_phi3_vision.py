@@ -34,15 +34,15 @@ def llm():
 
 
 @pytest.fixture
-def picture(tmp_path):
+def drawn(tmp_path):
     path = tmp_path / "leopard.png"
     Image.new("RGB", (40, 30), "orange").save(path)
     return path
 
 
 @pytest.fixture
-def messages(picture):
-    return [ChatMessage(role="user", blocks=[ImageBlock(path=picture), TextBlock(text="What?")])]
+def messages(drawn):
+    return [ChatMessage(role="user", blocks=[ImageBlock(path=drawn), TextBlock(text="What?")])]
 
 
 def texts(responses):
@@ -53,17 +53,17 @@ async def collected(stream):
     return [response async for response in await stream]
 
 
-def test_a_chat_is_the_models_own_answer(llm, messages, picture):
+def test_a_chat_is_the_models_own_answer(llm, messages, drawn):
     said = llm.chat(messages).message
-    own = llm.vision.chat([{"role": "user", "content": "What?"}], [Image.open(picture)], max_new_tokens=6)
+    own = llm.vision.chat([{"role": "user", "content": "What?"}], [Image.open(drawn)], max_new_tokens=6)
     assert (said.role.value, said.content) == ("assistant", own)
     assert own != ""
 
 
-def test_another_picture_gets_another_answer(llm):
+def test_another_image_gets_another_answer(llm):
     said = {
-        llm.chat([ChatMessage(role="user", blocks=[ImageBlock(image=_png(colour))])]).message.content
-        for colour in ("orange", "navy", "white")
+        llm.chat([ChatMessage(role="user", blocks=[ImageBlock(image=_png(color))])]).message.content
+        for color in ("orange", "navy", "white")
     }
     assert len(said) > 1
 
@@ -92,11 +92,11 @@ def test_the_length_of_an_answer_is_the_callers(llm):
     assert len(short) < len(llm.complete("Hello").text)
 
 
-def test_pictures_stand_where_the_blocks_stood(picture):
-    turns, pictures = turns_of(
+def test_images_stand_where_the_blocks_stood(drawn):
+    turns, images = turns_of(
         [
             ChatMessage("Be short.", role="system"),
-            ChatMessage(role="user", blocks=[TextBlock(text="this"), ImageBlock(path=picture), TextBlock(text="or")]),
+            ChatMessage(role="user", blocks=[TextBlock(text="this"), ImageBlock(path=drawn), TextBlock(text="or")]),
             ChatMessage("Which?", role="assistant"),
             ChatMessage(role="tool", blocks=[ImageBlock(image=_png("navy"))]),
         ],
@@ -104,7 +104,7 @@ def test_pictures_stand_where_the_blocks_stood(picture):
     )
     assert [turn["role"] for turn in turns] == ["system", "user", "assistant", "user"]
     assert turns[1]["content"] == [{"type": "text", "text": "this"}, {"type": "image"}, {"type": "text", "text": "or"}]
-    assert [image.size for image in pictures] == [(40, 30), (8, 8)]
+    assert [image.size for image in images] == [(40, 30), (8, 8)]
 
 
 def test_sound_is_refused_in_words(llm):
@@ -112,7 +112,7 @@ def test_sound_is_refused_in_words(llm):
         llm.chat([ChatMessage(role="user", blocks=[AudioBlock(audio=b"sound")])])
 
 
-def test_the_policy_says_which_pictures_may_be_opened(messages, tmp_path):
+def test_the_policy_says_which_images_may_be_opened(messages, tmp_path):
     llm = Phi3VisionLLM(str(TINY), image_policy=ImagePolicy(roots=(tmp_path / "elsewhere",)))
     with pytest.raises(ImageError, match="outside of the allowed folders"):
         llm.chat(messages)
@@ -136,9 +136,9 @@ class Speaking(Phi3Vision):
         yield from self.answer
 
 
-def test_structured_predict_sees_the_picture_and_returns_the_model(picture):
+def test_structured_predict_sees_the_image_and_returns_the_model(drawn):
     vision = Speaking('```json\n{"pattern": "leopard"}\n```')
-    prompt = ChatPromptTemplate([ChatMessage(role="user", blocks=[TextBlock(text="{ask}"), ImageBlock(path=picture)])])
+    prompt = ChatPromptTemplate([ChatMessage(role="user", blocks=[TextBlock(text="{ask}"), ImageBlock(path=drawn)])])
     llm = Phi3VisionLLM(vision=vision)
     assert llm.structured_predict(Phone, prompt, ask="Which?") == Phone(pattern="leopard")
     assert asyncio.run(llm.astructured_predict(Phone, prompt, ask="Which?")).pattern == "leopard"
@@ -174,7 +174,7 @@ def test_nothing_is_loaded_before_it_is_needed():
     LLVMRerank(llm=llm)
 
 
-def test_it_is_a_llama_index_llm_that_serialises_and_travels(llm, messages):
+def test_it_is_a_llama_index_llm_that_serializes_and_travels(llm, messages):
     assert LLM.__name__ in [base.__name__ for base in Phi3VisionLLM.__mro__]
     assert llm.to_dict()["class_name"] == Phi3VisionLLM.class_name() == "Phi3VisionLLM"
     said = llm.chat(messages).message.content
@@ -189,21 +189,21 @@ def test_a_deep_copy_shares_the_weights(llm):
     assert llm.max_new_tokens != 3
 
 
-def test_it_reranks_complete_by_construction(llm, picture, tmp_path):
+def test_it_reranks_complete_by_construction(llm, drawn, tmp_path):
     nodes = []
-    for k, colour in enumerate(["red", "navy", "white"]):
-        Image.new("RGB", (20, 20), colour).save(tmp_path / f"{k}.png")
+    for k, color in enumerate(["red", "navy", "white"]):
+        Image.new("RGB", (20, 20), color).save(tmp_path / f"{k}.png")
         node = ImageNode(id_=str(k), image_path=str(tmp_path / f"{k}.png"))
         nodes.append(NodeWithScore(node=node, score=0.5))
     rerank = LLVMRerank(llm=llm, caption=False, on_failure="raise")
-    found = rerank.postprocess_nodes(nodes, QueryBundle("a bag", image_path=str(picture)))
+    found = rerank.postprocess_nodes(nodes, QueryBundle("a bag", image_path=str(drawn)))
     assert sorted(n.node.node_id for n in found) == ["0", "1", "2"]
     facts = found[0].node.metadata["llvm_rerank"]
     assert (facts["repaired"], facts["rank"]) == (False, 1)
     assert 0 <= facts["score"] <= 1
 
 
-def _png(colour: str) -> bytes:
+def _png(color: str) -> bytes:
     buffer = io.BytesIO()
-    Image.new("RGB", (8, 8), colour).save(buffer, "PNG")
+    Image.new("RGB", (8, 8), color).save(buffer, "PNG")
     return buffer.getvalue()

@@ -37,7 +37,7 @@ FOLLOWED = {
 
 @pytest.fixture(scope="module")
 def nine(tmp_path_factory):
-    path = tmp_path_factory.mktemp("pictures") / "a.png"
+    path = tmp_path_factory.mktemp("images") / "a.png"
     Image.new("RGB", (8, 8), "red").save(path)
     return [NodeWithScore(node=ImageNode(id_=str(k), image_path=str(path))) for k in range(1, 10)]
 

@@ -14,8 +14,8 @@ from mmrag.rerank import ListwiseReranker
 from mmrag.testing import MockVision, looking, reversing
 
 
-def brightness(picture):
-    return picture.convert("L").getpixel((60, 60))
+def brightness(image):
+    return image.convert("L").getpixel((60, 60))
 
 
 @pytest.mark.parametrize(
@@ -47,7 +47,7 @@ def test_top_n_is_the_most_that_comes_back(top_n, count, nodes, bundle):
     assert len(rerank.postprocess_nodes(nodes, bundle)) == count
 
 
-def test_the_query_picture_reaches_the_llm(nodes, bundle):
+def test_the_query_image_reaches_the_llm(nodes, bundle):
     asked = []
     LLVMRerank(llm=chatting(REVERSED, asked=asked)).postprocess_nodes(nodes, bundle)
     blocks = [block for block in asked[0][0].blocks if isinstance(block, ImageBlock)]
@@ -57,7 +57,7 @@ def test_the_query_picture_reaches_the_llm(nodes, bundle):
     assert red > 240 and 150 < green < 180 and blue < 20  # orange, as in the query's cell
 
 
-def test_a_markdown_picture_in_the_string_is_the_query_picture(nodes, shades):
+def test_a_markdown_image_in_the_string_is_the_query_image(nodes, shades):
     llm = MockVision(reversing())
     query = f"a bag with this ![]({shades / 'leopard.png'})"
     LLVMRerank(llm=llm).postprocess_nodes(nodes, query_str=query)
@@ -77,6 +77,6 @@ def test_a_query_that_asks_nothing_is_told(nodes, query):
         LLVMRerank(llm=MockVision(reversing())).postprocess_nodes(nodes, query)
 
 
-def test_a_query_picture_that_cannot_be_read_is_told(nodes):
+def test_a_query_image_that_cannot_be_read_is_told(nodes):
     with pytest.raises(ImageError, match=r"gone\.png"):
         LLVMRerank(llm=MockVision(reversing())).postprocess_nodes(nodes, QueryBundle("a bag", image_path="gone.png"))

@@ -13,7 +13,7 @@ from nine_shades import REVERSED, ids
 from mmrag.testing import MockVision, oracle, reversing, scripted
 
 
-def test_text_and_picture_nodes_mix(nodes, bundle):
+def test_text_and_image_nodes_mix(nodes, bundle):
     mixed = [nodes[0], NodeWithScore(node=TextNode(id_="text", text="a red bag")), nodes[1]]
     llm = MockVision(reversing())
     assert ids(LLVMRerank(llm=llm).postprocess_nodes(mixed, bundle)) == ["2", "text", "1"]
@@ -21,7 +21,7 @@ def test_text_and_picture_nodes_mix(nodes, bundle):
     assert len(shown.getcolors(10_000)) > 20  # words and plate, not a blank cell
 
 
-def test_a_node_whose_picture_is_gone_is_kept_and_marked(nodes, bundle, shades):
+def test_a_node_whose_image_is_gone_is_kept_and_marked(nodes, bundle, shades):
     (shades / "4.png").unlink()
     reranked = LLVMRerank(llm=MockVision(reversing())).postprocess_nodes(nodes, bundle)
     assert ids(reranked) == [*"987654321"]
@@ -35,11 +35,11 @@ def test_an_empty_node_is_kept_and_marked(nodes, bundle):
         [*nodes[:2], NodeWithScore(node=TextNode(id_="empty"))], bundle
     )
     assert ids(reranked) == ["empty", "2", "1"]
-    assert reranked[0].node.metadata["llvm_rerank"]["missing"] == "it has no picture"
+    assert reranked[0].node.metadata["llvm_rerank"]["missing"] == "it has no image"
 
 
 @pytest.mark.parametrize("kind", ["base64", "document", "resource", "resource data"])
-def test_a_picture_is_found_wherever_a_node_keeps_it(kind, shades, bundle):
+def test_a_image_is_found_wherever_a_node_keeps_it(kind, shades, bundle):
     path = shades / "9.png"
     data = base64.b64encode(path.read_bytes())
     node = {

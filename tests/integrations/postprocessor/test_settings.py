@@ -81,7 +81,7 @@ def test_it_is_a_llama_index_postprocessor():
     assert BaseNodePostprocessor.__name__ in [base.__name__ for base in LLVMRerank.__mro__]
 
 
-def test_its_settings_serialise_and_its_llm_stays_out():
+def test_its_settings_serialize_and_its_llm_stays_out():
     settings = LLVMRerank(llm=MockVision(reversing()), top_n=3).to_dict()
     assert (settings["top_n"], settings["class_name"]) == (3, "LLVMRerank")
     assert "llm" not in settings

@@ -16,7 +16,7 @@ from llama_index.core.tools import ToolMetadata
 from llama_index.tools.image_search import ImageSearchToolSpec
 from llama_index.tools.image_search.schema import SearchImages
 
-SYSTEM = "You help people find pictures."
+SYSTEM = "You help people find images."
 
 
 @pytest.fixture
@@ -51,7 +51,7 @@ class Scripted:
 
     @property
     def shown(self) -> list[ImageBlock]:
-        """The pictures of tools that the model has before it."""
+        """The images of tools that the model has before it."""
         tools = [m for m in self.seen[-1] if m.role == "tool"]
         return [block for m in tools for block in m.blocks if isinstance(block, ImageBlock)]
 
@@ -79,7 +79,7 @@ def test_a_function_agent_sees_words_and_contact_sheet(tools, streaming):
     assert sheet.image_mimetype == "image/jpeg"
 
 
-def test_the_same_in_red_refers_to_result_1_of_the_turn_before(tools, index, pictures):
+def test_the_same_in_red_refers_to_result_1_of_the_turn_before(tools, index, images):
     model = Scripted(
         lambda _: {"text": "blue", "filters": "price > 10", "top_n": 2},
         "1 is blue with a corner.",
@@ -92,18 +92,18 @@ def test_the_same_in_red_refers_to_result_1_of_the_turn_before(tools, index, pic
     assert (first, second) == ("1 is blue with a corner.", "That one is red with a corner.")
     found, again, described = model.told
     assert titles(found)[0] == "blue corner"
-    bundle = QueryBundle("the same in red", image_path=str(pictures / "blue corner.png"))
+    bundle = QueryBundle("the same in red", image_path=str(images / "blue corner.png"))
     nodes = index.as_retriever(similarity_top_k=3).retrieve(bundle)
     assert titles(again) == [found.node.get_content() for found in nodes]
     assert titles(again)[2] == described["title"] == "red corner"
     assert len(model.shown) == 3
 
 
-def test_the_picture_in_the_users_message_is_found_though_the_model_cannot_copy_it(tools, pictures):
+def test_the_image_in_the_users_message_is_found_though_the_model_cannot_copy_it(tools, images):
     model = Scripted(
         lambda _: {"image": "last", "top_n": 1}, "It is green.", lambda _: {"text": "in red", "image": "last"}, "Here."
     )
-    data = (pictures / "green.png").read_bytes()
+    data = (images / "green.png").read_bytes()
     shown = ChatMessage(role="user", blocks=[TextBlock(text="this?"), ImageBlock(image=data)])
     agent = FunctionAgent(tools=tools, llm=model.llm, streaming=False)
     converse(agent, shown, ChatMessage(role="user", content="and in red?"))
@@ -112,21 +112,21 @@ def test_the_picture_in_the_users_message_is_found_though_the_model_cannot_copy_
     assert {"green", "red"} <= set(titles(second))
 
 
-def test_a_tool_by_another_name_finds_the_users_picture_too(index, pictures):
-    metadata = ToolMetadata("Find shop pictures.", "find", SearchImages)
+def test_a_tool_by_another_name_finds_the_users_image_too(index, images):
+    metadata = ToolMetadata("Find shop images.", "find", SearchImages)
     engine = index.as_query_engine(similarity_top_k=3)
     tools = ImageSearchToolSpec(engine).to_tool_list(func_to_metadata_mapping={"search_images": metadata})
     model = Scripted(lambda _: {"tool": "find", "image": "last", "top_n": 1}, "It is green.")
-    shown = [TextBlock(text="this?"), ImageBlock(path=pictures / "green.png")]
+    shown = [TextBlock(text="this?"), ImageBlock(path=images / "green.png")]
     agent = FunctionAgent(tools=tools, llm=model.llm, streaming=False)
     converse(agent, ChatMessage(role="user", blocks=shown))
     assert titles(model.told[0]) == ["green"]
 
 
 @pytest.mark.parametrize("kind", ["bytes", "path"])
-def test_the_last_picture_wins_and_the_sheets_of_tools_do_not_count(tools, pictures, kind):
+def test_the_last_image_wins_and_the_sheets_of_tools_do_not_count(tools, images, kind):
     def message(name: str) -> ChatMessage:
-        place = pictures / f"{name}.png"
+        place = images / f"{name}.png"
         given = {"path": place} if kind == "path" else {"image": place.read_bytes()}
         return ChatMessage(role="user", blocks=[ImageBlock(**given)])
 
@@ -137,14 +137,14 @@ def test_the_last_picture_wins_and_the_sheets_of_tools_do_not_count(tools, pictu
     assert [titles(told) for told in model.told] == [["green"], ["blue"]]
 
 
-def test_a_picture_by_url_in_the_conversation_is_as_confined_as_any(tools):
+def test_a_image_by_url_in_the_conversation_is_as_confined_as_any(tools):
     model = Scripted(lambda _: {"image": "last"}, "I cannot see it.")
     shown = ChatMessage(role="user", blocks=[ImageBlock(url="http://intranet.example/a.png")])
     converse(FunctionAgent(tools=tools, llm=model.llm, streaming=False), shown)
     assert "is on the host 'intranet.example'" in model.told[0]["error"]
 
 
-def test_an_agent_acts_on_a_refusal(tools, pictures):
+def test_an_agent_acts_on_a_refusal(tools, images):
     model = Scripted(
         lambda _: {"image": "/etc/passwd"},
         lambda m: {"text": "black"} if "Instead" in m.told[-1]["error"] else {},
@@ -176,10 +176,10 @@ def test_several_searches_at_once(tools):
     assert {titles(answer)[0] for answer in answers} == {"red", "green"}
 
 
-def test_a_workflow_of_agents_shares_the_picture(tools, pictures):
+def test_a_workflow_of_agents_shares_the_image(tools, images):
     model = Scripted(lambda _: {"image": "last", "top_n": 1}, "green.")
     agent = FunctionAgent(name="finder", tools=tools, llm=model.llm, streaming=False)
-    shown = ChatMessage(role="user", blocks=[TextBlock(text="this?"), ImageBlock(path=pictures / "green.png")])
+    shown = ChatMessage(role="user", blocks=[TextBlock(text="this?"), ImageBlock(path=images / "green.png")])
 
     async def run():
         return await AgentWorkflow(agents=[agent], root_agent="finder").run(user_msg=shown)
@@ -188,7 +188,7 @@ def test_a_workflow_of_agents_shares_the_picture(tools, pictures):
     assert titles(model.told[0]) == ["green"]
 
 
-def test_a_react_agent_reads_the_json_and_names_result_1(tools, pictures):
+def test_a_react_agent_reads_the_json_and_names_result_1(tools, images):
     def act(**asked) -> str:
         return f"Thought: I search.\nAction: search_images\nAction Input: {json.dumps(asked)}"
 
@@ -204,7 +204,7 @@ def test_a_react_agent_reads_the_json_and_names_result_1(tools, pictures):
         lambda model: f"Thought: done.\nAnswer: {', '.join(r['title'] for r in read(model))}",
     )
     agent = ReActAgent(tools=tools, llm=model.llm, streaming=False)
-    shown = ChatMessage(role="user", blocks=[TextBlock(text="this?"), ImageBlock(path=pictures / "blue.png")])
+    shown = ChatMessage(role="user", blocks=[TextBlock(text="this?"), ImageBlock(path=images / "blue.png")])
     first, second = converse(agent, shown, "now the same in red")
     assert first == "it is blue."
     assert {"blue", "red"} <= set(second.split(", "))

@@ -1,4 +1,4 @@
-"""Example pictures by reference: which a model may name, and what it is told of the others."""
+"""Example images by reference: which a model may name, and what it is told of the others."""
 
 from __future__ import annotations
 
@@ -6,8 +6,8 @@ import json
 import re
 
 import pytest
+from image_server import serving
 from llama_index.tools.image_search import ImageSearchToolSpec
-from picture_server import serving
 from PIL import Image
 from told_tools import in_memory, titles, told
 
@@ -37,15 +37,15 @@ def ids(index) -> list[str]:
 
 
 @pytest.mark.parametrize("way", ["path", "data", "upload", "name in a root", "path in a root"])
-def test_an_example_picture_is_named_in_many_ways(index, pictures, tmp_path, way):
+def test_an_example_image_is_named_in_many_ways(index, images, tmp_path, way):
     (tmp_path / "uploads").mkdir()
     upload = tmp_path / "uploads" / "mine.png"
-    upload.write_bytes((pictures / "green.png").read_bytes())
+    upload.write_bytes((images / "green.png").read_bytes())
     spec = ImageSearchToolSpec(index.as_query_engine(similarity_top_k=1), ImagePolicy(roots=[tmp_path / "uploads"]))
     names = {
-        "path": str(pictures / "green.png"),
-        "data": in_memory(pictures / "green.png"),
-        "upload": spec.keep(pictures / "green.png"),
+        "path": str(images / "green.png"),
+        "data": in_memory(images / "green.png"),
+        "upload": spec.keep(images / "green.png"),
         "name in a root": "mine.png",
         "path in a root": str(upload),
     }
@@ -71,8 +71,8 @@ def test_a_url_is_opened_on_a_declared_host_and_on_no_other(index):
         ("../../../../etc/passwd", "outside of the allowed folders"),
         ("file:///etc/passwd", "scheme 'file'"),
         ("http://169.254.169.254/latest", "is on the host"),
-        ("data:image/png;base64,iVBORw0KGgo=", "is damaged|no picture"),
-        ("last", "the user has sent no picture"),
+        ("data:image/png;base64,iVBORw0KGgo=", "is damaged|no image"),
+        ("last", "the user has sent no image"),
         ("upload-0123456789ab", "is not kept"),
         ("result 1", "outside of the allowed folders"),
         ("0123456789abcdef", "outside of the allowed folders"),
@@ -80,7 +80,7 @@ def test_a_url_is_opened_on_a_declared_host_and_on_no_other(index):
     ],
 )
 @pytest.mark.parametrize("in_text", [False, True])
-def test_a_refused_picture_is_told_with_what_to_give_instead(spec, image, why, in_text):
+def test_a_refused_image_is_told_with_what_to_give_instead(spec, image, why, in_text):
     blocks = spec.search_images(f"![](<{image}>)") if in_text else spec.search_images(image=image)
     (words,) = blocks
     error = json.loads(words.text)["error"]
@@ -88,18 +88,18 @@ def test_a_refused_picture_is_told_with_what_to_give_instead(spec, image, why, i
     assert "Instead, give the id of an earlier result" in error
 
 
-def test_a_link_does_not_lead_out_of_an_upload_root(index, tmp_path, pictures):
+def test_a_link_does_not_lead_out_of_an_upload_root(index, tmp_path, images):
     root, outside = tmp_path / "uploads", tmp_path / "secret.png"
     root.mkdir()
-    outside.write_bytes((pictures / "red.png").read_bytes())
+    outside.write_bytes((images / "red.png").read_bytes())
     (root / "link.png").symlink_to(outside)
     spec = ImageSearchToolSpec(index.as_query_engine(), ImagePolicy(roots=[root]))
     for name in ("link.png", str(root / "link.png"), "../secret.png", str(outside)):
         assert "outside of the allowed" in told(spec.search_images(image=name))["error"]
 
 
-def test_a_file_beside_the_indexed_ones_stays_closed(spec, pictures):
-    beside = pictures / "beside.png"
+def test_a_file_beside_the_indexed_ones_stays_closed(spec, images):
+    beside = images / "beside.png"
     Image.new("RGB", (9, 9)).save(beside)
     try:
         assert "outside of the allowed" in told(spec.search_images(image=str(beside)))["error"]
@@ -107,18 +107,18 @@ def test_a_file_beside_the_indexed_ones_stays_closed(spec, pictures):
         beside.unlink()
 
 
-def test_no_policy_opens_all_paths(index, pictures):
+def test_no_policy_opens_all_paths(index, images):
     spec = ImageSearchToolSpec(index.as_query_engine(), ImagePolicy(max_bytes=10_000))
     assert "outside of the allowed" in told(spec.search_images(image="/etc/passwd"))["error"]
 
 
-def test_sizes_are_capped_for_everybody(index, pictures):
+def test_sizes_are_capped_for_everybody(index, images):
     small = ImagePolicy(roots=(), max_pixels=100)
     spec = ImageSearchToolSpec(index.as_query_engine(), small)
-    data = in_memory(pictures / "red.png")
+    data = in_memory(images / "red.png")
     assert "the limit is 100" in told(spec.search_images(image=data))["error"]
     with pytest.raises(ImageError, match="limit is 100"):
-        spec.keep(pictures / "red.png")
+        spec.keep(images / "red.png")
 
 
 def test_the_oldest_uploads_go_first(spec):

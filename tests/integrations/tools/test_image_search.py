@@ -39,16 +39,16 @@ def test_a_model_is_told_what_every_argument_means(spec):
     assert "contact sheet" in search.description
 
 
-def test_results_are_compact_json_and_one_picture_of_all(spec):
-    words, picture = spec.search_images("something red")
+def test_results_are_compact_json_and_one_image_of_all(spec):
+    words, image = spec.search_images("something red")
     assert isinstance(words, TextBlock)
-    assert isinstance(picture, ImageBlock)
+    assert isinstance(image, ImageBlock)
     first, second, _ = json.loads(words.text)["results"]
     assert (first["number"], first["title"], first["metadata"]) == (1, "red", {"price": 3.0})
     assert first["similarity"] >= second["similarity"]
     assert "\n" not in words.text
     assert ": " not in words.text
-    assert sheet([words, picture]).size == (4 * 192, 192)
+    assert sheet([words, image]).size == (4 * 192, 192)
 
 
 def test_the_sheet_shows_the_results_under_their_numbers(spec):
@@ -81,8 +81,8 @@ def test_the_filters_of_the_engine_still_hold(index):
 
 
 def test_the_largest_sheet_has_a_place_for_everything():
-    picture = Image.new("RGB", (8, 8))
-    answer = Answer(FoundImages(results=[]), (picture,) * 24, Query("red"))
+    image = Image.new("RGB", (8, 8))
+    answer = Answer(FoundImages(results=[]), (image,) * 24, Query("red"))
     assert answer.sheet.size == (5 * 192, 5 * 192)
 
 
@@ -94,18 +94,18 @@ def test_nothing_found_is_told_without_a_sheet(spec):
 def test_an_empty_collection_is_told_as_one(milvus_lite, embedding):
     with ComposedImageIndex.open(milvus_lite, embedding) as index:
         (words,) = ImageSearchToolSpec(index.as_query_engine()).search_images("red")
-    assert json.loads(words.text)["note"] == "nothing found: no picture is indexed yet"
+    assert json.loads(words.text)["note"] == "nothing found: no image is indexed yet"
 
 
-def test_documents_and_words_are_results_like_any_other(index, pictures):
-    document = ImageDocument(id_="photo", text="a red photo", image_path=str(pictures / "red.png"))
+def test_documents_and_words_are_results_like_any_other(index, images):
+    document = ImageDocument(id_="photo", text="a red photo", image_path=str(images / "red.png"))
     index.add([document, TextNode(id_="note", text="red")])
     spec = ImageSearchToolSpec(index.as_query_engine(similarity_top_k=12))
     found = told(spec.search_images("red"))["results"]
     assert {"photo", "note"} < {result["id"] for result in found}
     assert sheet(spec.describe_image("photo")).size == (16, 16)
-    assert spec.search_images(image="photo") == spec.search_images(image=str(pictures / "red.png"))
-    assert "no picture has the id 'note'" in told(spec.describe_image("note"))["error"]
+    assert spec.search_images(image="photo") == spec.search_images(image=str(images / "red.png"))
+    assert "no image has the id 'note'" in told(spec.describe_image("note"))["error"]
 
 
 def test_nulls_are_left_out_as_models_mean_them(spec):
@@ -122,7 +122,7 @@ def test_nulls_are_left_out_as_models_mean_them(spec):
         ({"image": "  "}, "the query is empty"),
         ({"text": "red", "top_n": 99}, "top_n: .*less than or equal to 24"),
         ({"text": "red", "top_n": "many"}, "top_n: "),
-        ({"text": "red", "colour": "red"}, "colour: "),
+        ({"text": "red", "color": "red"}, "color: "),
         ({"text": "red", "filters": "price <"}, "filter, column 8"),
         ({"text": "red", "filters": "price = 4"}, "filter, column 7"),
         ({"text": "red", "filters": "price < 'x'"}, "filter on price compares.*never hold"),
@@ -133,7 +133,7 @@ def test_a_wrong_argument_is_told(spec, asked, why):
     assert re.search(why, json.loads(words.text)["error"])
 
 
-def test_text_that_only_looks_like_a_picture_stays_text(spec):
+def test_text_that_only_looks_like_a_image_stays_text(spec):
     assert len(titles(spec.search_images(r"red \![](/etc/passwd)"))) == 3
 
 
@@ -145,24 +145,24 @@ def test_whatever_a_model_writes_gets_an_answer(shared_spec, text, image, top_n,
 
 
 @pytest.fixture(scope="module")
-def shared_spec(tmp_path_factory, pictures):
+def shared_spec(tmp_path_factory, images):
     from llama_index.embeddings.visualized_bge import VisualizedBGEEmbedding
 
     from mmrag.testing import toy_encoder
 
     place = tmp_path_factory.mktemp("shared") / "s.db"
     with ComposedImageIndex.open(place, VisualizedBGEEmbedding(encoder=toy_encoder())) as index:
-        index.add_folder(pictures)
+        index.add_folder(images)
         yield ImageSearchToolSpec(index.as_query_engine(similarity_top_k=2))
 
 
-def test_a_picture_is_described_and_shown(spec, pictures):
+def test_a_image_is_described_and_shown(spec, images):
     id = told(spec.search_images("blue", top_n=1))["results"][0]["id"]
     blocks = spec.describe_image(id)
     assert told(blocks) == {
         "id": id,
         "title": "blue",
-        "path": str(pictures / "blue.png"),
+        "path": str(images / "blue.png"),
         "width": 16,
         "height": 16,
         "metadata": {"price": 4.0},
@@ -170,7 +170,7 @@ def test_a_picture_is_described_and_shown(spec, pictures):
     assert sheet(blocks).size == (16, 16)
 
 
-def test_a_picture_whose_file_is_gone_is_still_described(index, tmp_path):
+def test_a_image_whose_file_is_gone_is_still_described(index, tmp_path):
     file = tmp_path / "pink.png"
     Image.new("RGB", (9, 9), "pink").save(file)
     index.add_folder(tmp_path)
@@ -178,7 +178,7 @@ def test_a_picture_whose_file_is_gone_is_still_described(index, tmp_path):
     id = told(spec.search_images("pink"))["results"][0]["id"]
     file.unlink()
     (words,) = spec.describe_image(id)
-    assert "no picture to look at" in json.loads(words.text)["note"]
+    assert "no image to look at" in json.loads(words.text)["note"]
     words, _sheet = spec.search_images("pink")
     assert json.loads(words.text)["results"][0]["id"] == id
 
@@ -186,7 +186,7 @@ def test_a_picture_whose_file_is_gone_is_still_described(index, tmp_path):
 @pytest.mark.parametrize(
     ("asked", "why"),
     [
-        ({"id": "nothing"}, "no picture has the id 'nothing'"),
+        ({"id": "nothing"}, "no image has the id 'nothing'"),
         ({}, "id: Field required"),
         ({"number": 1}, "id: Field required; number: Extra inputs"),
     ],
@@ -197,11 +197,11 @@ def test_an_unknown_id_is_told(spec, asked, why):
     assert why in told(asyncio.run(tool.acall(**asked)).blocks)["error"]
 
 
-def test_a_reranker_sees_the_example_and_its_order_and_reason_are_told(index, pictures):
+def test_a_reranker_sees_the_example_and_its_order_and_reason_are_told(index, images):
     vision = MockVision(reversing())
     plain = index.as_query_engine(similarity_top_k=4)
     reranked = index.as_query_engine(similarity_top_k=4, node_postprocessors=[LLVMRerank(llm=vision)])
-    example = in_memory(pictures / "blue.png")
+    example = in_memory(images / "blue.png")
     before = ImageSearchToolSpec(plain).search_images("in red", example)
     after = ImageSearchToolSpec(reranked).search_images("in red", example)
     assert titles(after) == titles(before)[::-1]
@@ -216,10 +216,10 @@ def test_a_reranker_that_must_not_fail_is_told_as_a_message(index):
     assert "no GPU" in told(spec.search_images("red"))["error"]
 
 
-def test_only_engines_over_pictures_are_taken():
+def test_only_engines_over_images_are_taken():
     class Other(CustomQueryEngine):
         def custom_query(self, query_str: str):
             return query_str
 
-    with pytest.raises(SettingError, match=r"Other searches no pictures.*as_query_engine"):
+    with pytest.raises(SettingError, match=r"Other searches no images.*as_query_engine"):
         ImageSearchToolSpec(Other())

@@ -68,7 +68,7 @@ def test_a_saved_model_has_the_published_names_and_shapes(golden, golden_folder,
 def test_sizes_come_from_the_files(saved):
     model = Phi3Vision.from_pretrained(saved, device="cpu")
     assert (model.processor.crops.side, model.processor.crops.grid) == (96, 3)
-    assert model.network.pictures.grid == 3
+    assert model.network.images.grid == 3
 
 
 def test_several_shards_are_one_model(golden, copy):

@@ -59,8 +59,8 @@ def test_the_real_network_with_random_weights_ranks_completely(seed, method, sma
         for weights in small.network.parameters():
             torch.nn.init.normal_(weights, std=0.3)
     for n in SIZES:
-        picture = PIL.Image.new("RGB", (60, 60), (10 * n, 20 * seed, 99))
-        ranking = small.rank("Which fits?", picture, n, method=method, describe=n % 2 == 0)
+        image = PIL.Image.new("RGB", (60, 60), (10 * n, 20 * seed, 99))
+        ranking = small.rank("Which fits?", image, n, method=method, describe=n % 2 == 0)
         assert sorted(ranking.order) == list(range(1, n + 1))
         assert ranking.repairs == []
         assert len(ranking.scores) == n

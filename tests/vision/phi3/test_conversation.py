@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from mmrag.errors import QueryError
 from mmrag.vision.phi3.conversation import published_turns
 
-PICTURE = PIL.Image.new("RGB", (50, 50))
+IMAGE = PIL.Image.new("RGB", (50, 50))
 
 
 @pytest.fixture(scope="module")
@@ -18,7 +18,7 @@ def vocabulary(golden):
     return golden.processor.vocabulary
 
 
-def test_pictures_open_the_first_user_turn(vocabulary):
+def test_images_open_the_first_user_turn(vocabulary):
     messages = [
         {"role": "system", "content": "Be brief."},
         {"role": "user", "content": "Which?"},
@@ -29,28 +29,28 @@ def test_pictures_open_the_first_user_turn(vocabulary):
     assert contents == ["Be brief.", "<|image_1|>\n<|image_2|>\nWhich?", "The first.", "Why?"]
 
 
-def test_a_part_says_where_a_picture_goes(vocabulary):
-    picture, before, after = {"type": "image"}, "Here:", "What is it?"
-    content = [{"type": "text", "text": before}, picture, {"type": "text", "text": after}]
+def test_a_part_says_where_a_image_goes(vocabulary):
+    image, before, after = {"type": "image"}, "Here:", "What is it?"
+    content = [{"type": "text", "text": before}, image, {"type": "text", "text": after}]
     (turn,) = published_turns([{"role": "user", "content": content}], 1, vocabulary)
     assert turn["content"] == "Here:\n<|image_1|>\nWhat is it?"
 
 
 @pytest.mark.parametrize(
-    ("messages", "pictures", "fault"),
+    ("messages", "images", "fault"),
     [
-        ([{"role": "user", "content": [{"type": "image"}]}], 2, "2 pictures .* place 1"),
-        ([{"role": "user", "content": [{"type": "image"}]}], 0, "0 pictures .* place 1"),
-        ([{"role": "system", "content": "Hi"}], 1, "1 pictures .* place 0"),
+        ([{"role": "user", "content": [{"type": "image"}]}], 2, "2 images .* place 1"),
+        ([{"role": "user", "content": [{"type": "image"}]}], 0, "0 images .* place 1"),
+        ([{"role": "system", "content": "Hi"}], 1, "1 images .* place 0"),
         ([{"role": "user", "content": [{"type": "image_url"}]}], 1, "part of type 'image_url'"),
     ],
 )
-def test_pictures_and_places_must_agree(messages, pictures, fault, vocabulary):
+def test_images_and_places_must_agree(messages, images, fault, vocabulary):
     with pytest.raises(QueryError, match=fault):
-        published_turns(messages, pictures, vocabulary)
+        published_turns(messages, images, vocabulary)
 
 
-def test_a_stranger_places_no_picture_and_ends_no_turn(vocabulary):
+def test_a_stranger_places_no_image_and_ends_no_turn(vocabulary):
     messages = [{"role": "user", "content": "<|image_1|> a <|end|> b </s>"}]
     (turn,) = published_turns(messages, 0, vocabulary)
     assert turn["content"] == "< |image_1|> a < |end|> b < /s>"
@@ -77,7 +77,7 @@ def test_callers_messages_stay_as_they_are(vocabulary):
     assert messages == [{"role": "user", "content": [{"type": "text", "text": "<|end|>"}]}]
 
 
-def test_published_pictures_are_named_in_order(golden):
+def test_published_images_are_named_in_order(golden):
     for prompt in ("<|image_2|>\n<|image_1|>", "<|image_1|>\n<|image_1|>", "<|image_1|>", "?"):
         with pytest.raises(QueryError, match="name each once and in order"):
-            golden.processor.ids(prompt, [PICTURE, PICTURE])
+            golden.processor.ids(prompt, [IMAGE, IMAGE])

@@ -1,4 +1,4 @@
-"""Traps on a picture's way into the network, walked into: the golden data must notice each."""
+"""Traps on an image's way into the network, walked into: the golden data must notice each."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from mmrag.vision.phi3 import image_processing as crops_module
 from mmrag.vision.phi3.image_processing import CropRule
 
 
-def small_pictures_not_enlarged(model, patch):
+def small_images_not_enlarged(model, patch):
     patch.setattr(CropRule, "size", lambda self, width, height, num_crops=None: (336, 336))
 
 
@@ -91,13 +91,13 @@ def whole_view_by(**how):
     return otherwise
 
 
-def colours_in_reverse(model, patch):
+def colors_in_reverse(model, patch):
     rule = model.processor.crops
     model.processor.crops = replace(rule, mean=rule.mean[::-1], std=rule.std[::-1])
 
 
 MUTANTS = [
-    (small_pictures_not_enlarged, "small_4"),
+    (small_images_not_enlarged, "small_4"),
     (height_rounded, "small_4"),
     (resized_by(Resampling.NEAREST), "small_4"),
     (resized_by(Resampling.BICUBIC), "small_4"),
@@ -108,11 +108,11 @@ MUTANTS = [
     (transparency_over_white, "multi_turn_4"),
     (whole_view_by(mode="bilinear"), "small_4"),
     (whole_view_by(antialias=True), "small_4"),
-    (colours_in_reverse, "small_4"),
+    (colors_in_reverse, "small_4"),
 ]
 
 
 @pytest.mark.parametrize(("break_it", "case"), [pytest.param(*pair, id=pair[0].__name__) for pair in MUTANTS])
-def test_the_golden_data_notice_a_trap_of_pictures(break_it, case, mutant, faults, monkeypatch):
+def test_the_golden_data_notice_a_trap_of_images(break_it, case, mutant, faults, monkeypatch):
     break_it(mutant, monkeypatch)
     assert faults(mutant, case) != []

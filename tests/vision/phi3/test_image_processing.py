@@ -1,4 +1,4 @@
-"""Any picture is cut into no more crops than allowed, and its tokens are known beforehand."""
+"""Any image is cut into no more crops than allowed, and its tokens are known beforehand."""
 
 from __future__ import annotations
 
@@ -47,28 +47,28 @@ def test_crops_are_no_more_than_allowed_and_counted_right(width, height, num_cro
 
 @settings(max_examples=40, deadline=None)
 @given(width=sides, height=sides, num_crops=st.integers(1, 16))
-def test_a_picture_turned_on_its_diagonal_is_cut_likewise(width, height, num_crops):
+def test_a_image_turned_on_its_diagonal_is_cut_likewise(width, height, num_crops):
     wide, tall = SMALL.size(width, height, num_crops)
     assert SMALL.size(height, width, num_crops) == (tall, wide)
 
 
-def test_crops_put_together_are_the_padded_picture():
-    """Row by row: each colour is where it was."""
-    picture = PIL.Image.new("RGB", (64, 64))
-    for number, colour in enumerate([(255, 0, 0), (0, 255, 0), (0, 0, 255), (9, 9, 9)]):
+def test_crops_put_together_are_the_padded_image():
+    """Row by row: each color is where it was."""
+    image = PIL.Image.new("RGB", (64, 64))
+    for number, color in enumerate([(255, 0, 0), (0, 255, 0), (0, 0, 255), (9, 9, 9)]):
         x, y = 32 * (number % 2), 32 * (number // 2)
-        picture.paste(colour, (x, y, x + 32, y + 32))
+        image.paste(color, (x, y, x + 32, y + 32))
     rule = CropRule(side=32, grid=2, num_crops=4, mean=(0, 0, 0), std=(1, 1, 1))
-    centres = rule.cut(picture).pixels[1:, :, 16, 16] * 255
+    centers = rule.cut(image).pixels[1:, :, 16, 16] * 255
     expected = torch.tensor([[255, 0, 0], [0, 255, 0], [0, 0, 255], [9, 9, 9]])
-    torch.testing.assert_close(centres.round().int(), expected.int())
+    torch.testing.assert_close(centers.round().int(), expected.int())
 
 
-def test_a_thread_of_a_picture_keeps_a_pixel():
+def test_a_thread_of_a_image_keeps_a_pixel():
     assert PUBLISHED.size(10_000, 1) == (5376, 1)
 
 
-def test_no_crop_is_no_picture():
+def test_no_crop_is_no_image():
     with pytest.raises(ImageError, match="at least one crop, not 0"):
         SMALL.cut(PIL.Image.new("RGB", (9, 9)), 0)
 

@@ -1,4 +1,4 @@
-"""Phi-3 Vision as a caller meets it: chat, stream, rank, one reading of a picture, many threads."""
+"""Phi-3 Vision as a caller meets it: chat, stream, rank, one reading of an image, many threads."""
 
 from __future__ import annotations
 
@@ -28,13 +28,13 @@ def ask(text):
 @pytest.fixture
 def looks(small, monkeypatch):
     """How many crops the vision tower has been shown, call by call."""
-    seen, patches = [], small.network.pictures.patches
+    seen, patches = [], small.network.images.patches
 
     def counted(crops):
         seen.append(len(crops))
         return patches(crops)
 
-    monkeypatch.setattr(small.network.pictures, "patches", counted)
+    monkeypatch.setattr(small.network.images, "patches", counted)
     return seen
 
 
@@ -47,7 +47,7 @@ def test_chat_answers_the_golden_greedy_continuation(golden, cases, expected):
     assert answer == golden.processor.vocabulary.decode(expected["text_plain.greedy"].tolist())
 
 
-def test_chat_places_a_picture_as_published(golden, cases, expected, golden_folder, monkeypatch):
+def test_chat_places_a_image_as_published(golden, cases, expected, golden_folder, monkeypatch):
     """The caller writes no tag: it stands before the first user's text, then a line break."""
     image = PIL.Image.open(golden_folder / "images" / "small.png")
     rule = replace(golden.processor.crops, num_crops=4)
@@ -107,28 +107,28 @@ def test_a_ranking_is_the_same_each_time(small):
     assert small.rank("Which?", RED, 9) == small.rank("Which?", RED, 9)
 
 
-def test_the_prompt_and_the_picture_matter(small):
+def test_the_prompt_and_the_image_matter(small):
     first = small.rank("Which?", RED, 9).scores
     assert small.rank("Who?", RED, 9).scores != pytest.approx(first, abs=1e-5)
     assert small.rank("Which?", BLUE, 9).scores != pytest.approx(first, abs=1e-5)
 
 
-def test_caption_ranking_and_reason_look_at_the_picture_once(small, looks):
+def test_caption_ranking_and_reason_look_at_the_image_once(small, looks):
     small.chat(ask("What is it?"), [RED], max_new_tokens=5)
     small.rank("Which fits?", RED, 9, method="grades", describe=True)
     small.rank("Which fits?", RED.copy(), 9)
     assert len(looks) == 1
 
 
-def test_other_pictures_are_looked_at_anew(small, looks):
-    for picture in (RED, BLUE, RED):
-        small.chat(ask("?"), [picture], max_new_tokens=1)
+def test_other_images_are_looked_at_anew(small, looks):
+    for image in (RED, BLUE, RED):
+        small.chat(ask("?"), [image], max_new_tokens=1)
     assert len(looks) == 2
 
 
 def test_only_the_last_beginnings_are_kept(small, looks):
-    for grey in (1, 2, 3, 3, 2, 1):
-        small.chat(ask("?"), [PIL.Image.new("RGB", (50, 50), (grey,) * 3)], max_new_tokens=1)
+    for gray in (1, 2, 3, 3, 2, 1):
+        small.chat(ask("?"), [PIL.Image.new("RGB", (50, 50), (gray,) * 3)], max_new_tokens=1)
     assert len(looks) == 4
 
 
@@ -222,14 +222,14 @@ def test_no_text_breaks_out_of_its_turn(golden, parts):
 
 
 def test_concurrent_callers_get_what_each_would_get_alone(small):
-    """Two pictures, three kinds of question, eight threads."""
+    """Two images, three kinds of question, eight threads."""
 
     def question(number):
-        picture = (RED, BLUE)[number % 2]
+        image = (RED, BLUE)[number % 2]
         if number % 3 == 0:
-            return small.chat(ask(f"What is {number}?"), [picture], max_new_tokens=6)
+            return small.chat(ask(f"What is {number}?"), [image], max_new_tokens=6)
         method = METHODS[number % len(METHODS)]
-        return small.rank(f"Which is {number}?", picture, 5, method=method).order
+        return small.rank(f"Which is {number}?", image, 5, method=method).order
 
     alone = [question(number) for number in range(24)]
     with ThreadPoolExecutor(8) as threads:

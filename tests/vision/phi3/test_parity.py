@@ -20,7 +20,7 @@ def test_ids_pixels_logits_and_greedy_answer_are_the_published_ones(name, golden
 
 
 def test_a_left_padded_batch_of_two_answers_like_each_alone(golden, cases, golden_folder):
-    """Of different lengths, with pictures, without and then with the cache."""
+    """Of different lengths, with images, without and then with the cache."""
     batch = [_inputs(golden, cases[name], golden_folder) for name in ("small_4", "portrait_4")]
     longest = max(inputs["input_ids"].shape[1] for inputs in batch)
     padding = golden.processor.vocabulary.padding
@@ -70,7 +70,7 @@ def test_a_prompt_leaves_its_ids_untouched(golden, cases, golden_folder):
     assert torch.equal(inputs["input_ids"], before)
 
 
-def test_crops_past_a_pictures_own_never_count(golden, cases, golden_folder):
+def test_crops_past_a_images_own_never_count(golden, cases, golden_folder):
     inputs = _inputs(golden, cases["portrait_4"], golden_folder)
     before = golden.forward(**inputs).logits
     height, width = inputs["image_sizes"][0].tolist()

@@ -8,7 +8,7 @@ from torch import nn
 from transformers import CLIPVisionConfig, CLIPVisionModel
 
 from mmrag.vision.phi3.configuration import Phi3VisionConfig
-from mmrag.vision.phi3.modeling import Phi3VisionNetwork, PictureEmbedding
+from mmrag.vision.phi3.modeling import ImageEmbedding, Phi3VisionNetwork
 from mmrag.vision.phi3.processing import Phi3VisionProcessor
 from mmrag.vision.phi3.tokenizer import Vocabulary
 
@@ -36,11 +36,11 @@ def rope_plain(model, patch):
 def one_start_for_all_chunks(model, patch):
     whole = Vocabulary.encode
 
-    def bare_after_a_picture(self, chunk):
+    def bare_after_a_image(self, chunk):
         ids = whole(self, chunk)
         return ids[1:] if chunk.startswith("\n") else ids
 
-    patch.setattr(Vocabulary, "encode", bare_after_a_picture)
+    patch.setattr(Vocabulary, "encode", bare_after_a_image)
 
 
 def newline_kept_behind_assistant(model, patch):
@@ -62,30 +62,30 @@ def no_space_behind_the_turn(model, patch):
 
 
 def tower_read_at_its_end(model, patch):
-    tower, sizes = model.network.pictures.tower, model.network.config.tower
+    tower, sizes = model.network.images.tower, model.network.config.tower
     whole = CLIPVisionModel(CLIPVisionConfig.from_dict(sizes.to_dict())).eval()
     whole.load_state_dict(tower.state_dict(), strict=False)
     whole.post_layernorm = nn.Identity()
-    model.network.pictures.tower = whole
+    model.network.images.tower = whole
 
 
 def tower_normed_at_its_end(model, patch):
-    seen = PictureEmbedding.patches
+    seen = ImageEmbedding.patches
 
     def normed(self, crops):
         patches = seen(self, crops)
         return nn.functional.layer_norm(patches, patches.shape[-1:])
 
-    patch.setattr(PictureEmbedding, "patches", normed)
+    patch.setattr(ImageEmbedding, "patches", normed)
 
 
 def tower_with_exact_gelu(model, patch):
-    for layer in model.network.pictures.tower.encoder.layers:
+    for layer in model.network.images.tower.encoder.layers:
         layer.mlp.activation_fn = nn.GELU()
 
 
 def class_token_kept_for_the_last_patch(model, patch):
-    tower = model.network.pictures.tower
+    tower = model.network.images.tower
     seen = tower.forward
 
     def shifted(**pixels):
@@ -101,38 +101,38 @@ def patches_merged_across_the_wrong_axis(model, patch):
         seen = self.tower(pixel_values=crops).last_hidden_state[:, 1:]
         return seen.unflatten(1, (self.grid, 2, self.grid, 2)).permute(0, 1, 3, 4, 2, 5).flatten(3)
 
-    patch.setattr(PictureEmbedding, "patches", transposed)
+    patch.setattr(ImageEmbedding, "patches", transposed)
 
 
 def crops_stitched_column_by_column(model, patch):
-    merge = PictureEmbedding.merge
+    merge = ImageEmbedding.merge
 
     def transposed(self, patches, rows, columns):
         parts = patches[1:].unflatten(0, (columns, rows)).transpose(0, 1).flatten(0, 1)
         return merge(self, torch.cat([patches[:1], parts]), rows, columns)
 
-    patch.setattr(PictureEmbedding, "merge", transposed)
+    patch.setattr(ImageEmbedding, "merge", transposed)
 
 
 def whole_before_parts(model, patch):
-    merge = PictureEmbedding.merge
+    merge = ImageEmbedding.merge
 
     def turned(self, patches, rows, columns):
         tokens = merge(self, patches, rows, columns)
         whole = self.grid * (self.grid + 1)
         return torch.cat([tokens[-whole:], tokens[-whole - 1 : -whole], tokens[: -whole - 1]])
 
-    patch.setattr(PictureEmbedding, "merge", turned)
+    patch.setattr(ImageEmbedding, "merge", turned)
 
 
 def separators_swapped(model, patch):
-    pictures = model.network.pictures
-    pictures.row_end, pictures.divider = pictures.divider, pictures.row_end
+    images = model.network.images
+    images.row_end, images.divider = images.divider, images.row_end
 
 
 def separators_not_projected(model, patch):
-    merge = PictureEmbedding.merge
-    ends = {"row_end": model.network.pictures.row_end, "divider": model.network.pictures.divider}
+    merge = ImageEmbedding.merge
+    ends = {"row_end": model.network.images.row_end, "divider": model.network.images.divider}
 
     def bare(self, patches, rows, columns):
         tokens = merge(self, patches, rows, columns)
@@ -140,14 +140,14 @@ def separators_not_projected(model, patch):
             tokens[(tokens == separator).all(-1)] = 0.0
         return tokens
 
-    patch.setattr(PictureEmbedding, "merge", bare)
+    patch.setattr(ImageEmbedding, "merge", bare)
 
 
-def pictures_in_reverse(model, patch):
+def images_in_reverse(model, patch):
     embed = Phi3VisionNetwork.embed
 
-    def reversed_(self, input_ids, picture_tokens=None):
-        flipped = None if picture_tokens is None else picture_tokens.flip(0)
+    def reversed_(self, input_ids, image_tokens=None):
+        flipped = None if image_tokens is None else image_tokens.flip(0)
         return embed(self, input_ids, flipped)
 
     patch.setattr(Phi3VisionNetwork, "embed", reversed_)
@@ -170,7 +170,7 @@ MUTANTS = [
     (whole_before_parts, "small_4"),
     (separators_swapped, "small_4"),
     (separators_not_projected, "small_4"),
-    (pictures_in_reverse, "two_images_16"),
+    (images_in_reverse, "two_images_16"),
 ]
 
 

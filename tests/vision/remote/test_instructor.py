@@ -17,7 +17,7 @@ from mmrag.errors import AnswerError, QueryError, SettingError
 from mmrag.vision.config import RankingRecipe
 from mmrag.vision.remote.instructor import InstructorVision
 
-PICTURE = Image.new("RGB", (64, 32), "orange")
+IMAGE = Image.new("RGB", (64, 32), "orange")
 SECRET = "a bag {{ like }} SECRETWISH"
 
 
@@ -89,17 +89,17 @@ def vision(server: Server, **settings) -> InstructorVision:
 
 def test_grades_become_a_ranking(server):
     server.script = [graded(2, 9, 2)]
-    ranking = vision(server).rank("Rank.", PICTURE, 3)
+    ranking = vision(server).rank("Rank.", IMAGE, 3)
     assert (ranking.order, ranking.scores, ranking.reason) == ([2, 1, 3], [2, 9, 2], "fits")
     assert (ranking.repairs, ranking.answer) == ([], graded(2, 9, 2))
 
 
-def test_the_server_gets_picture_prompt_schema_and_key(server):
+def test_the_server_gets_image_prompt_schema_and_key(server):
     server.script = [graded(1, 2)]
-    vision(server).rank(SECRET, PICTURE, 2)
+    vision(server).rank(SECRET, IMAGE, 2)
     (request,) = server.requests
-    picture, text = request["messages"][0]["content"]
-    assert picture["image_url"]["url"].startswith("data:image/jpeg;base64,")
+    image, text = request["messages"][0]["content"]
+    assert image["image_url"]["url"].startswith("data:image/jpeg;base64,")
     assert text["text"].startswith(SECRET)  # braces and all: nobody rendered it as a template
     schema = request["response_format"]["json_schema"]["schema"]
     assert (schema["required"], schema["additionalProperties"]) == (["1", "2", "reason"], False)
@@ -109,7 +109,7 @@ def test_the_server_gets_picture_prompt_schema_and_key(server):
 
 def test_a_missing_candidate_is_asked_for_once_more(server):
     server.script = [graded(5, 6), graded(5, 6, 7)]
-    ranking = vision(server).rank("Rank.", PICTURE, 3)
+    ranking = vision(server).rank("Rank.", IMAGE, 3)
     assert (ranking.order, ranking.repairs) == ([3, 2, 1], [])
     again = server.requests[1]["messages"]
     assert again[0]["content"][0]["type"] == "image_url"
@@ -119,25 +119,25 @@ def test_a_missing_candidate_is_asked_for_once_more(server):
 @pytest.mark.parametrize(("asks_again", "calls"), [(0, 1), (1, 2), (2, 3)])
 def test_after_the_last_ask_the_answer_is_mended_and_that_is_told(server, asks_again, calls):
     server.script = [graded(5, 6)]
-    ranking = vision(server, asks_again=asks_again).rank("Rank.", PICTURE, 3)
+    ranking = vision(server, asks_again=asks_again).rank("Rank.", IMAGE, 3)
     assert (ranking.order, ranking.repairs) == ([2, 1, 3], ["missing: 3"])
     assert len(server.requests) == calls
 
 
 def test_the_answer_that_named_most_candidates_is_mended(server):
-    server.script = [graded(5, 6), "I cannot rank pictures."]
-    assert vision(server).rank("Rank.", PICTURE, 3).order == [2, 1, 3]
+    server.script = [graded(5, 6), "I cannot rank images."]
+    assert vision(server).rank("Rank.", IMAGE, 3).order == [2, 1, 3]
 
 
 def test_an_answer_survives_a_server_that_dies_at_the_second_ask(server):
     server.script = [graded(5, 6), 500]
-    assert vision(server).rank("Rank.", PICTURE, 3).order == [2, 1, 3]
+    assert vision(server).rank("Rank.", IMAGE, 3).order == [2, 1, 3]
 
 
 def test_truncated_json_keeps_what_was_whole(server):
     cut = graded(1, 5, 9)[:18]
     server.script = [{"role": "assistant", "content": cut, "finish_reason": "length"}]
-    ranking = vision(server).rank("Rank.", PICTURE, 3)
+    ranking = vision(server).rank("Rank.", IMAGE, 3)
     assert (ranking.order, ranking.repairs) == ([2, 1, 3], ["missing: 3"])
 
 
@@ -159,10 +159,10 @@ def test_a_failure_is_an_answer_error_that_leaks_nothing(server, step, said, cap
     caplog.set_level(logging.DEBUG)
     server.script = [step]
     with pytest.raises(AnswerError, match=said) as caught:
-        vision(server, timeout=0.2).rank(SECRET, PICTURE, 3)
-    picture = server.requests[0]["messages"][0]["content"][0]["image_url"]["url"][-40:]
+        vision(server, timeout=0.2).rank(SECRET, IMAGE, 3)
+    image = server.requests[0]["messages"][0]["content"][0]["image_url"]["url"][-40:]
     told = caplog.text + "".join(traceback.format_exception(caught.value))
-    for secret in ("SECRETWISH", "SECRETKEY", picture):
+    for secret in ("SECRETWISH", "SECRETKEY", image):
         assert secret not in told
     assert caught.value.__cause__ is None and caught.value.__context__ is None
 
@@ -170,13 +170,13 @@ def test_a_failure_is_an_answer_error_that_leaks_nothing(server, step, said, cap
 def test_a_server_that_is_not_there_is_an_answer_error(server):
     llvm = InstructorVision.from_openai(base_url="http://127.0.0.1:9/v1", model="m", timeout=1)
     with pytest.raises(AnswerError, match="cannot be reached"):
-        llvm.rank(SECRET, PICTURE, 3)
+        llvm.rank(SECRET, IMAGE, 3)
 
 
 def test_success_leaks_nothing_into_the_logs_either(server, caplog):
     caplog.set_level(logging.DEBUG)
     server.script = [graded(1, 2), graded(1, 2, 3)]
-    vision(server).rank(SECRET, PICTURE, 3)
+    vision(server).rank(SECRET, IMAGE, 3)
     assert "SECRET" not in caplog.text
     assert "base64" not in caplog.text
 
@@ -187,7 +187,7 @@ def test_a_strangers_exception_is_told_by_its_type_alone(caplog):
 
     caplog.set_level(logging.DEBUG)
     with pytest.raises(AnswerError, match="failed with RuntimeError") as caught:
-        InstructorVision(create).rank(SECRET, PICTURE, 2)
+        InstructorVision(create).rank(SECRET, IMAGE, 2)
     assert "SECRETWISH" not in caplog.text + "".join(traceback.format_exception(caught.value))
 
 
@@ -195,7 +195,7 @@ def test_a_grammar_goes_to_servers_that_take_one(server):
     server.script = ['```json\n{"ranking": [2, 1, 3], "reason": "spots"}\n```']
     recipe = RankingRecipe(method="permutation")
     llvm = vision(server, grammar=True, recipe=recipe)
-    assert llvm.rank("Rank.", PICTURE, 3, method="permutation").order == [2, 1, 3]
+    assert llvm.rank("Rank.", IMAGE, 3, method="permutation").order == [2, 1, 3]
     (request,) = server.requests
     assert request["structured_outputs"]["grammar"].startswith("root ::= ")
     assert "response_format" not in request
@@ -203,39 +203,39 @@ def test_a_grammar_goes_to_servers_that_take_one(server):
 
 def test_an_order_without_grammar_is_validated_and_asked_again(server):
     server.script = ['{"ranking": [2, 1], "reason": ""}', '{"ranking": [3, 2, 1], "reason": ""}']
-    assert vision(server).rank("Rank.", PICTURE, 3, method="permutation").order == [3, 2, 1]
+    assert vision(server).rank("Rank.", IMAGE, 3, method="permutation").order == [3, 2, 1]
     assert "missing: 3" in server.requests[1]["messages"][-1]["content"]
 
 
 def test_descriptions_are_asked_for_and_returned(server):
     answer = {"1 shows": "a cat", "1": 1, "2 shows": "a dog", "2": 9, "reason": "barks"}
     server.script = [json.dumps(answer)]
-    ranking = vision(server).rank("Rank.", PICTURE, 2, describe=True)
+    ranking = vision(server).rank("Rank.", IMAGE, 2, describe=True)
     assert (ranking.order, ranking.descriptions) == ([2, 1], ["a cat", "a dog"])
 
 
-def test_pictures_open_the_first_user_turn(server):
+def test_images_open_the_first_user_turn(server):
     server.script = ["an orange rectangle"]
     turns = [{"role": "system", "content": "Be short."}, {"role": "user", "content": "What is it?"}]
-    assert vision(server).chat(turns, [PICTURE, PICTURE]) == "an orange rectangle"
+    assert vision(server).chat(turns, [IMAGE, IMAGE]) == "an orange rectangle"
     system, user = server.requests[0]["messages"]
     assert [part["type"] for part in system["content"]] == ["text"]
     assert [part["type"] for part in user["content"]] == ["image_url", "image_url", "text"]
 
 
-def test_pictures_stand_where_they_are_placed(server):
+def test_images_stand_where_they_are_placed(server):
     server.script = ["the second"]
     image, words = {"type": "image"}, {"type": "text", "text": "or"}
-    vision(server).chat([{"role": "user", "content": [image, words, image]}], [PICTURE] * 2)
+    vision(server).chat([{"role": "user", "content": [image, words, image]}], [IMAGE] * 2)
     kinds = [part["type"] for part in server.requests[0]["messages"][0]["content"]]
     assert kinds == ["image_url", "text", "image_url"]
 
 
 @pytest.mark.parametrize("role", ["user", "assistant"])
-def test_each_picture_needs_its_place(server, role):
-    with pytest.raises(QueryError, match="2 pictures for"):
+def test_each_image_needs_its_place(server, role):
+    with pytest.raises(QueryError, match="2 images for"):
         content = [{"type": "image"}] if role == "user" else "no user here"
-        vision(server).chat([{"role": role, "content": content}], [PICTURE] * 2)
+        vision(server).chat([{"role": role, "content": content}], [IMAGE] * 2)
 
 
 def test_many_callers_at_once_get_their_own_answers(server):
@@ -244,14 +244,14 @@ def test_many_callers_at_once_get_their_own_answers(server):
     server.script = [graded(1, 2, 3)]
     llvm = vision(server)
     with ThreadPoolExecutor(8) as pool:
-        orders = pool.map(lambda _: llvm.rank("Rank.", PICTURE, 3).order, range(16))
+        orders = pool.map(lambda _: llvm.rank("Rank.", IMAGE, 3).order, range(16))
     assert list(orders) == [[3, 2, 1]] * 16
 
 
 def test_it_travels_to_another_process(server):
     server.script = [graded(1, 2)]
     copy = pickle.loads(pickle.dumps(vision(server)))
-    assert copy.rank("Rank.", PICTURE, 2).order == [2, 1]
+    assert copy.rank("Rank.", IMAGE, 2).order == [2, 1]
 
 
 def test_impossible_settings_are_refused():
@@ -260,4 +260,4 @@ def test_impossible_settings_are_refused():
     with pytest.raises(SettingError, match="'localhost:8000' is no"):
         InstructorVision.from_openai(base_url="localhost:8000", model="m")
     with pytest.raises(SettingError, match="no logits"):
-        InstructorVision(lambda **_: None).rank("Rank.", PICTURE, 2, method="first")
+        InstructorVision(lambda **_: None).rank("Rank.", IMAGE, 2, method="first")

@@ -1,4 +1,4 @@
-"""Visualized BGE for LlamaIndex: text, pictures and both together in one vector space."""
+"""Visualized BGE for LlamaIndex: text, images and both together in one vector space."""
 
 from __future__ import annotations
 

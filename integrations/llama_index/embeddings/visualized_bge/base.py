@@ -1,4 +1,4 @@
-"""An encoder as a LlamaIndex embedding. In: text, pictures, both. Out: vectors, with events."""
+"""An encoder as a LlamaIndex embedding. In: text, images, both. Out: vectors, with events."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ DEFAULT_MODEL = "base-en-v1.5"
 
 
 class VisualizedBGEEmbedding(MultiModalEmbedding):
-    """Embed text, pictures, and a picture with a sentence about it.
+    """Embed text, images, and an image with a sentence about it.
 
     Parameters
     ----------
@@ -45,7 +45,7 @@ class VisualizedBGEEmbedding(MultiModalEmbedding):
     device, dtype
         Where and how the model computes; the encoder decides when None.
     image_policy
-        Which picture references may be opened: by default any local file, and no URL.
+        Which image references may be opened: by default any local file, and no URL.
 
     Examples
     --------
@@ -58,7 +58,7 @@ class VisualizedBGEEmbedding(MultiModalEmbedding):
     device: str | None = Field(default=None, description="Where the model computes.")
     dtype: str | None = Field(default=None, description="The number type the model computes in.")
     image_policy: ImagePolicy = Field(
-        default_factory=ImagePolicy, exclude=True, description="What may be opened as a picture."
+        default_factory=ImagePolicy, exclude=True, description="What may be opened as an image."
     )
     encoder: Any = Field(default=None, exclude=True, repr=False, description="A ready encoder.")
 
@@ -92,7 +92,7 @@ class VisualizedBGEEmbedding(MultiModalEmbedding):
 
     @classmethod
     def class_name(cls) -> str:
-        """Name the class for serialisation."""
+        """Name the class for serialization."""
         return "VisualizedBGEEmbedding"
 
     def to_dict(self, **kwargs: Any) -> dict[str, Any]:
@@ -109,33 +109,33 @@ class VisualizedBGEEmbedding(MultiModalEmbedding):
         """What the encoder calls itself: the same however, and from wherever, it was loaded."""
         return self._model.name
 
-    # -- a picture and a sentence about it -------------------------------------------------------
+    # -- an image and a sentence about it -------------------------------------------------------
 
     def get_composed_embedding(self, text: str, image: ImageSource | None) -> Embedding:
-        """Embed a sentence and a picture into one vector; either may be missing, not both."""
+        """Embed a sentence and an image into one vector; either may be missing, not both."""
         return self._embedded([Query(text, image)])[0]
 
     async def aget_composed_embedding(self, text: str, image: ImageSource | None) -> Embedding:
         """Embed both, without blocking the event loop."""
         return await asyncio.to_thread(self.get_composed_embedding, text, image)
 
-    # -- pictures --------------------------------------------------------------------------------
+    # -- images --------------------------------------------------------------------------------
 
     def get_image_embedding(self, img_file_path: ImageSource) -> Embedding:
-        """Embed one picture: a path, bytes, a file, a ``data:`` URI or a PIL image."""
+        """Embed one image: a path, bytes, a file, a ``data:`` URI or a PIL image."""
         return self._embedded([Query(image=img_file_path)])[0]
 
     async def aget_image_embedding(self, img_file_path: ImageSource) -> Embedding:
-        """Embed one picture, without blocking the event loop."""
+        """Embed one image, without blocking the event loop."""
         return await asyncio.to_thread(self.get_image_embedding, img_file_path)
 
     def get_image_embedding_batch(
         self, img_file_paths: Sequence[ImageSource], show_progress: bool = False
     ) -> list[Embedding]:
-        """Embed pictures in batches of ``embed_batch_size``; order is kept."""
+        """Embed images in batches of ``embed_batch_size``; order is kept."""
         size = self.embed_batch_size
         starts = range(0, len(img_file_paths), size)
-        batches = get_tqdm_iterable(starts, show_progress, "Embedding pictures")
+        batches = get_tqdm_iterable(starts, show_progress, "Embedding images")
         return [
             embedding
             for start in batches
@@ -145,20 +145,20 @@ class VisualizedBGEEmbedding(MultiModalEmbedding):
     async def aget_image_embedding_batch(
         self, img_file_paths: Sequence[ImageSource], show_progress: bool = False
     ) -> list[Embedding]:
-        """Embed pictures in batches, without blocking the event loop."""
+        """Embed images in batches, without blocking the event loop."""
         return await asyncio.to_thread(self.get_image_embedding_batch, img_file_paths, show_progress)
 
     # -- nodes (an IngestionPipeline calls these) ------------------------------------------------
 
     def __call__(self, nodes: Sequence[BaseNode], **kwargs: Any) -> Sequence[BaseNode]:
-        """Embed nodes that have a picture by their picture, and all others by their text."""
-        pictures = {i: source for i, node in enumerate(nodes) if (source := embeddable(node))}
-        texts = [node for i, node in enumerate(nodes) if i not in pictures]
+        """Embed nodes that have an image by their image, and all others by their text."""
+        images = {i: source for i, node in enumerate(nodes) if (source := embeddable(node))}
+        texts = [node for i, node in enumerate(nodes) if i not in images]
         if texts:
             super().__call__(texts, **kwargs)
         show_progress = bool(kwargs.get("show_progress", False))
-        vectors = self.get_image_embedding_batch(list(pictures.values()), show_progress)
-        for i, vector in zip(pictures, vectors, strict=True):
+        vectors = self.get_image_embedding_batch(list(images.values()), show_progress)
+        for i, vector in zip(images, vectors, strict=True):
             nodes[i].embedding = vector
         return nodes
 
@@ -257,7 +257,7 @@ class VisualizedBGEEmbedding(MultiModalEmbedding):
 class _Distinct(dict[str, Any]):
     """Settings that look different each time.
 
-    A pipeline looks up earlier runs by the nodes' texts and `str` of these settings. Pictures often
+    A pipeline looks up earlier runs by the nodes' texts and `str` of these settings. Images often
     have no text, or keep their path when they change: it would hand out another run's nodes.
     """
 
@@ -266,10 +266,10 @@ class _Distinct(dict[str, Any]):
 
 
 def _in_words(query: Query) -> str:
-    picture = "" if query.image is None else f"[{named(query.image)}]"
-    return f"{query.text} {picture}".strip()
+    image = "" if query.image is None else f"[{named(query.image)}]"
+    return f"{query.text} {image}".strip()
 
 
 def _cache_key(query: Query, model: str) -> str:
-    picture = content_hash(query.image) if isinstance(query.image, Image.Image) else ""
-    return f"composed:{model}:{picture}:{query.text}"
+    image = content_hash(query.image) if isinstance(query.image, Image.Image) else ""
+    return f"composed:{model}:{image}:{query.text}"

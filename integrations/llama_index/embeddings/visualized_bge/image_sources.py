@@ -1,4 +1,4 @@
-"""Where LlamaIndex keeps pictures. In: a node, or a message's block. Out: a picture's source."""
+"""Where LlamaIndex keeps images. In: a node, or a message's block. Out: an image's source."""
 
 from __future__ import annotations
 
@@ -10,17 +10,17 @@ from llama_index.core.schema import BaseNode, ImageNode, MediaResource
 from mmrag.errors import EncodeError
 from mmrag.images import ImageSource
 
-__all__ = ["address_of", "embeddable", "picture_in", "picture_of"]
+__all__ = ["address_of", "embeddable", "image_in", "image_of"]
 
 
-def picture_of(node: BaseNode) -> ImageSource | None:
-    """Find a node's picture where LlamaIndex looks for it: in the node, at a path, at a URL."""
+def image_of(node: BaseNode) -> ImageSource | None:
+    """Find a node's image where LlamaIndex looks for it: in the node, at a path, at a URL."""
     data = _data_of(node)
     return f"data:image;base64,{data}" if data else address_of(node) or None
 
 
 def embeddable(node: BaseNode) -> ImageSource | None:
-    """Find a node's picture, and name the node when it keeps something else there.
+    """Find a node's image, and name the node when it keeps something else there.
 
     Raises
     ------
@@ -37,15 +37,15 @@ def embeddable(node: BaseNode) -> ImageSource | None:
 
 
 def address_of(node: BaseNode) -> str:
-    """Tell the path of a node's picture, or its URL; empty when it has none."""
+    """Tell the path of a node's image, or its URL; empty when it has none."""
     if isinstance(node, ImageNode):
         return node.image_path or node.image_url or ""
     resource = _resource_of(node)
     return str(resource.path or resource.url or "") if resource else ""
 
 
-def picture_in(block: ImageBlock) -> ImageSource | None:
-    """Find the picture of a message's block, which keeps bytes as base64."""
+def image_in(block: ImageBlock) -> ImageSource | None:
+    """Find the image of a message's block, which keeps bytes as base64."""
     if isinstance(block.image, bytes):
         return base64.b64decode(block.image)
     place = block.path or (str(block.url) if block.url else None)

@@ -1,4 +1,4 @@
-"""Composed search over pictures, as a LlamaIndex index on Milvus."""
+"""Composed search over images, as a LlamaIndex index on Milvus."""
 
 from __future__ import annotations
 
@@ -12,13 +12,13 @@ from llama_index.indices.composed_image.response import (
     RankedImagesSynthesizer,
 )
 from llama_index.indices.composed_image.retriever import ComposedImageRetriever
-from llama_index.indices.composed_image.vector_store import PictureStore, milvus_store
+from llama_index.indices.composed_image.vector_store import ImageStore, milvus_store
 
 __all__ = [
     "ComposedImageIndex",
     "ComposedImageQueryEngine",
     "ComposedImageRetriever",
-    "PictureStore",
+    "ImageStore",
     "RankedImage",
     "RankedImages",
     "RankedImagesResponse",

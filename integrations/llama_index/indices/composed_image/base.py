@@ -1,4 +1,4 @@
-"""Pictures as a LlamaIndex index. In: a folder, later queries. Out: pictures, ranked."""
+"""Images as a LlamaIndex index. In: a folder, later queries. Out: images, ranked."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from llama_index.indices.composed_image.indexing import MilvusShelf, open_manife
 from llama_index.indices.composed_image.query_engine import ComposedImageQueryEngine
 from llama_index.indices.composed_image.response import RankedImagesSynthesizer
 from llama_index.indices.composed_image.retriever import ComposedImageRetriever
-from llama_index.indices.composed_image.vector_store import PictureStore, ScalarType, milvus_store
+from llama_index.indices.composed_image.vector_store import ImageStore, ScalarType, milvus_store
 
 from mmrag.errors import AnswerError
 from mmrag.images import ImagePolicy
@@ -31,11 +31,11 @@ __all__ = ["ComposedImageIndex"]
 
 
 class ComposedImageIndex(VectorStoreIndex):
-    """A `VectorStoreIndex` of pictures, searched by a sentence, a picture, or both.
+    """A `VectorStoreIndex` of images, searched by a sentence, an image, or both.
 
     Examples
     --------
-    >>> index = ComposedImageIndex.open("catalogue.db", embed_model)  # doctest: +SKIP
+    >>> index = ComposedImageIndex.open("catalog.db", embed_model)  # doctest: +SKIP
     >>> print(index.add_folder("photos"))  # doctest: +SKIP
     900 files in 12.1 s: 900 new
     >>> engine = index.as_query_engine(similarity_top_k=9)  # doctest: +SKIP
@@ -43,14 +43,14 @@ class ComposedImageIndex(VectorStoreIndex):
     """
 
     _embed_model: VisualizedBGEEmbedding
-    _vector_store: PictureStore
+    _vector_store: ImageStore
 
     @classmethod
     def open(
         cls,
         uri: str | os.PathLike[str],
         embed_model: VisualizedBGEEmbedding,
-        collection: str = "pictures",
+        collection: str = "images",
         *,
         token: str | None = None,
         scalar_fields: Mapping[str, ScalarType] | None = None,
@@ -81,7 +81,7 @@ class ComposedImageIndex(VectorStoreIndex):
         return cls(nodes=[], embed_model=embed_model, storage_context=context, **kwargs)
 
     @property
-    def vector_store(self) -> PictureStore:
+    def vector_store(self) -> ImageStore:
         """The store, a `MilvusVectorStore`."""
         return self._vector_store
 
@@ -130,13 +130,13 @@ class ComposedImageIndex(VectorStoreIndex):
             )
 
     def add(self, nodes: Sequence[BaseNode]) -> list[str]:
-        """Embed nodes, image nodes by their picture, and upsert them; their ids come back."""
+        """Embed nodes, image nodes by their image, and upsert them; their ids come back."""
         return self._vector_store.add(self._get_node_with_embedding(nodes))
 
     def delete(  # pyright: ignore[reportIncompatibleMethodOverride]
         self, ids: str | Sequence[str], **delete_kwargs: Any
     ) -> None:
-        """Remove pictures from the index; their files are left alone."""
+        """Remove images from the index; their files are left alone."""
         ids = [ids] if isinstance(ids, str) else list(ids)
         with open_manifest(self._vector_store, self._embed_model) as manifest, manifest.alone():
             manifest.forget(ids)
@@ -150,7 +150,7 @@ class ComposedImageIndex(VectorStoreIndex):
         )
 
     def as_query_engine(self, llm: LLMType | None = None, **kwargs: Any) -> BaseQueryEngine:
-        """Make a query engine; without an ``llm`` it answers with the ranked pictures themselves.
+        """Make a query engine; without an ``llm`` it answers with the ranked images themselves.
 
         Keywords are those of `RetrieverQueryEngine.from_args` and of `VectorIndexRetriever`.
         """
@@ -160,8 +160,8 @@ class ComposedImageIndex(VectorStoreIndex):
             return ComposedImageQueryEngine.from_args(retriever, llm=llm, **kwargs)
         if kwargs.get("streaming"):
             raise AnswerError(
-                "ranked pictures come all at once: leave streaming out, or give an llm that "
-                "answers about them (multimodal=True shows it the pictures)"
+                "ranked images come all at once: leave streaming out, or give an llm that "
+                "answers about them (multimodal=True shows it the images)"
             )
         return ComposedImageQueryEngine(
             retriever,
@@ -189,7 +189,7 @@ class ComposedImageIndex(VectorStoreIndex):
             yield manifest, shelf, embed
 
     def build_index_from_nodes(self, nodes: Sequence[BaseNode], **insert_kwargs: Any) -> IndexDict:
-        """Index nodes, also those of a picture without words, which the base class skips."""
+        """Index nodes, also those of an image without words, which the base class skips."""
         return self._build_index_from_nodes(nodes, **insert_kwargs)
 
     def _get_node_with_embedding(self, nodes: Sequence[BaseNode], show_progress: bool = False) -> list[BaseNode]:

@@ -27,7 +27,7 @@ class Shelf:
     """One collection; ``model`` and ``dim`` are None when mmrag did not make it."""
 
     name: str
-    pictures: int
+    images: int
     model: str | None
     dim: int | None
     fields: dict[str, str]
@@ -82,7 +82,7 @@ def _shelf(client: Any, name: str) -> Shelf:
     fields = {field["name"]: field["type"] for field in facts["fields"] if field["name"] not in OWN}
     return Shelf(
         name=name,
-        pictures=_count(client, name),
+        images=_count(client, name),
         model=tags.get(MODEL),
         dim=int(tags[DIM]) if DIM in tags else None,
         fields={name: TYPES.get(kind, str(kind)) for name, kind in fields.items()},

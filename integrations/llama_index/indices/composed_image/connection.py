@@ -56,7 +56,7 @@ class Place:
 
 
 def place_of(uri: str | os.PathLike[str]) -> Place:
-    """Read where: ``catalogue.db`` (Milvus Lite), ``http://host:19530``, or Zilliz Cloud's URI.
+    """Read where: ``catalog.db`` (Milvus Lite), ``http://host:19530``, or Zilliz Cloud's URI.
 
     Raises
     ------
@@ -67,9 +67,9 @@ def place_of(uri: str | os.PathLike[str]) -> Place:
     --------
     >>> str(place_of("https://root:secret@shop.example:19530"))
     'https://shop.example:19530'
-    >>> place_of("catalogue")
+    >>> place_of("catalog")
     Traceback (most recent call last):
-    mmrag.errors.StoreError: 'catalogue' cannot be a Milvus Lite folder: its name must end...
+    mmrag.errors.StoreError: 'catalog' cannot be a Milvus Lite folder: its name must end...
     """
     if isinstance(uri, str) and (scheme_of(uri) or uri.startswith("unix:")):
         return Place(named(uri))

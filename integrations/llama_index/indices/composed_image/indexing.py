@@ -1,4 +1,4 @@
-"""Where indexed pictures go, and the record of them. In: pictures and vectors. Out: image nodes."""
+"""Where indexed images go, and the record of them. In: images and vectors. Out: image nodes."""
 
 from __future__ import annotations
 
@@ -12,38 +12,38 @@ from urllib.parse import unquote, urlsplit
 
 from llama_index.core.schema import BaseNode, ImageNode
 from llama_index.embeddings.visualized_bge import VisualizedBGEEmbedding
-from llama_index.indices.composed_image.vector_store import PictureStore
+from llama_index.indices.composed_image.vector_store import ImageStore
 
 from mmrag.errors import StoreError
 from mmrag.images.policy import without_secrets
-from mmrag.indexing import Picture
+from mmrag.indexing import ImageRecord
 from mmrag.indexing.manifest import FOLDERS, MANIFEST_SUFFIX, Entry, Manifest
 from mmrag.indexing.records import note_of
 
-__all__ = ["MilvusShelf", "open_manifest", "picture_node"]
+__all__ = ["MilvusShelf", "image_node", "open_manifest"]
 
 # A node's JSON must stay far below the 64 KB that a server takes; the manifest knows all names.
 MOST_NAMES_BYTES = 8_000
 
 
 class MilvusShelf:
-    """A `PictureStore` as the shelf that `mmrag.indexing` fills."""
+    """A `ImageStore` as the shelf that `mmrag.indexing` fills."""
 
-    def __init__(self, store: PictureStore) -> None:
+    def __init__(self, store: ImageStore) -> None:
         self._store = store
 
-    def check(self, picture: Picture) -> None:
-        """Refuse a picture whose metadata the collection cannot keep."""
-        self._store.check(picture_node(picture))
+    def check(self, image: ImageRecord) -> None:
+        """Refuse an image whose metadata the collection cannot keep."""
+        self._store.check(image_node(image))
 
-    def upsert(self, pictures: Sequence[Picture], vectors: Sequence[Sequence[float]]) -> None:
-        """Write pictures as image nodes."""
-        if pictures:
-            nodes = [picture_node(p, v) for p, v in zip(pictures, vectors, strict=True)]
+    def upsert(self, images: Sequence[ImageRecord], vectors: Sequence[Sequence[float]]) -> None:
+        """Write images as image nodes."""
+        if images:
+            nodes = [image_node(p, v) for p, v in zip(images, vectors, strict=True)]
             self._store.add(nodes)
 
     def delete(self, ids: Sequence[str]) -> None:
-        """Remove pictures."""
+        """Remove images."""
         self._store.delete_nodes(list(ids))
 
     def vectors(self, ids: Sequence[str]) -> Mapping[str, Sequence[float]]:
@@ -57,30 +57,30 @@ class MilvusShelf:
             with manifest.transaction():
                 for entry in entries:
                     manifest.put(entry)
-                manifest.settle(entry.picture for entry in entries)
+                manifest.settle(entry.image_id for entry in entries)
 
 
-def picture_node(picture: Picture, vector: Sequence[float] | None = None) -> ImageNode:
-    """Make the node of a picture: its first path or URL, and all its names."""
-    first = picture.paths[0]
+def image_node(image: ImageRecord, vector: Sequence[float] | None = None) -> ImageNode:
+    """Make the node of an image: its first path or URL, and all its names."""
+    first = image.paths[0]
     remote = "://" in first
     file_name = unquote(urlsplit(first).path) if remote else first
     file_name = file_name.rstrip("/").rsplit("/", 1)[-1]
-    metadata: dict[str, Any] = {"file_name": file_name, **picture.metadata}
-    if len(picture.paths) > 1:
-        metadata["names"] = _within(MOST_NAMES_BYTES, map(without_secrets, picture.paths))
+    metadata: dict[str, Any] = {"file_name": file_name, **image.metadata}
+    if len(image.paths) > 1:
+        metadata["names"] = _within(MOST_NAMES_BYTES, map(without_secrets, image.paths))
     return ImageNode(
-        id_=picture.id,
+        id_=image.id,
         image_path=None if remote else first,
         image_url=first if remote else None,
-        text=str(picture.metadata.get("title", Path(file_name).stem)),
+        text=str(image.metadata.get("title", Path(file_name).stem)),
         metadata=metadata,
         embedding=list(vector) if vector is not None else None,
     )
 
 
 def _entries(node: BaseNode) -> Iterator[Entry]:
-    """Read back the files of a picture that `picture_node` made."""
+    """Read back the files of an image that `image_node` made."""
     if isinstance(node, ImageNode) and re.fullmatch(r"[0-9a-f]{64}", node.node_id):
         metadata = dict(node.metadata)
         metadata.pop("file_name", None)
@@ -90,7 +90,7 @@ def _entries(node: BaseNode) -> Iterator[Entry]:
             yield Entry(path, node.node_id, 0, 0, {FOLDERS: note_of(metadata, path)})
 
 
-def open_manifest(store: PictureStore, embed_model: VisualizedBGEEmbedding) -> Manifest:
+def open_manifest(store: ImageStore, embed_model: VisualizedBGEEmbedding) -> Manifest:
     """Open the record of a collection: in its Milvus Lite folder, or the user's data folder."""
     folder = store.place.folder or _data_folder(store)
     try:
@@ -104,7 +104,7 @@ def open_manifest(store: PictureStore, embed_model: VisualizedBGEEmbedding) -> M
     return Manifest(file, store.identity, embed_model.encoder_name, embed_model.dim)
 
 
-def _data_folder(store: PictureStore) -> Path:
+def _data_folder(store: ImageStore) -> Path:
     home = Path(os.environ.get("XDG_DATA_HOME") or Path.home() / ".local" / "share")
     return home / "mmrag" / hashlib.sha256(str(store.place).encode()).hexdigest()[:16]
 

@@ -1,4 +1,4 @@
-"""The stock query engine, for queries with a picture. In: a bundle or a string. Out: a response."""
+"""The stock query engine, for queries with an image. In: a bundle or a string. Out: a response."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ __all__ = ["ComposedImageQueryEngine"]
 
 
 class ComposedImageQueryEngine(RetrieverQueryEngine):
-    """A `RetrieverQueryEngine` whose postprocessors see the picture, wherever the query held it."""
+    """A `RetrieverQueryEngine` whose postprocessors see the image, wherever the query held it."""
 
     _retriever: ComposedImageRetriever
 

@@ -1,4 +1,4 @@
-"""The pictures as a response, without any LLM. In: nodes, best first. Out: `RankedImages`."""
+"""The images as a response, without any LLM. In: nodes, best first. Out: `RankedImages`."""
 
 from __future__ import annotations
 
@@ -31,12 +31,12 @@ TILE = 136  # pixels: nine in two rows of a notebook
 
 
 class RankedImage(BaseModel):
-    """One picture of an answer.
+    """One image of an answer.
 
     Attributes
     ----------
     id, path, title
-        Which picture; ``path`` is a URL when the picture has no file.
+        Which image; ``path`` is a URL when the image has no file.
     rank
         Its place in the answer, from 1.
     retrieval_rank, retrieval_score
@@ -58,7 +58,7 @@ class RankedImage(BaseModel):
 
 
 class RankedImages(BaseModel):
-    """The pictures of an answer, best first.
+    """The images of an answer, best first.
 
     Attributes
     ----------
@@ -85,10 +85,10 @@ class RankedImages(BaseModel):
         )
 
     def __str__(self) -> str:
-        return "\n".join(_line(item) for item in self.items) or "No picture found."
+        return "\n".join(_line(item) for item in self.items) or "No image found."
 
     def _repr_html_(self) -> str:
-        tiles = "".join(map(_tile, self.items)) or "No picture found."
+        tiles = "".join(map(_tile, self.items)) or "No image found."
         said = [*(item.reason for item in self.items[:1]), *self.repairs]
         lines = "".join(f"<p>{escape(line)}</p>" for line in said if line)
         return f'<div style="display: flex; flex-wrap: wrap; gap: 12px">{tiles}</div>{lines}'
@@ -96,7 +96,7 @@ class RankedImages(BaseModel):
 
 @dataclass
 class RankedImagesResponse(PydanticResponse):
-    """A response whose text is the readable list, not JSON; in a notebook, the pictures."""
+    """A response whose text is the readable list, not JSON; in a notebook, the images."""
 
     def __str__(self) -> str:
         return str(self.response)
@@ -112,7 +112,7 @@ class RankedImagesResponse(PydanticResponse):
 
 
 class RankedImagesSynthesizer(BaseSynthesizer):
-    """Answers with the pictures themselves."""
+    """Answers with the images themselves."""
 
     def __init__(self, callback_manager: CallbackManager | None = None) -> None:
         # never called; without any, the base class would ask for an OpenAI key

@@ -1,4 +1,4 @@
-"""A retriever that sees the query's picture. In: a bundle or a string. Out: nodes, best first."""
+"""A retriever that sees the query's image. In: a bundle or a string. Out: nodes, best first."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ REFUSED = frozenset({6, 1100})  # how Milvus Lite, and a server, refuse an expre
 
 
 class ComposedImageRetriever(VectorIndexRetriever):
-    """The stock retriever, except that it embeds text and picture of the query together."""
+    """The stock retriever, except that it embeds text and image of the query together."""
 
     _embed_model: VisualizedBGEEmbedding
 
@@ -33,15 +33,15 @@ class ComposedImageRetriever(VectorIndexRetriever):
         return self._filters
 
     def composed(self, query_bundle: QueryBundle) -> QueryBundle:
-        """Complete a bundle: take the picture out of Markdown, add the joint vector, in a copy.
+        """Complete a bundle: take the image out of Markdown, add the joint vector, in a copy.
 
-        A bundle that brings its own embedding is left as it is. What only looks like a picture
+        A bundle that brings its own embedding is left as it is. What only looks like an image
         stays behind its backslash, so that nobody who reads the bundle again opens it.
 
         Raises
         ------
         QueryError
-            When the bundle holds neither text nor picture, or several pictures.
+            When the bundle holds neither text nor image, or several images.
         """
         if query_bundle.embedding is not None:
             return query_bundle

@@ -11,7 +11,7 @@ import numpy as np
 from llama_index.core.bridge.pydantic import ConfigDict, TypeAdapter, ValidationError
 from llama_index.core.schema import BaseNode, ImageNode, TextNode
 from llama_index.core.vector_stores.utils import node_to_metadata_dict
-from llama_index.embeddings.visualized_bge.image_sources import address_of, picture_of
+from llama_index.embeddings.visualized_bge.image_sources import address_of, image_of
 from llama_index.indices.composed_image.schema import LONGEST_TEXT, ScalarType
 
 from mmrag.errors import StoreError, StoreMismatchError
@@ -50,7 +50,7 @@ class Rows:
         Raises
         ------
         StoreError
-            When its id, vector, metadata or picture cannot be.
+            When its id, vector, metadata or image cannot be.
         """
         return self.checked(node).model_copy(update={"embedding": self.unit(node.embedding, _name(node))})
 
@@ -60,13 +60,12 @@ class Rows:
         Raises
         ------
         StoreError
-            When its id, metadata or picture cannot be.
+            When its id, metadata or image cannot be.
         """
         name = _name(node)
-        if picture_of(node) is not None and not address_of(node):
+        if image_of(node) is not None and not address_of(node):
             raise StoreError(
-                f"{name} holds its picture as base64, which Milvus is no place for: "
-                "save it to a file and set image_path"
+                f"{name} holds its image as base64, which Milvus is no place for: save it to a file and set image_path"
             )
         node = _readable(node)
         if set(node.node_id) & set("\"'\\"):

@@ -34,7 +34,7 @@ from pymilvus import MilvusClient
 
 from mmrag.errors import StoreError
 
-__all__ = ["PictureStore", "ScalarType", "milvus_store"]
+__all__ = ["ImageStore", "ScalarType", "milvus_store"]
 
 
 def milvus_store(
@@ -46,13 +46,13 @@ def milvus_store(
     token: str | None = None,
     scalar_fields: Mapping[str, ScalarType] | None = None,
     index_type: str | None = None,
-) -> PictureStore:
+) -> ImageStore:
     """Open a collection, or make it: cosine similarity, upserts, and a tag of who made its vectors.
 
     Parameters
     ----------
     uri
-        A Milvus Lite folder (``catalogue.db``), or the URI of a server or of Zilliz Cloud.
+        A Milvus Lite folder (``catalog.db``), or the URI of a server or of Zilliz Cloud.
     collection
         Name of the collection.
     dim, model
@@ -89,12 +89,12 @@ def milvus_store(
             make(client, collection, dim, model, scalars, kind)
         facts = cast("dict[str, Any]", client.describe_collection(collection))
         check(f"collection {collection!r} in {place}", facts, dim, model, scalars)
-        store = PictureStore(place, facts, dim, uri=address, token=token or "")
+        store = ImageStore(place, facts, dim, uri=address, token=token or "")
         client.load_collection(collection)  # a reopened collection is not loaded
     return store
 
 
-class PictureStore(MilvusVectorStore):
+class ImageStore(MilvusVectorStore):
     """A `MilvusVectorStore` with every vector of length 1, safe filters, and async in any loop."""
 
     model_config = ConfigDict(arbitrary_types_allowed=True)

@@ -1,4 +1,4 @@
-"""Phi-3 Vision as a LlamaIndex LLM. In: messages of text and pictures. Out: text, also streamed."""
+"""Phi-3 Vision as a LlamaIndex LLM. In: messages of text and images. Out: text, also streamed."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ _END = object()
 
 
 class Phi3VisionLLM(LLM):
-    """Chat about pictures with Phi-3 Vision, on this machine.
+    """Chat about images with Phi-3 Vision, on this machine.
 
     Parameters
     ----------
@@ -47,7 +47,7 @@ class Phi3VisionLLM(LLM):
     max_new_tokens
         Most tokens of an answer.
     image_policy
-        Which pictures of messages may be opened: by default any local file, and no URL.
+        Which images of messages may be opened: by default any local file, and no URL.
     """
 
     model_name: str = Field(default=DEFAULT_MODEL, description="Name on the hub, or folder.")
@@ -55,7 +55,7 @@ class Phi3VisionLLM(LLM):
     device: str | None = Field(default=None, description="Where the model computes.")
     max_new_tokens: int = Field(default=256, gt=0, description="Most tokens of an answer.")
     image_policy: ImagePolicy = Field(
-        default_factory=ImagePolicy, exclude=True, description="What may be opened as a picture."
+        default_factory=ImagePolicy, exclude=True, description="What may be opened as an image."
     )
     _vision: Phi3Vision | None = PrivateAttr(default=None)
     _loading: threading.Lock = PrivateAttr(default_factory=threading.Lock)
@@ -67,7 +67,7 @@ class Phi3VisionLLM(LLM):
 
     @classmethod
     def class_name(cls) -> str:
-        """Name the class in serialised form."""
+        """Name the class in serialized form."""
         return "Phi3VisionLLM"
 
     def __deepcopy__(self, memo: dict[int, Any] | None = None) -> Phi3VisionLLM:
@@ -170,9 +170,9 @@ class Phi3VisionLLM(LLM):
         return gen()
 
     def _pieces(self, messages: Sequence[ChatMessage], kwargs: dict[str, Any]) -> Iterator[str]:
-        turns, pictures = turns_of(messages, self.image_policy)
+        turns, images = turns_of(messages, self.image_policy)
         most = kwargs.get("max_new_tokens", self.max_new_tokens)
-        yield from self.vision.stream(turns, pictures, max_new_tokens=most)
+        yield from self.vision.stream(turns, images, max_new_tokens=most)
 
 
 def _asked(prompt: str) -> list[ChatMessage]:

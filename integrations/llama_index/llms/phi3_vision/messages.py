@@ -1,4 +1,4 @@
-"""LlamaIndex's messages in OpenAI's form. In: blocks. Out: turns, and the pictures they place."""
+"""LlamaIndex's messages in OpenAI's form. In: blocks. Out: turns, and the images they place."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from typing import Any
 
 import PIL.Image
 from llama_index.core.base.llms.types import ChatMessage, ImageBlock, MessageRole, TextBlock
-from llama_index.embeddings.visualized_bge.image_sources import picture_in
+from llama_index.embeddings.visualized_bge.image_sources import image_in
 
 from mmrag.errors import QueryError
 from mmrag.images import ImagePolicy, load_image
@@ -25,31 +25,31 @@ _ROLES = {
 
 
 def turns_of(messages: Sequence[ChatMessage], policy: ImagePolicy) -> tuple[list[Message], list[PIL.Image.Image]]:
-    """Write the messages as `mmrag.Phi3Vision.chat` takes them; pictures stand where they stood.
+    """Write the messages as `mmrag.Phi3Vision.chat` takes them; images stand where they stood.
 
     Raises
     ------
     QueryError
-        When a message holds neither text nor pictures, but sound, documents or an empty block.
+        When a message holds neither text nor images, but sound, documents or an empty block.
     ImageError
-        When a picture is refused by the policy, or damaged.
+        When an image is refused by the policy, or damaged.
     """
     turns: list[Message] = []
-    pictures: list[PIL.Image.Image] = []
+    images: list[PIL.Image.Image] = []
     for message in messages:
         parts: list[dict[str, Any]] = []
         for block in message.blocks:
             if isinstance(block, TextBlock):
                 parts.append({"type": "text", "text": block.text})
             elif isinstance(block, ImageBlock):
-                source = picture_in(block)
+                source = image_in(block)
                 if source is None:
-                    raise QueryError("an ImageBlock holds no picture: give it image, path or url")
+                    raise QueryError("an ImageBlock holds no image: give it image, path or url")
                 parts.append({"type": "image"})
-                pictures.append(load_image(source, policy))
+                images.append(load_image(source, policy))
             else:
                 raise QueryError(
-                    f"Phi-3 Vision reads text and pictures, not {type(block).__name__}: leave it out of the message"
+                    f"Phi-3 Vision reads text and images, not {type(block).__name__}: leave it out of the message"
                 )
         turns.append({"role": _ROLES.get(message.role, "user"), "content": parts})
-    return turns, pictures
+    return turns, images

@@ -1,4 +1,4 @@
-"""Rerank retrieved pictures with a vision LLM that sees the query's picture as well."""
+"""Rerank retrieved images with a vision LLM that sees the query's image as well."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""LlamaIndex's reranker for pictures. In: nodes and a query. Out: the same nodes, best first."""
+"""LlamaIndex's reranker for images. In: nodes and a query. Out: the same nodes, best first."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from llama_index.core.prompts.mixin import PromptDictType
 from llama_index.core.schema import NodeWithScore, QueryBundle
 from llama_index.llms.phi3_vision import Phi3VisionLLM
 from llama_index.postprocessor.llvm_rerank.client import LlamaIndexCreate, event_loop
-from llama_index.postprocessor.llvm_rerank.pictures import query_of, shown
+from llama_index.postprocessor.llvm_rerank.images import query_of, shown
 
 from mmrag.images import ImagePolicy
 from mmrag.rerank import ListwiseReranker, OnFailure, Reranked
@@ -33,17 +33,17 @@ _TOLD = ["llvm_rerank", "retrieval_score", "retrieval_rank"]
 
 
 class LLVMRerank(BaseNodePostprocessor):
-    """Let a large language-vision model put retrieved pictures in order; none is ever lost.
+    """Let a large language-vision model put retrieved images in order; none is ever lost.
 
     Each node comes back as a copy whose metadata holds ``retrieval_rank``, ``retrieval_score`` and
     ``llvm_rerank``: ``rank``, ``score`` (None where the model gave none), ``reason`` (of the best),
-    ``repaired``, ``repairs``, ``missing`` (why its picture could not be shown), ``milliseconds``.
+    ``repaired``, ``repairs``, ``missing`` (why its image could not be shown), ``milliseconds``.
     Its score is the model's, or stays the retriever's where the model gave none.
 
     Parameters
     ----------
     llm
-        A `Phi3VisionLLM`, any other LlamaIndex `LLM` that reads pictures, an `mmrag` vision LLM, or
+        A `Phi3VisionLLM`, any other LlamaIndex `LLM` that reads images, an `mmrag` vision LLM, or
         a ready `mmrag.ListwiseReranker`, of which only the wordings can be changed here.
     top_n
         Most nodes to return; all when not given.
@@ -52,7 +52,7 @@ class LLVMRerank(BaseNodePostprocessor):
     rank_prompt, caption_prompt
         Other wordings, with the places ``{wish}``, ``{n}``, ``{caption}``.
     image_policy
-        Which pictures of nodes and queries may be opened: by default any local file, and no URL.
+        Which images of nodes and queries may be opened: by default any local file, and no URL.
 
     Examples
     --------
@@ -65,7 +65,7 @@ class LLVMRerank(BaseNodePostprocessor):
     """
 
     top_n: int | None = Field(default=None, gt=0, description="Most nodes to return.")
-    window: int = Field(default=9, description="Most candidates in one picture.")
+    window: int = Field(default=9, description="Most candidates in one image.")
     stride: int | None = Field(default=None, description="Distance of the windows' starts.")
     passes: int = Field(default=1, description="Looks at each window, its cells permuted.")
     caption: bool = Field(default=True, description="Let the model describe the query first.")
@@ -73,9 +73,9 @@ class LLVMRerank(BaseNodePostprocessor):
     rank_prompt: str | None = Field(default=None, description="Other wording for the ranking.")
     caption_prompt: str | None = Field(default=None, description="Other wording for the caption.")
     image_policy: ImagePolicy = Field(
-        default_factory=ImagePolicy, exclude=True, description="What may be opened as a picture."
+        default_factory=ImagePolicy, exclude=True, description="What may be opened as an image."
     )
-    # Private, because a component drops fields that it cannot serialise or pickle.
+    # Private, because a component drops fields that it cannot serialize or pickle.
     _llm: LLM | VisionLLM | ListwiseReranker = PrivateAttr()
     _made: tuple[dict[str, Any], ListwiseReranker] | None = PrivateAttr(default=None)
 
@@ -87,7 +87,7 @@ class LLVMRerank(BaseNodePostprocessor):
 
     @classmethod
     def class_name(cls) -> str:
-        """Name the class in serialised form."""
+        """Name the class in serialized form."""
         return "LLVMRerank"
 
     def __getstate__(self) -> dict[str, Any]:
@@ -133,8 +133,8 @@ class LLVMRerank(BaseNodePostprocessor):
     ) -> list[NodeWithScore]:
         with self._told(nodes, query_bundle) as returned:
             if nodes:
-                pictures = [shown(found.node) for found in nodes]
-                result = self.reranker.rerank(query_of(query_bundle), pictures, self.top_n)
+                images = [shown(found.node) for found in nodes]
+                result = self.reranker.rerank(query_of(query_bundle), images, self.top_n)
                 returned += _reordered(nodes, result)
         return returned
 
@@ -144,10 +144,10 @@ class LLVMRerank(BaseNodePostprocessor):
         with self._told(nodes, query_bundle) as returned:
             if nodes:
                 reranker = await asyncio.to_thread(lambda: self.reranker)
-                pictures = await asyncio.to_thread(lambda: [shown(n.node) for n in nodes])
+                images = await asyncio.to_thread(lambda: [shown(n.node) for n in nodes])
                 token = event_loop.set(asyncio.get_running_loop())
                 try:
-                    result = await reranker.arerank(query_of(query_bundle), pictures, self.top_n)
+                    result = await reranker.arerank(query_of(query_bundle), images, self.top_n)
                 finally:
                     event_loop.reset(token)
                 returned += _reordered(nodes, result)

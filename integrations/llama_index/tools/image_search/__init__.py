@@ -1,4 +1,4 @@
-"""Image search as a tool for agents: pictures in, pictures out, and nothing they may not see."""
+"""Image search as a tool for agents: images in, images out, and nothing they may not see."""
 
 from __future__ import annotations
 

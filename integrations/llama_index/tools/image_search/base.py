@@ -13,7 +13,7 @@ from llama_index.core.tools import FunctionTool, ToolMetadata
 from llama_index.core.tools.tool_spec.base import SPEC_FUNCTION_TYPE, BaseToolSpec
 from llama_index.core.workflow import Context
 from llama_index.tools.image_search.image_references import LAST
-from llama_index.tools.image_search.memory import last_picture
+from llama_index.tools.image_search.memory import last_image
 from llama_index.tools.image_search.schema import DescribeImage
 from llama_index.tools.image_search.search import Answer, ImageSearch
 from PIL import Image
@@ -25,9 +25,9 @@ __all__ = ["ImageSearchToolSpec"]
 
 
 class ImageSearchToolSpec(BaseToolSpec):
-    """Let agents search pictures by words and by example, and look at what they found.
+    """Let agents search images by words and by example, and look at what they found.
 
-    Each tool answers with compact JSON and, as a picture, a contact sheet. What cannot be done is
+    Each tool answers with compact JSON and, as an image, a contact sheet. What cannot be done is
     told in the JSON, with what to do instead: nothing is raised for it.
 
     Parameters
@@ -35,8 +35,8 @@ class ImageSearchToolSpec(BaseToolSpec):
     engine
         An engine of `ComposedImageIndex.as_query_engine`, with or without a reranker.
     policy
-        Folders of uploads and hosts from which a model may name pictures, and how large they may
-        be: ``ImagePolicy(roots=["uploads"], hosts=["shop.example"])``. Indexed pictures, ``data:``
+        Folders of uploads and hosts from which a model may name images, and how large they may
+        be: ``ImagePolicy(roots=["uploads"], hosts=["shop.example"])``. Indexed images, ``data:``
         URIs and what the user sent may always be named.
 
     Examples
@@ -55,12 +55,12 @@ class ImageSearchToolSpec(BaseToolSpec):
         self._search = ImageSearch(engine, policy)
 
     def keep(self, source: ImageSource) -> str:
-        """Take a picture that a user uploaded; tell the model the handle that comes back.
+        """Take an image that a user uploaded; tell the model the handle that comes back.
 
         Raises
         ------
         ImageError
-            When it is too large, or no picture.
+            When it is too large, or no image.
         """
         return self._search.references.keep(source)
 
@@ -73,7 +73,7 @@ class ImageSearchToolSpec(BaseToolSpec):
         ctx: Context | None = None,
         **unknown: Any,
     ) -> list[ContentBlock]:
-        """Find pictures by a sentence, an example picture, or both."""
+        """Find images by a sentence, an example image, or both."""
         asked = {"text": text, "image": image, "top_n": top_n, "filters": filters, **unknown}
         return _blocks(self._search.search(asked))
 
@@ -86,18 +86,18 @@ class ImageSearchToolSpec(BaseToolSpec):
         ctx: Context | None = None,
         **unknown: Any,
     ) -> list[ContentBlock]:
-        """Find pictures, without blocking the event loop; ``ctx`` knows what the user sent."""
+        """Find images, without blocking the event loop; ``ctx`` knows what the user sent."""
         asked = {"text": text, "image": image, "top_n": top_n, "filters": filters, **unknown}
-        last = await last_picture(ctx) if image == LAST else None
+        last = await last_image(ctx) if image == LAST else None
         answer = await self._search.asearch(asked, last)
         return await asyncio.to_thread(_blocks, answer)
 
     def describe_image(self, id: str | None = None, **unknown: Any) -> list[ContentBlock]:
-        """Tell all that is known about one picture, and show it."""
+        """Tell all that is known about one image, and show it."""
         return _blocks(self._search.describe({"id": id, **unknown}))
 
     async def adescribe_image(self, id: str | None = None, **unknown: Any) -> list[ContentBlock]:
-        """Tell all that is known about one picture, without blocking the event loop."""
+        """Tell all that is known about one image, without blocking the event loop."""
         answer = await self._search.adescribe({"id": id, **unknown})
         return await asyncio.to_thread(_blocks, answer)
 
@@ -105,7 +105,7 @@ class ImageSearchToolSpec(BaseToolSpec):
         self, fn_name: str, spec_functions: list[SPEC_FUNCTION_TYPE] | None = None
     ) -> ToolMetadata | None:
         """Describe a tool for a model."""
-        search = self._search.asks(f"'{LAST}' (the picture that the user sent last), an upload handle (upload-…), ")
+        search = self._search.asks(f"'{LAST}' (the image that the user sent last), an upload handle (upload-…), ")
         schemas: dict[str, type[BaseModel]] = {"search_images": search, "describe_image": DescribeImage}
         schema = schemas[fn_name]
         return ToolMetadata(cleandoc(schema.__doc__ or ""), fn_name, schema)
@@ -126,6 +126,6 @@ def _blocks(answer: Answer) -> list[ContentBlock]:
     return [TextBlock(text=answer.text), *([_block(sheet)] if sheet else [])]
 
 
-def _block(picture: Image.Image) -> ImageBlock:
-    _, _, data = data_uri(picture).partition(",")
+def _block(image: Image.Image) -> ImageBlock:
+    _, _, data = data_uri(image).partition(",")
     return ImageBlock(image=data.encode(), image_mimetype="image/jpeg")

@@ -1,4 +1,4 @@
-"""Pictures by reference. In: what a model wrote. Out: a picture it may use, or why it may not."""
+"""Images by reference. In: what a model wrote. Out: an image it may use, or why it may not."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from dataclasses import replace
 from pathlib import Path
 
 from llama_index.core.schema import ImageNode
-from llama_index.indices.composed_image import PictureStore
+from llama_index.indices.composed_image import ImageStore
 from llama_index.indices.composed_image.connection import answered
 from PIL import Image
 
@@ -21,10 +21,10 @@ from mmrag.images.policy import scheme_of
 __all__ = ["LAST", "References", "shrunk"]
 
 LAST = "last"
-"""How a model names the picture that the user sent last."""
+"""How a model names the image that the user sent last."""
 
 LARGEST = 1024
-"""No example picture is passed on with a longer side: models look at fewer pixels."""
+"""No example image is passed on with a longer side: models look at fewer pixels."""
 
 ID = re.compile(r"[^\"'\\/\x00-\x1f]{1,200}")
 SHORT_ID = re.compile(r"[0-9a-f]{12,63}")
@@ -37,9 +37,9 @@ class References:
     Parameters
     ----------
     store
-        Knows which picture has which id.
+        Knows which image has which id.
     is_indexed
-        Tells whether a path is the path of an indexed picture.
+        Tells whether a path is the path of an indexed image.
     policy
         Which other files and hosts may be read; no folder where its roots are None.
     kept
@@ -47,7 +47,7 @@ class References:
     """
 
     def __init__(
-        self, store: PictureStore, is_indexed: Callable[[str], bool], policy: ImagePolicy, kept: int = 64
+        self, store: ImageStore, is_indexed: Callable[[str], bool], policy: ImagePolicy, kept: int = 64
     ) -> None:
         self._store, self._is_indexed, self._kept = store, is_indexed, kept
         self._asked = replace(policy, roots=[Path(root) for root in policy.roots or ()])
@@ -56,11 +56,11 @@ class References:
 
     @property
     def ways(self) -> str:
-        """How a picture may be given, wherever the model runs."""
+        """How an image may be given, wherever the model runs."""
         roots, hosts = self._asked.roots or (), sorted(self._asked.hosts)
         ways = [
             "the id of an earlier result",
-            "the path of an indexed picture",
+            "the path of an indexed image",
             f"a path below {' or '.join(map(str, roots))}" if roots else "",
             f"a URL on {' or '.join(hosts)}" if hosts else "",
             "a data: URI",
@@ -68,28 +68,28 @@ class References:
         return ", ".join(filter(None, ways))
 
     def keep(self, source: ImageSource) -> str:
-        """Take a picture that a user brought; the handle that names it comes back.
+        """Take an image that a user brought; the handle that names it comes back.
 
         Raises
         ------
         ImageError
-            When it is too large, or no picture.
+            When it is too large, or no image.
         """
-        picture = shrunk(load_image(source, self._own))
-        handle = f"upload-{content_hash(picture)[:12]}"
-        self._uploads[handle] = picture
+        image = shrunk(load_image(source, self._own))
+        handle = f"upload-{content_hash(image)[:12]}"
+        self._uploads[handle] = image
         self._uploads.move_to_end(handle)
         while len(self._uploads) > self._kept:
             self._uploads.popitem(last=False)
         return handle
 
     def open(self, reference: str, last: ImageSource | None = None) -> Image.Image:
-        """Open what a model named; ``last`` is the picture that the user sent last.
+        """Open what a model named; ``last`` is the image that the user sent last.
 
         Raises
         ------
         ImageError
-            When there is no such picture, or it may not be opened.
+            When there is no such image, or it may not be opened.
         """
         if reference == LAST:
             return shrunk(self._open_last(last))
@@ -98,7 +98,7 @@ class References:
         if scheme_of(reference):
             return shrunk(load_image(reference, self._asked))
         node = self.node(reference)
-        return shrunk(self.picture(node) if node else self._open_path(reference))
+        return shrunk(self.image(node) if node else self._open_path(reference))
 
     def node(self, id: str) -> ImageNode | None:
         """Find the node of a result, also by the short form of its id."""
@@ -110,19 +110,19 @@ class References:
         images = [node for node in found if isinstance(node, ImageNode)]
         return images[0] if len(images) == 1 else None
 
-    def picture(self, node: ImageNode) -> Image.Image:
-        """Open the picture of an indexed node."""
+    def image(self, node: ImageNode) -> Image.Image:
+        """Open the image of an indexed node."""
         return load_image(node.image_path or node.image_url or "", self._own)
 
     def _upload(self, handle: str) -> Image.Image:
-        picture = self._uploads.get(handle)
-        if picture is None:
-            raise ImageError(f"{handle} is not kept, or no longer: ask for the picture again")
-        return picture
+        image = self._uploads.get(handle)
+        if image is None:
+            raise ImageError(f"{handle} is not kept, or no longer: ask for the image again")
+        return image
 
     def _open_last(self, last: ImageSource | None) -> Image.Image:
         if last is None:
-            raise ImageError("the user has sent no picture: ask for one, or search by words")
+            raise ImageError("the user has sent no image: ask for one, or search by words")
         return load_image(last, self._own)
 
     def _open_path(self, path: str) -> Image.Image:
@@ -140,8 +140,8 @@ class References:
         return [row["id"] for row in rows]
 
 
-def shrunk(picture: Image.Image) -> Image.Image:
-    """Make a picture no larger than models look at, in colours that every format holds."""
-    picture = picture.convert("RGBA" if picture.has_transparency_data else "RGB")
-    picture.thumbnail((LARGEST, LARGEST), Image.Resampling.LANCZOS)
-    return picture
+def shrunk(image: Image.Image) -> Image.Image:
+    """Make an image no larger than models look at, in colors that every format holds."""
+    image = image.convert("RGBA" if image.has_transparency_data else "RGB")
+    image.thumbnail((LARGEST, LARGEST), Image.Resampling.LANCZOS)
+    return image

@@ -1,18 +1,18 @@
-"""What the user showed. In: an agent's context. Out: the picture that they sent last."""
+"""What the user showed. In: an agent's context. Out: the image that they sent last."""
 
 from __future__ import annotations
 
 from llama_index.core.base.llms.types import ImageBlock, MessageRole
 from llama_index.core.memory import BaseMemory
 from llama_index.core.workflow import Context
-from llama_index.embeddings.visualized_bge.image_sources import picture_in
+from llama_index.embeddings.visualized_bge.image_sources import image_in
 
 from mmrag.images import ImageSource
 
-__all__ = ["last_picture"]
+__all__ = ["last_image"]
 
 
-async def last_picture(ctx: Context | None) -> ImageSource | None:
+async def last_image(ctx: Context | None) -> ImageSource | None:
     """Look for it in the agent's memory; what tools and models said does not count."""
     memory = await ctx.store.get("memory", default=None) if ctx is not None else None
     if not isinstance(memory, BaseMemory):
@@ -21,6 +21,6 @@ async def last_picture(ctx: Context | None) -> ImageSource | None:
         if message.role != MessageRole.USER:
             continue
         for block in reversed(message.blocks):
-            if isinstance(block, ImageBlock) and (source := picture_in(block)) is not None:
+            if isinstance(block, ImageBlock) and (source := image_in(block)) is not None:
                 return source
     return None

@@ -28,12 +28,12 @@ __all__ = [
 MOST = 24
 """The most results of one search: with the query, as many as one sheet shows."""
 
-LONGEST = 30_000_000  # letters of a data: URI; how large its picture may be, the policy says
+LONGEST = 30_000_000  # letters of a data: URI; how large its image may be, the policy says
 TOLD_ELSEWHERE = {"title", "file_name", "retrieval_rank", "retrieval_score"}
 
 
 class SearchImages(BaseModel):
-    """Find pictures in a collection by a sentence, by an example picture, or by both together.
+    """Find images in a collection by a sentence, by an example image, or by both together.
 
     Answers with JSON: results, best first, each with the id by which it can be named later; and
     with a contact sheet that shows them under the same numbers.
@@ -47,13 +47,13 @@ class SearchImages(BaseModel):
         description="What is wanted, in words. Beside an image: what shall be different, "
         "or what shall look like it, as in 'the same in red' or 'phone case with this pattern'.",
     )
-    image: str | None = Field(None, max_length=LONGEST, description="An example picture.")
-    top_n: int | None = Field(None, ge=1, le=MOST, description="How many pictures.")
+    image: str | None = Field(None, max_length=LONGEST, description="An example image.")
+    top_n: int | None = Field(None, ge=1, le=MOST, description="How many images.")
     filters: str | None = Field(None, max_length=2000, description="Conditions on metadata.")
 
 
 class DescribeImage(BaseModel):
-    """Look at one picture of the collection: all that is known about it, and the picture itself."""
+    """Look at one image of the collection: all that is known about it, and the image itself."""
 
     model_config = ConfigDict(extra="forbid", title="describe_image")
 
@@ -95,7 +95,7 @@ class FoundImages(BaseModel):
 
 
 class ImageFacts(BaseModel):
-    """What is known about one picture; without width and height, its file cannot be read."""
+    """What is known about one image; without width and height, its file cannot be read."""
 
     id: str
     title: str
@@ -118,7 +118,7 @@ def search_images(ways: str, fields: Mapping[str, type]) -> type[SearchImages]:
     Parameters
     ----------
     ways
-        How an example picture may be given.
+        How an example image may be given.
     fields
         The typed metadata that filters can rely on.
 
@@ -126,7 +126,7 @@ def search_images(ways: str, fields: Mapping[str, type]) -> type[SearchImages]:
     --------
     >>> asked = search_images("the id of an earlier result", {"price": float})
     >>> asked.model_json_schema()["properties"]["image"]["description"]
-    'An example picture: the id of an earlier result.'
+    'An example image: the id of an earlier result.'
     """
     known = ", ".join(f"{name} ({kind.__name__})" for name, kind in fields.items())
     says = 'Conditions on metadata, as in: price < 40 and product in ["mug", "tote bag"]. '
@@ -135,7 +135,7 @@ def search_images(ways: str, fields: Mapping[str, type]) -> type[SearchImages]:
         "search_images",
         __base__=SearchImages,
         __doc__=SearchImages.__doc__,
-        image=(str | None, Field(None, max_length=LONGEST, description=f"An example picture: {ways}.")),
+        image=(str | None, Field(None, max_length=LONGEST, description=f"An example image: {ways}.")),
         filters=(str | None, Field(None, max_length=2000, description=says)),
     )
 

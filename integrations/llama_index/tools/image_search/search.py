@@ -1,4 +1,4 @@
-"""One search, for whichever agent asks. In: a model's arguments. Out: facts as JSON, and pictures.
+"""One search, for whichever agent asks. In: a model's arguments. Out: facts as JSON, and images.
 
 The LlamaIndex tools and the MCP server both answer through here.
 """
@@ -16,7 +16,7 @@ from llama_index.core.base.base_query_engine import BaseQueryEngine
 from llama_index.core.bridge.pydantic import BaseModel, ValidationError
 from llama_index.core.query_engine import RetrieverQueryEngine
 from llama_index.core.schema import BaseNode, ImageNode, NodeWithScore, QueryBundle
-from llama_index.indices.composed_image import ComposedImageRetriever, PictureStore, RankedImages, metadata_filters
+from llama_index.indices.composed_image import ComposedImageRetriever, ImageStore, RankedImages, metadata_filters
 from llama_index.indices.composed_image.indexing import open_manifest
 from llama_index.tools.image_search.image_references import References, shrunk
 from llama_index.tools.image_search.schema import (
@@ -53,15 +53,15 @@ class Answer:
     Attributes
     ----------
     facts
-        The results, the facts of one picture, or why nothing was done.
-    pictures
-        Of the results, in their order; None where a picture cannot be read.
+        The results, the facts of one image, or why nothing was done.
+    images
+        Of the results, in their order; None where an image cannot be read.
     query
         What was searched for, as it was understood.
     """
 
     facts: FoundImages | ImageFacts | Refusal
-    pictures: tuple[Image.Image | None, ...] = ()
+    images: tuple[Image.Image | None, ...] = ()
     query: Query | None = None
 
     @property
@@ -76,14 +76,14 @@ class Answer:
 
     @property
     def sheet(self) -> Image.Image | None:
-        """All pictures on one, the query first; a single picture as it is."""
+        """All images on one, the query first; a single image as it is."""
         if self.query is None:
-            return self.pictures[0] if self.pictures else None
-        if not self.pictures:
+            return self.images[0] if self.images else None
+        if not self.images:
             return None
         example = self.query.image if isinstance(self.query.image, Image.Image) else None
-        columns = min(5, 1 + len(self.pictures))
-        return compose(example, self.pictures, cell=CELL, columns=columns, query_text=self.query.text)
+        columns = min(5, 1 + len(self.images))
+        return compose(example, self.images, cell=CELL, columns=columns, query_text=self.query.text)
 
 
 @dataclass(frozen=True)
@@ -104,7 +104,7 @@ class _Question:
         """What a model can do about an empty answer."""
         if self.retriever.filters is not None:
             return "nothing found: loosen the filters"
-        return "nothing found: no picture is indexed yet"
+        return "nothing found: no image is indexed yet"
 
 
 class ImageSearch:
@@ -115,31 +115,31 @@ class ImageSearch:
     engine
         Retrieves, and perhaps reranks; its synthesizer is not asked.
     policy
-        Which files and hosts a model may name, and how large a picture may be. No file but the
+        Which files and hosts a model may name, and how large an image may be. No file but the
         indexed ones where its roots are None.
 
     Raises
     ------
     SettingError
-        When the engine does not search pictures.
+        When the engine does not search images.
     """
 
     def __init__(self, engine: BaseQueryEngine, policy: ImagePolicy | None = None) -> None:
         retriever = engine.retriever if isinstance(engine, RetrieverQueryEngine) else None
         if not isinstance(retriever, ComposedImageRetriever):
             raise SettingError(
-                f"{type(engine).__name__} searches no pictures: give an engine of ComposedImageIndex.as_query_engine()"
+                f"{type(engine).__name__} searches no images: give an engine of ComposedImageIndex.as_query_engine()"
             )
         self._engine, self._retriever = cast("RetrieverQueryEngine", engine), retriever
-        self._store = cast("PictureStore", retriever._vector_store)
+        self._store = cast("ImageStore", retriever._vector_store)
         self.references = References(self._store, self._is_indexed, policy or ImagePolicy(roots=()))
 
     def asks(self, also: str = "") -> type[SearchImages]:
-        """Describe a search of this collection; ``also`` names further ways to give a picture."""
+        """Describe a search of this collection; ``also`` names further ways to give an image."""
         return search_images(f"{also}{self.references.ways}", self._store.columns)
 
     def search(self, asked: Mapping[str, Any], last: ImageSource | None = None) -> Answer:
-        """Answer `SearchImages`; ``last`` is the picture that the user sent last."""
+        """Answer `SearchImages`; ``last`` is the image that the user sent last."""
         try:
             question = self._question(asked, last)
             return self._found(question, self._narrowed(question).retrieve(question.bundle))
@@ -169,7 +169,7 @@ class ImageSearch:
 
     def _question(self, asked: Mapping[str, Any], last: ImageSource | None) -> _Question:
         wish = _checked(SearchImages, asked)
-        # a picture in the text is as confined as one beside it
+        # an image in the text is as confined as one beside it
         query = Query(wish.text, wish.image) if wish.image else Query.parse(wish.text)
         if query.image is not None:
             query = Query(query.text, self.references.open(str(query.image), last))
@@ -184,30 +184,30 @@ class ImageSearch:
         nodes = nodes[: question.top_n]
         ranked = RankedImages.of(nodes)
         results = [FoundImage.of(item, found.node.metadata) for item, found in zip(ranked.items, nodes, strict=True)]
-        pictures = tuple(self._picture(found.node) for found in nodes)
+        images = tuple(self._image(found.node) for found in nodes)
         facts = FoundImages(results=results, note="" if results else question.nothing_found)
-        return Answer(facts, pictures, question.query)
+        return Answer(facts, images, question.query)
 
     def _described(self, id: str) -> Answer:
         node = self.references.node(id)
         if node is None:
-            raise QueryError(f"no picture has the id {id!r}: give the id of a result, as it stands")
+            raise QueryError(f"no image has the id {id!r}: give the id of a result, as it stands")
         item = RankedImages.of([NodeWithScore(node=node)]).items[0]
         facts = ImageFacts(
             id=shortened(item.id), title=item.title, path=without_secrets(item.path), metadata=facts_of(node.metadata)
         )
         try:
-            picture = self.references.picture(node)
+            image = self.references.image(node)
         except ImageError as error:
-            return Answer(facts.model_copy(update={"note": f"no picture to look at: {error}"}))
-        size = {"width": picture.width, "height": picture.height}
-        return Answer(facts.model_copy(update=size), (shrunk(picture),))
+            return Answer(facts.model_copy(update={"note": f"no image to look at: {error}"}))
+        size = {"width": image.width, "height": image.height}
+        return Answer(facts.model_copy(update=size), (shrunk(image),))
 
-    def _picture(self, node: BaseNode) -> Image.Image | None:
+    def _image(self, node: BaseNode) -> Image.Image | None:
         if not isinstance(node, ImageNode):
             return None
         try:
-            return self.references.picture(node)
+            return self.references.image(node)
         except ImageError:
             return None
 
@@ -229,7 +229,7 @@ def _checked(schema: type[T], asked: Mapping[str, Any]) -> T:
         raise QueryError(f"{'; '.join(faults)}. Correct it, and call again") from error
 
 
-def _data_uri(picture: Image.Image) -> str:
+def _data_uri(image: Image.Image) -> str:
     buffer = io.BytesIO()
-    picture.save(buffer, "PNG", compress_level=1)
+    image.save(buffer, "PNG", compress_level=1)
     return f"data:image/png;base64,{base64.b64encode(buffer.getvalue()).decode()}"

@@ -1,4 +1,4 @@
-"""Picture files put together by hand, so that they can say what no encoder would."""
+"""Image files put together by hand, so that they can say what no encoder would."""
 
 from __future__ import annotations
 
@@ -12,8 +12,8 @@ from PIL import Image
 SIZE = (40, 30)
 
 
-def picture(mode: str = "RGB", size: tuple[int, int] = SIZE) -> Image.Image:
-    """A slope of colours: no two places alike, so that a turned or cut picture is seen."""
+def sample_image(mode: str = "RGB", size: tuple[int, int] = SIZE) -> Image.Image:
+    """A slope of colors: no two places alike, so that a turned or cut image is seen."""
     width, height = size
     bands = [Image.linear_gradient("L").resize(size)]
     bands += [bands[0].rotate(180), Image.radial_gradient("L").resize(size)]
@@ -22,16 +22,16 @@ def picture(mode: str = "RGB", size: tuple[int, int] = SIZE) -> Image.Image:
 
 
 def encoded(image: Image.Image, format: str, **options: Any) -> bytes:
-    """The bytes of a picture file."""
+    """The bytes of an image file."""
     stream = io.BytesIO()
     image.save(stream, format, **options)
     return stream.getvalue()
 
 
-def png(width: int, height: int, *, depth: int = 8, colour: int = 0, pixels: bytes = b"",
+def png(width: int, height: int, *, depth: int = 8, color: int = 0, pixels: bytes = b"",
         extra: bytes = b"", interlaced: bool = False) -> bytes:  # fmt: skip
     """A PNG put together by hand, so that it can say what no encoder would."""
-    header = struct.pack(">IIBBBBB", width, height, depth, colour, 0, 0, interlaced)
+    header = struct.pack(">IIBBBBB", width, height, depth, color, 0, 0, interlaced)
     return (
         b"\x89PNG\r\n\x1a\n"
         + chunk(b"IHDR", header)

@@ -1,4 +1,4 @@
-"""A web server on this machine that gives a picture, or behaves badly in a way the path names."""
+"""A web server on this machine that gives an image, or behaves badly in a way the path names."""
 
 from __future__ import annotations
 
@@ -9,21 +9,21 @@ from contextlib import contextmanager
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
-from hostile_pictures import encoded, picture
+from hostile_images import encoded, sample_image
 
-PNG = encoded(picture(), "PNG")
+PNG = encoded(sample_image(), "PNG")
 
 
-class PictureServer(ThreadingHTTPServer):
+class ImageServer(ThreadingHTTPServer):
     """Listens on a free port; `seen` holds each path asked for and the host named.
 
-    `pictures` holds what it shows under a path, where that is not the usual picture.
+    `images` holds what it shows under a path, where that is not the usual image.
     """
 
     def __init__(self) -> None:
         super().__init__(("127.0.0.1", 0), _Answer)
         self.seen: list[tuple[str, str | None]] = []
-        self.pictures: dict[str, bytes] = {}
+        self.images: dict[str, bytes] = {}
         self.closing = threading.Event()
 
     def handle_error(self, request, client_address) -> None:
@@ -31,9 +31,9 @@ class PictureServer(ThreadingHTTPServer):
 
 
 @contextmanager
-def serving(certificate: Path | None = None) -> Iterator[PictureServer]:
+def serving(certificate: Path | None = None) -> Iterator[ImageServer]:
     """Serve while the block runs; with a certificate, by https."""
-    server = PictureServer()
+    server = ImageServer()
     if certificate:
         context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
         context.load_cert_chain(certificate)
@@ -66,7 +66,7 @@ class _Answer(BaseHTTPRequestHandler):
         elif path == "/page":
             self.answer(200, b"<!doctype html>")
         elif path.endswith(".png"):
-            self.answer(200, self.server.pictures.get(path, PNG))
+            self.answer(200, self.server.images.get(path, PNG))
         else:
             self.answer(404, b"")
 

@@ -1,6 +1,6 @@
-"""Bad and odd pictures by format: costly to read for their size, or hardly ever seen.
+"""Bad and odd images by format: costly to read for their size, or hardly ever seen.
 
-Out: names, bytes, and what must become of each, as in `hostile_pictures`.
+Out: names, bytes, and what must become of each, as in `hostile_images`.
 """
 
 from __future__ import annotations
@@ -10,18 +10,18 @@ import struct
 import zlib
 from collections.abc import Iterator
 
-from made_pictures import SIZE, chunk, encoded, picture, png, tiff
+from made_images import SIZE, chunk, encoded, png, sample_image, tiff
 from PIL import Image
 
 Bytes = Iterator[tuple[str, bytes, tuple[int, int] | str]]
 
-UNKNOWN = "is no picture that can be read"
-DAMAGED = "is damaged or cut off|is no picture that can be read"
+UNKNOWN = "is no image that can be read"
+DAMAGED = "is damaged or cut off|is no image that can be read"
 ROW = b"\0" * 9
 
 
 def slow() -> Bytes:
-    progressive = bytearray(encoded(picture(), "JPEG", progressive=True))
+    progressive = bytearray(encoded(sample_image(), "JPEG", progressive=True))
     scan = progressive.index(b"\xff\xda")
     scans = bytes(progressive[scan:-2])
     frame = progressive.index(b"\xff\xc2")
@@ -49,19 +49,19 @@ def rare() -> Bytes:
     yield "svg.svgz", b"\x1f\x8b" + zlib.compress(b"<svg/>" * 100), UNKNOWN
     yield "interlaced.png", _interlaced(1), (64, 64)
     yield "interlaced-cut.png", _interlaced(2), DAMAGED
-    yield "interlaced-cut.gif", encoded(picture(), "GIF", interlace=1)[:-300], DAMAGED
-    cmyk = encoded(picture("CMYK"), "JPEG")
+    yield "interlaced-cut.gif", encoded(sample_image(), "GIF", interlace=1)[:-300], DAMAGED
+    cmyk = encoded(sample_image("CMYK"), "JPEG")
     yield "cmyk-inverted.jpg", cmyk, SIZE
     adobe = cmyk.index(b"Adobe")
     yield "ycck.jpg", cmyk[: adobe + 11] + b"\2" + cmyk[adobe + 12 :], SIZE
     turned = Image.Exif()
     turned[0x0112] = 7
-    pair = encoded(picture(), "MPO", save_all=True, append_images=[picture()], exif=turned)
+    pair = encoded(sample_image(), "MPO", save_all=True, append_images=[sample_image()], exif=turned)
     yield "pair.mpo", pair, SIZE[::-1]
     yield "pair-cut.mpo", pair[: len(pair) // 3], DAMAGED
-    film = encoded(picture(), "WEBP", save_all=True, append_images=[picture("L")])
+    film = encoded(sample_image(), "WEBP", save_all=True, append_images=[sample_image("L")])
     yield "film-cut.webp", film[: len(film) // 2], DAMAGED
-    film = encoded(picture(), "TIFF", save_all=True, append_images=[picture()] * 3)
+    film = encoded(sample_image(), "TIFF", save_all=True, append_images=[sample_image()] * 3)
     yield "film-cut-in-its-last.tif", film[: len(film) * 3 // 4], SIZE
 
 
@@ -81,14 +81,14 @@ def odd_tiffs() -> Bytes:
 
 
 def odd_bitmaps() -> Bytes:
-    """Headers with sizes and colours that cannot be."""
-    for name, height, colours, expected in (
+    """Headers with sizes and colors that cannot be."""
+    for name, height, colors, expected in (
         ("upside-down", -8, 256, (8, 8)),
         ("lowest", -(2**31), 256, "is too large"),
-        ("colours", 8, 2**32 - 1, DAMAGED),
+        ("colors", 8, 2**32 - 1, DAMAGED),
     ):
         start = b"BM" + struct.pack("<IHHI", 3_000, 0, 0, 54 + 1024)
-        facts = struct.pack("<IiiHHIIiiII", 40, 8, height, 1, 8, 0, 0, 0, 0, colours, 0)
+        facts = struct.pack("<IiiHHIIiiII", 40, 8, height, 1, 8, 0, 0, 0, 0, colors, 0)
         yield f"{name}.bmp", start + facts + b"\0" * 2_000, expected
 
 
