@@ -9,7 +9,7 @@ from hostile_images import EXTENSIONS, encoded, sample_image
 
 from mmrag.errors import AnswerError, ImageError, QueryError
 from mmrag.filters import parse_filter
-from mmrag.images import ImagePolicy
+from mmrag.images import ImagePolicy, load_image
 from mmrag.query import Query
 from mmrag.vision.parsing import ranking_from_answer
 

@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from PIL import Image
 
 from mmrag.errors import ImageError
-from mmrag.images import ImagePolicy
+from mmrag.images import ImagePolicy, load_image
 
 VALID = [encoded(sample_image(), format) for format in EXTENSIONS]
 MODEST = ImagePolicy(max_pixels=1_000_000)
