@@ -11,6 +11,7 @@ import pytest
 from hostile_images import write_hostile_images
 from hypothesis import HealthCheck, settings
 
+pytest_plugins = ["command_line"]
 WEIGHTS = os.environ.get("MMRAG_WEIGHTS", "")
 
 

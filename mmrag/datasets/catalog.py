@@ -79,9 +79,7 @@ def read_catalog(folder: str | Path) -> list[Item]:
         lines = path.read_text(encoding="utf-8").splitlines()
         return [Item(**json.loads(line)) for line in lines]
     except (OSError, ValueError, TypeError) as error:
-        raise MMRagError(
-            f"{path} is no catalogue ({error}). Write one: mmrag.datasets.write_catalogue(folder)"
-        ) from error
+        raise MMRagError(f"{path} is no catalog ({error}). Write one: mmrag.datasets.write_catalog(folder)") from error
 
 
 def plan_catalog(n: int, seed: int = 0) -> list[Item]:
@@ -93,7 +91,7 @@ def plan_catalog(n: int, seed: int = 0) -> list[Item]:
     >>> item.id, item.file
     ('item-0000', 'item-0000.jpg')
     """
-    dice = Random(f"catalogue {seed}")
+    dice = Random(f"catalogue {seed}")  # the old spelling: another seed draws another catalog
     pairs = list(every(PRODUCTS, PATTERNS))
     colors = {pair: dice.sample(colors_of(pair[1]), len(colors_of(pair[1]))) for pair in pairs}
     items: list[Item] = []
@@ -115,7 +113,7 @@ def _item(number: int, product: str, pattern: str, color: str, dice: Random) -> 
     return Item(name, f"{name}.jpg", title, product, pattern, color, round(price, 2))
 
 
-_LIST = "catalogue.jsonl"
+_LIST = "catalog.jsonl"
 
 _PRICES = {
     "phone case": (9, 24),

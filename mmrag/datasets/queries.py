@@ -140,8 +140,7 @@ def _wished_pair(kind: Kind, dice: Random, shelf: Shelf) -> Pair:
         pairs = [(p, q) for p, q in pairs if len(shelf.patterns[p]) > 1]
     if not pairs:
         raise QueryError(
-            f"{len(shelf.colors)} pairs of product and pattern leave nothing for a {kind} query. "
-            "Use a larger catalogue."
+            f"{len(shelf.colors)} pairs of product and pattern leave nothing for a {kind} query. Use a larger catalog."
         )
     return dice.choice(pairs)
 

@@ -79,7 +79,7 @@ def draw_swatch(pattern: str, color: str, seed: int | str, size: int = 192) -> I
 
 def _check(name: str, known: Collection[str]) -> None:
     if name not in known:
-        raise MMRagError(f"The catalogue has no {name!r}. Use one of: {', '.join(known)}")
+        raise MMRagError(f"The catalog has no {name!r}. Use one of: {', '.join(known)}")
 
 
 def _fur(paint: Paint, x: Field, y: Field, dice: Random) -> Field:

@@ -87,7 +87,7 @@ def _draw_apart(jobs: list[list[str | int | None]], one_more: Callable[[], None]
     if process.returncode:
         reason = complaint.splitlines()[-1] if complaint else f"it ended with {process.returncode}"
         raise ImageError(
-            f"A process that drew the catalogue failed: {reason}. "
+            f"A process that drew the catalog failed: {reason}. "
             "Check that the folder exists, can be written, and has room."
         )
 

@@ -190,7 +190,7 @@ def test_a_table_names_no_other_host_and_nothing_that_is_no_image(mmrag, home, s
 
 
 @pytest.mark.parametrize("kind", [*FILES, *ADDRESSES])
-@pytest.mark.parametrize("field", ["image", "image", "file", "text"])
+@pytest.mark.parametrize("field", ["image_id", "image", "file", "text"])
 def test_the_web_takes_no_reference_to_anything_but_a_result_or_an_upload(searcher, home, server, field, kind):
     server.seen.clear()
     reference = (FILES | ADDRESSES)[kind].format(home=home, port=server.server_port)
@@ -203,7 +203,7 @@ def test_the_web_takes_no_reference_to_anything_but_a_result_or_an_upload(search
         else:
             answer = client.post("/search", json={"text": "this", field: reference})
     if field == "text":  # a page has a field for images: Markdown in the text is text
-        assert answer.json()["query"]["image"] is None
+        assert answer.json()["query"]["image_id"] is None
     else:
         assert answer.status_code in (404, 422)
     assert server.seen == []

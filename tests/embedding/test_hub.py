@@ -130,7 +130,7 @@ def test_an_unknown_name_lists_the_known_ones():
 
 def test_a_missing_demo_encoder_says_how_to_make_it(monkeypatch, tmp_path):
     monkeypatch.setattr(model, "_DEMO", tmp_path / "demo")
-    with pytest.raises(CheckpointError, match=r"python -m mmrag\.catalog\.train encoder"):
+    with pytest.raises(CheckpointError, match=r"python -m examples\.train_demo_models encoder"):
         VisualizedBGE.from_pretrained("demo")
 
 

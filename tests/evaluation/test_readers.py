@@ -53,7 +53,7 @@ def images(tmp_path) -> Path:
 
 def test_a_drawn_catalog_is_read_as_it_was_written(tmp_path):
     items = plan_catalog(288)
-    written = [*queries("recolor", 3, 5, items), *queries("text", 2, 5, items)]
+    written = [*queries("recolour", 3, 5, items), *queries("text", 2, 5, items)]
     write_queries(tmp_path / "asked", written, items)
     judged = read_judged([tmp_path / "asked"])
     assert [(q.id, q.kind, q.text) for q in judged.queries] == [(q.id, q.kind, q.text) for q in written]

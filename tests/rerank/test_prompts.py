@@ -39,7 +39,7 @@ def test_no_special_token_survives(text):
 @given(wish=anything, caption=anything)
 def test_a_text_is_never_read_as_a_template(wish, caption):
     filled = Prompt("{wish}|{caption}").fill(wish=wish, caption=caption)
-    assert filled == (f"{neutral(wish) or 'something like the query image'}|{neutral(caption) or 'none'}")
+    assert filled == (f"{neutral(wish) or 'something like the query picture'}|{neutral(caption) or 'none'}")
 
 
 def test_ordinary_words_are_left_alone():

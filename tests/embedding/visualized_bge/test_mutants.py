@@ -47,7 +47,7 @@ def rope_on_queries_only(patch, network, weights):
 
 
 def tower_eps_of_text_models(patch, network, weights):
-    set_eps(network.modeling, 1e-5)
+    set_eps(network.tower, 1e-5)
 
 
 def text_eps_of_the_other_family(patch, network, weights):

@@ -12,7 +12,7 @@ from llama_index.core.schema import QueryBundle
 from llama_index.embeddings.visualized_bge import VisualizedBGEEmbedding
 from llama_index.indices.composed_image import ComposedImageIndex
 
-TINY = Path(__file__).parents[1] / "golden" / "visualized_bge" / "base-tiny"
+TINY = Path(__file__).parents[2] / "golden" / "visualized_bge" / "base-tiny"
 IMAGES = TINY / "images"
 
 

@@ -46,7 +46,7 @@ def folder(tmp_path_factory) -> Path:
 
 def shell(script: str, *words: object) -> subprocess.CompletedProcess[str]:
     """Run a script that may mount; ``$index`` indexes the folder $2 into the database $1."""
-    support = Path(__file__).parents[1] / "support"
+    support = Path(__file__).parents[2] / "support"
     return subprocess.run(
         [*IN_A_MOUNT_OF_ITS_OWN, script, "sh", *map(str, words)],
         capture_output=True, text=True, timeout=240,

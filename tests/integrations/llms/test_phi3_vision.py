@@ -25,7 +25,7 @@ from mmrag.errors import ImageError, QueryError
 from mmrag.images import ImagePolicy
 from mmrag.vision import Phi3Vision
 
-TINY = Path(__file__).parents[1] / "golden" / "phi3_vision" / "tiny"
+TINY = Path(__file__).parents[2] / "golden" / "phi3_vision" / "tiny"
 
 
 @pytest.fixture(scope="module")
