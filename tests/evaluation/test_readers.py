@@ -58,7 +58,7 @@ def test_a_drawn_catalog_is_read_as_it_was_written(tmp_path):
     judged = read_judged([tmp_path / "asked"])
     assert [(q.id, q.kind, q.text) for q in judged.queries] == [(q.id, q.kind, q.text) for q in written]
     assert [q.image is not None for q in judged.queries] == [True] * 3 + [False] * 2
-    assert judged.queries[0].image == tmp_path / "asked" / "recolor-0000.jpg"
+    assert judged.queries[0].image == tmp_path / "asked" / "recolour-0000.jpg"
     lines = [f"{q.id} 0 {item} {grade}" for q in judged.queries for item, grade in q.grades.items()]
     assert lines == qrels(written, items)
     assert (judged.name, judged.exact, judged.relevant) == ("asked", 2, 2)
