@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from mmrag.images import ImagePolicy, load_image
     from mmrag.query import Query
     from mmrag.ranking import Ranking
-    from mmrag.rerank import ListwiseReranker
+    from mmrag.rerank import ListwiseReranker, load_reranker
     from mmrag.vision import InstructorVision, Phi3Vision
 
 __all__ = [
@@ -27,6 +27,7 @@ __all__ = [
     "Ranking",
     "VisualizedBGE",
     "load_image",
+    "load_reranker",
 ]
 
 _HOME = {
@@ -39,6 +40,7 @@ _HOME = {
     "Ranking": "mmrag.ranking",
     "VisualizedBGE": "mmrag.embedding",
     "load_image": "mmrag.images",
+    "load_reranker": "mmrag.rerank",
 }
 
 
