@@ -3,15 +3,21 @@
 PYTHON ?= python3
 BIN := .venv/bin
 READY := .venv/ready
+JOBS ?= 2
+# One thread of torch per worker: more would only wait for each other.
+PYTEST := OMP_NUM_THREADS=1 $(BIN)/pytest -n $(JOBS) --dist loadgroup --no-loadscope-reorder
 
 .DEFAULT_GOAL := help
-.PHONY: demo test lint bench audit lock help
+.PHONY: demo test test-full lint bench audit lock help
 
 demo: $(READY)  ## Draw a catalog of 900 pictures, index it, and search it by picture and sentence
 	$(BIN)/mmrag demo
 
 test: $(READY)  ## Run all tests and doctests; some only: make test ARGS="tests/vision -k slot"
-	$(BIN)/pytest $(ARGS)
+	$(PYTEST) $(ARGS)
+
+test-full: $(READY)  ## The same with every example tried and with a real Milvus server: far longer
+	$(PYTEST) --hypothesis-profile full -m '' $(ARGS)
 
 lint: $(READY)  ## Check style (ruff) and types (pyright)
 	$(BIN)/ruff check
@@ -36,7 +42,7 @@ lock: $(READY)  ## Write constraints.txt anew, out of what .venv holds now
 	touch $(READY)
 
 help:  ## Show this list
-	@awk -F ':.*## ' '/^[a-z]+:.*## /{printf "make %-6s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z]+:.*## /{printf "make %-9s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
 $(READY): pyproject.toml constraints.txt
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "mmrag needs Python 3.11 or newer: name one, as in make PYTHON=python3.12")'

@@ -9,10 +9,21 @@ from pathlib import Path
 
 import pytest
 from hostile_images import write_hostile_images
-from hypothesis import HealthCheck, settings
+from run_profile import register_profiles
 
 pytest_plugins = ["command_line"]
 WEIGHTS = os.environ.get("MMRAG_WEIGHTS", "")
+# A long file that starts last keeps one worker busy while the others are done.
+LONGEST_FIRST = (
+    "tests/server/",
+    "tests/examples/train_demo_models/test_shipped.py",
+    "tests/vision/phi3/test_complete.py",
+    "tests/notebooks/",
+    "tests/integrations/indices/test_killed.py",
+    "tests/test_readme.py",
+)
+
+register_profiles()
 
 
 def pytest_configure(config: pytest.Config) -> None:
@@ -23,9 +34,20 @@ def pytest_configure(config: pytest.Config) -> None:
         patch.delenv(name)
     patch.setenv("HF_HUB_OFFLINE", "1")
     patch.setenv("HF_HUB_DISABLE_TELEMETRY", "1")
-    # A busy machine is no reason to fail.
-    settings.register_profile("mmrag", deadline=None, suppress_health_check=[HealthCheck.too_slow])
-    settings.load_profile("mmrag")
+
+
+@pytest.hookimpl(tryfirst=True)  # before pytest-xdist reads the groups
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Give each file to one worker, as its tests share fixtures, and all tests of the Milvus server to the same one."""
+    for item in items:
+        file = item.nodeid.partition("::")[0]
+        item.add_marker(pytest.mark.xdist_group("server" if item.get_closest_marker("server") else file))
+    items.sort(key=_start)
+
+
+def _start(item: pytest.Item) -> int:
+    longest = (n for n, path in enumerate(LONGEST_FIRST) if item.nodeid.startswith(path))
+    return next(longest, len(LONGEST_FIRST))
 
 
 @pytest.fixture(scope="session", autouse=True)

@@ -11,6 +11,7 @@ from hostile_images import EXTENSIONS, encoded, sample_image
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from PIL import Image
+from run_profile import scaled
 
 from mmrag.errors import ImageError
 from mmrag.images import ImagePolicy, load_image
@@ -119,7 +120,7 @@ def test_a_true_beginning_with_a_random_end_is_harmless(start, size, rest):
     loads_or_is_refused(start[:size] + rest)
 
 
-@settings(max_examples=200)
+@settings(max_examples=scaled(fast=40, full=400))
 @given(data=st.sampled_from(VALID), changes=st.lists(st.tuples(st.integers(0, 400), st.integers(0, 255)), max_size=8))
 def test_a_image_with_changed_bytes_is_harmless(data, changes):
     changed = bytearray(data)
@@ -128,7 +129,7 @@ def test_a_image_with_changed_bytes_is_harmless(data, changes):
     loads_or_is_refused(bytes(changed))
 
 
-@settings(max_examples=200)
+@settings(max_examples=scaled(fast=40, full=400))
 @given(
     data=st.sampled_from(VALID), place=st.integers(0, 2_000), length=st.integers(0, 40), filler=st.binary(max_size=40)
 )

@@ -8,6 +8,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from PIL import Image, ImageChops, ImageStat
+from run_profile import scaled
 
 from mmrag.rerank.composite import candidate_cell, compose, query_cell, text_image
 from mmrag.rerank.layout import Layout, fit
@@ -20,7 +21,7 @@ def plain(color: tuple[int, ...], size: tuple[int, int] = (60, 60), mode="RGB") 
     return Image.new(mode, size, color)
 
 
-@settings(max_examples=25, deadline=None)
+@settings(max_examples=scaled(fast=8, full=60))
 @given(
     n=st.integers(1, 25),
     cell=st.integers(32, 120),

@@ -11,6 +11,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from PIL import Image
+from run_profile import scaled
 from shades import BAG, shade
 
 from mmrag.errors import SettingError
@@ -36,7 +37,7 @@ def test_a_reversing_llm_reverses_the_candidates():
     assert (result.ranking.repairs, result.failures) == ([], ())
 
 
-@settings(max_examples=20)
+@settings(max_examples=scaled(fast=8, full=60))
 @given(values=st.lists(st.integers(0, 255), min_size=1, max_size=9), passes=st.integers(1, 3))
 def test_one_window_gives_the_order_that_is_seen(values, passes):
     reranker = ListwiseReranker(MockVision(looking(brightness)), passes=passes)
@@ -45,7 +46,7 @@ def test_one_window_gives_the_order_that_is_seen(values, passes):
     assert result.ranking.scores == pytest.approx(values)
 
 
-@settings(max_examples=10)
+@settings(max_examples=scaled(fast=5, full=40))
 @given(values=st.lists(st.integers(0, 255), min_size=1, max_size=40, unique=True), window=st.integers(2, 9))
 def test_a_long_list_keeps_all_and_brings_the_best_to_the_front(values, window):
     reranker = ListwiseReranker(MockVision(looking(brightness)), window=window)

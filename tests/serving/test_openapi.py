@@ -7,6 +7,7 @@ import schemathesis
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from live_server import serving
+from run_profile import scaled
 from schemathesis.checks import not_a_server_error
 from schemathesis.specs.openapi.checks import (
     content_type_conformance,
@@ -39,7 +40,7 @@ def api(shop):
 @pytest.mark.parametrize(("method", "path"), OPERATIONS)
 def test_an_operation_keeps_its_promises(api, method, path):
     @given(api[path][method].as_strategy(), st.booleans())
-    @settings(max_examples=80 if method == "POST" else 10, derandomize=True, database=None)
+    @settings(max_examples=scaled(fast=20, full=200) if method == "POST" else 10, derandomize=True, database=None)
     def holds(case, plain):
         if plain and isinstance(case.body, dict):  # few made-up filters and images are any
             case.body = {k: v for k, v in case.body.items() if k in ("text", "top", "rerank")}

@@ -7,6 +7,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from PIL import Image
+from run_profile import scaled
 
 from mmrag.embedding.visualized_bge import processing
 from mmrag.embedding.visualized_bge.processing import image_pixels, preprocess_image
@@ -15,7 +16,7 @@ from mmrag.errors import ImageError
 edges = st.integers(1, 90)
 
 
-@settings(max_examples=60)
+@settings(max_examples=scaled(fast=15, full=120))
 @given(width=edges, height=edges, side=st.integers(1, 64))
 def test_any_shape_becomes_the_square(width, height, side):
     pixels = image_pixels(Image.new("RGB", (width, height), "red"), side)

@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 from llama_index.core.schema import ImageNode
 from llama_index.core.vector_stores.types import FilterOperator, MetadataFilter, MetadataFilters, VectorStoreQuery
 from llama_index.indices.composed_image import ImageStore, metadata_filters, milvus_store
+from run_profile import scaled
 
 from mmrag.errors import QueryError
 from mmrag.filters import Comparison, Filter, Junction
@@ -91,7 +92,7 @@ def test_each_hostile_value_finds_itself_alone(store, key, value):
         assert found(store, metadata_filters(tree)) == ROWS.keys() - {name}
 
 
-@settings(max_examples=150, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=scaled(fast=40, full=300), suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(tree=filters)
 @example(tree=Comparison("kind", "in", ("a\\", "' or 1 == 1")))
 def test_a_filter_finds_what_it_says_in_python(store, tree):
@@ -101,7 +102,7 @@ def test_a_filter_finds_what_it_says_in_python(store, tree):
     assert {node.node_id for node in nodes} == wanted
 
 
-@settings(max_examples=100, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=scaled(fast=30, full=300), suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(key=texts, value=texts, operator=st.sampled_from(list(FilterOperator)))
 def test_a_key_of_any_text_is_a_name_or_refused(store, key, value, operator):
     term = MetadataFilter(key=key, value=value, operator=operator)
@@ -110,7 +111,7 @@ def test_a_key_of_any_text_is_a_name_or_refused(store, key, value, operator):
             found(store, MetadataFilters(filters=[term]))
 
 
-@settings(max_examples=100, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=scaled(fast=30, full=300), suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(prefix=texts)
 @example(prefix="\ud7ff")
 @example(prefix="m\U0010ffff")

@@ -12,6 +12,7 @@ from llama_index.core.llms.mock import MockFunctionCallingLLM
 from llama_index.core.schema import ImageNode, NodeWithScore, QueryBundle
 from llama_index.postprocessor.llvm_rerank import LlamaIndexCreate, LLVMRerank
 from PIL import Image
+from run_profile import scaled
 
 from mmrag.testing import MALFORMED
 from mmrag.vision.config import RankingRecipe
@@ -84,7 +85,7 @@ answers = st.one_of(
 
 
 # Ten thousand answers go through the reader alone in tests/vision/test_reading.py.
-@settings(max_examples=200)
+@settings(max_examples=scaled(fast=40, full=400))
 @given(answer=answers)
 def test_no_answer_loses_or_doubles_a_node(answer, nine):
     order = [int(n.node.node_id) for n in reranked(answer, nine, SMALL)]

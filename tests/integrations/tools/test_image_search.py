@@ -17,6 +17,7 @@ from llama_index.indices.composed_image import ComposedImageIndex, metadata_filt
 from llama_index.postprocessor.llvm_rerank import LLVMRerank
 from llama_index.tools.image_search import Answer, FoundImages, ImageSearchToolSpec
 from PIL import Image
+from run_profile import scaled
 from told_tools import in_memory, sheet, titles, told
 
 from mmrag.errors import AnswerError, SettingError
@@ -137,7 +138,7 @@ def test_text_that_only_looks_like_a_image_stays_text(spec):
     assert len(titles(spec.search_images(r"red \![](/etc/passwd)"))) == 3
 
 
-@settings(max_examples=30)
+@settings(max_examples=scaled(fast=10, full=100))
 @given(st.text(max_size=40), st.text(max_size=40), st.integers(), st.text(max_size=20))
 def test_whatever_a_model_writes_gets_an_answer(shared_spec, text, image, top_n, filters):
     blocks = shared_spec.search_images(text, image, top_n, filters)
