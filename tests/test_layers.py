@@ -23,6 +23,7 @@ LAYERS = (
     ("mmrag.indexing",),
     ("llama_index",),
     ("mmrag.search",),
+    ("mmrag.agent_tool",),
     ("llama_index.tools",),
     ("mmrag.reports",),
     ("mmrag.evaluation",),

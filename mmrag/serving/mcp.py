@@ -13,7 +13,6 @@ from inspect import cleandoc
 from typing import Any
 
 from llama_index.tools.image_search import Answer, FoundImage, FoundImages, ImageFacts, ImageSearch
-from llama_index.tools.image_search.schema import DescribeImage
 from mcp.server import Server, ServerRequestContext
 from mcp.server.stdio import stdio_server
 from mcp.types import (
@@ -31,6 +30,7 @@ from PIL import Image
 from pydantic import BaseModel
 from starlette.types import ASGIApp
 
+from mmrag.agent_tool.schema import DescribeImage
 from mmrag.images.encode import data_uri
 from mmrag.rerank.composite import candidate_cell
 from mmrag.serving.security import Guard

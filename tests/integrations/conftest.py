@@ -9,7 +9,6 @@ from llama_index.core.schema import ImageNode, NodeWithScore, QueryBundle
 from llama_index.embeddings.visualized_bge import VisualizedBGEEmbedding
 from llama_index.indices.composed_image import ComposedImageIndex
 from llama_index.indices.composed_image.vector_store import ImageStore, milvus_store
-from llama_index.tools.image_search import ImageSearchToolSpec
 from PIL import Image
 from shop_rows import COLUMNS
 
@@ -62,11 +61,6 @@ def nodes(shades):
 @pytest.fixture
 def bundle(shades):
     return QueryBundle("a bag with this", image_path=str(shades / "leopard.png"))
-
-
-@pytest.fixture
-def spec(index) -> ImageSearchToolSpec:
-    return ImageSearchToolSpec(index.as_query_engine(similarity_top_k=3))
 
 
 @pytest.fixture

@@ -14,7 +14,8 @@ from llama_index.core.memory import BaseMemory, ChatMemoryBuffer, Memory
 from llama_index.core.schema import QueryBundle
 from llama_index.core.tools import ToolMetadata
 from llama_index.tools.image_search import ImageSearchToolSpec
-from llama_index.tools.image_search.schema import SearchImages
+
+from mmrag.agent_tool.schema import SearchImages
 
 SYSTEM = "You help people find images."
 

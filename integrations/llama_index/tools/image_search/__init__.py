@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from llama_index.tools.image_search.base import ImageSearchToolSpec
-from llama_index.tools.image_search.schema import FoundImage, FoundImages, ImageFacts
-from llama_index.tools.image_search.search import Answer, ImageSearch
+
+from mmrag.agent_tool.schema import FoundImage, FoundImages, ImageFacts
+from mmrag.agent_tool.tool import Answer, ImageSearch
 
 __all__ = ["Answer", "FoundImage", "FoundImages", "ImageFacts", "ImageSearch", "ImageSearchToolSpec"]

@@ -12,12 +12,12 @@ from llama_index.core.bridge.pydantic import BaseModel
 from llama_index.core.tools import FunctionTool, ToolMetadata
 from llama_index.core.tools.tool_spec.base import SPEC_FUNCTION_TYPE, BaseToolSpec
 from llama_index.core.workflow import Context
-from llama_index.tools.image_search.image_references import LAST
 from llama_index.tools.image_search.memory import last_image
-from llama_index.tools.image_search.schema import DescribeImage
-from llama_index.tools.image_search.search import Answer, ImageSearch
 from PIL import Image
 
+from mmrag.agent_tool.image_resolver import LAST
+from mmrag.agent_tool.schema import DescribeImage
+from mmrag.agent_tool.tool import Answer, ImageSearch
 from mmrag.images import ImagePolicy, ImageSource
 from mmrag.images.encode import data_uri
 

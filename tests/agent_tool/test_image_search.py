@@ -13,16 +13,17 @@ from llama_index.core.base.llms.types import ImageBlock, TextBlock
 from llama_index.core.query_engine import CustomQueryEngine
 from llama_index.core.schema import ImageDocument, TextNode
 from llama_index.core.tools.tool_spec.base import BaseToolSpec
+from llama_index.embeddings.visualized_bge import VisualizedBGEEmbedding
 from llama_index.indices.composed_image import ComposedImageIndex, metadata_filters
 from llama_index.postprocessor.llvm_rerank import LLVMRerank
 from llama_index.tools.image_search import Answer, FoundImages, ImageSearchToolSpec
 from PIL import Image
 from run_profile import scaled
-from told_tools import in_memory, sheet, titles, told
+from tool_responses import in_memory, sheet, titles, told
 
 from mmrag.errors import AnswerError, SettingError
 from mmrag.query import Query
-from mmrag.testing import MockVision, failing, reversing
+from mmrag.testing import MockVision, failing, reversing, toy_encoder
 
 
 def test_it_is_a_tool_spec_of_two_tools(spec):
@@ -92,16 +93,17 @@ def test_nothing_found_is_told_without_a_sheet(spec):
     assert json.loads(words.text) == {"results": [], "note": "nothing found: loosen the filters"}
 
 
-def test_an_empty_collection_is_told_as_one(milvus_lite, embedding):
+def test_an_empty_collection_is_told_as_one(milvus_lite):
+    embedding = VisualizedBGEEmbedding(encoder=toy_encoder())
     with ComposedImageIndex.open(milvus_lite, embedding) as index:
         (words,) = ImageSearchToolSpec(index.as_query_engine()).search_images("red")
     assert json.loads(words.text)["note"] == "nothing found: no image is indexed yet"
 
 
-def test_documents_and_words_are_results_like_any_other(index, images):
+def test_documents_and_words_are_results_like_any_other(own_index, images):
     document = ImageDocument(id_="photo", text="a red photo", image_path=str(images / "red.png"))
-    index.add([document, TextNode(id_="note", text="red")])
-    spec = ImageSearchToolSpec(index.as_query_engine(similarity_top_k=12))
+    own_index.add([document, TextNode(id_="note", text="red")])
+    spec = ImageSearchToolSpec(own_index.as_query_engine(similarity_top_k=12))
     found = told(spec.search_images("red"))["results"]
     assert {"photo", "note"} < {result["id"] for result in found}
     assert sheet(spec.describe_image("photo")).size == (16, 16)
@@ -140,21 +142,9 @@ def test_text_that_only_looks_like_a_image_stays_text(spec):
 
 @settings(max_examples=scaled(fast=10, full=100))
 @given(st.text(max_size=40), st.text(max_size=40), st.integers(), st.text(max_size=20))
-def test_whatever_a_model_writes_gets_an_answer(shared_spec, text, image, top_n, filters):
-    blocks = shared_spec.search_images(text, image, top_n, filters)
+def test_whatever_a_model_writes_gets_an_answer(spec, text, image, top_n, filters):
+    blocks = spec.search_images(text, image, top_n, filters)
     assert told(blocks).keys() & {"results", "error"}
-
-
-@pytest.fixture(scope="module")
-def shared_spec(tmp_path_factory, images):
-    from llama_index.embeddings.visualized_bge import VisualizedBGEEmbedding
-
-    from mmrag.testing import toy_encoder
-
-    place = tmp_path_factory.mktemp("shared") / "s.db"
-    with ComposedImageIndex.open(place, VisualizedBGEEmbedding(encoder=toy_encoder())) as index:
-        index.add_folder(images)
-        yield ImageSearchToolSpec(index.as_query_engine(similarity_top_k=2))
 
 
 def test_a_image_is_described_and_shown(spec, images):
@@ -171,11 +161,11 @@ def test_a_image_is_described_and_shown(spec, images):
     assert sheet(blocks).size == (16, 16)
 
 
-def test_a_image_whose_file_is_gone_is_still_described(index, tmp_path):
+def test_a_image_whose_file_is_gone_is_still_described(own_index, tmp_path):
     file = tmp_path / "pink.png"
     Image.new("RGB", (9, 9), "pink").save(file)
-    index.add_folder(tmp_path)
-    spec = ImageSearchToolSpec(index.as_query_engine(similarity_top_k=1))
+    own_index.add_folder(tmp_path)
+    spec = ImageSearchToolSpec(own_index.as_query_engine(similarity_top_k=1))
     id = told(spec.search_images("pink"))["results"][0]["id"]
     file.unlink()
     (words,) = spec.describe_image(id)

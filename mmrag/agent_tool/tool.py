@@ -18,8 +18,10 @@ from llama_index.core.query_engine import RetrieverQueryEngine
 from llama_index.core.schema import BaseNode, ImageNode, NodeWithScore, QueryBundle
 from llama_index.indices.composed_image import ComposedImageRetriever, ImageStore, RankedImages, metadata_filters
 from llama_index.indices.composed_image.indexing import open_manifest
-from llama_index.tools.image_search.image_references import References, shrunk
-from llama_index.tools.image_search.schema import (
+from PIL import Image
+
+from mmrag.agent_tool.image_resolver import References, shrunk
+from mmrag.agent_tool.schema import (
     MOST,
     DescribeImage,
     FoundImage,
@@ -31,8 +33,6 @@ from llama_index.tools.image_search.schema import (
     search_images,
     shortened,
 )
-from PIL import Image
-
 from mmrag.errors import ImageError, MMRagError, QueryError, SettingError
 from mmrag.images import ImagePolicy, ImageSource
 from mmrag.images.policy import without_secrets

@@ -9,7 +9,7 @@ import pytest
 from image_server import serving
 from llama_index.tools.image_search import ImageSearchToolSpec
 from PIL import Image
-from told_tools import in_memory, titles, told
+from tool_responses import in_memory, titles, told
 
 from mmrag.errors import ImageError
 from mmrag.images import ImagePolicy
