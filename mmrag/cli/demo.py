@@ -10,7 +10,7 @@ from pathlib import Path
 from statistics import median
 
 from mmrag.datasets import DrawnQuery, Item, Kind, draw_swatch, plan_catalog, queries, read_catalog, write_catalog
-from mmrag.evaluation.metrics import Grades, figures
+from mmrag.evaluation.metrics import Grades, summarize
 from mmrag.filters import Scalar
 from mmrag.indexing import IndexReport
 from mmrag.query import Query
@@ -99,7 +99,7 @@ def run_demo(
                 searches.append(searcher.search(query, top=TOP, rerank=rerank))
         with stage("measuring") as progress:
             judged = _judged(searcher, items, n_queries, rerank, progress)
-    measured = tuple(figures(judged, depth=TOP, item="item"))
+    measured = tuple(summarize(judged, depth=TOP, item="item"))
     note = f"{n_queries} queries of unseen seeds, {images} drawn images, top {TOP}"
     page = folder / "index.html"
     write_report(page, searches, title="mmrag demo", figures=measured, note=note)

@@ -1,10 +1,10 @@
-"""How good a search is: judged queries in, measures with intervals, a page and a comparison out."""
+"""Evaluation of a search on queries with known answers: metrics with intervals, a report, a comparison of two runs."""
 
 from __future__ import annotations
 
-from .dataset import Judged, JudgedQuery, together
+from .dataset import EvalDataset, EvalQuery, merge_datasets
 from .evaluator import evaluate
-from .readers import read_judged
-from .result import Evaluation, Outcome
+from .readers import read_dataset
+from .result import Evaluation, QueryResult
 
-__all__ = ["Evaluation", "Judged", "JudgedQuery", "Outcome", "evaluate", "read_judged", "together"]
+__all__ = ["EvalDataset", "EvalQuery", "Evaluation", "QueryResult", "evaluate", "merge_datasets", "read_dataset"]

@@ -1,4 +1,4 @@
-"""Two runs side by side. In: evaluations of the same queries. Out: what changed, query by query."""
+"""Comparison of two evaluations of the same queries, with paired intervals."""
 
 from __future__ import annotations
 
@@ -8,19 +8,19 @@ import numpy as np
 from pydantic import BaseModel, ConfigDict
 
 from mmrag.errors import SettingError
-from mmrag.evaluation.result import BOTH, Evaluation, Outcome
-from mmrag.evaluation.scoring import interval
+from mmrag.evaluation.metrics import mean_interval
+from mmrag.evaluation.result import COMPOSED, Evaluation, QueryResult
 
-__all__ = ["Change", "Comparison", "compare"]
+__all__ = ["MetricChange", "ResultComparison", "compare"]
 
 
-class Change(BaseModel):
-    """One figure of two runs, and their difference with its 95 % interval."""
+class MetricChange(BaseModel):
+    """A metric before and now, and the difference with its 95 % interval."""
 
     model_config = ConfigDict(frozen=True)
 
-    measure: str
-    way: str
+    metric: str
+    mode: str
     before: float
     now: float
     difference: float
@@ -28,22 +28,22 @@ class Change(BaseModel):
     high: float
 
     @property
-    def certain(self) -> bool:
-        """Whether the interval of the difference leaves no room for none."""
+    def significant(self) -> bool:
+        """Whether the interval of the difference excludes 0."""
         return self.low > 0 or self.high < 0
 
 
-class Comparison(BaseModel):
-    """What a run changed against an earlier one.
+class ResultComparison(BaseModel):
+    """Differences between two evaluations.
 
     Attributes
     ----------
-    queries
-        How many both runs answered; figures are of these alone.
-    before, now
-        The models of each, in words.
-    changes
-        Of queries as they are, and of what users met, where that was reranked.
+    queries : int
+        Number of queries in both evaluations; all means are over these.
+    before, now : str
+        Models of each evaluation.
+    changes : list of MetricChange
+        Of composed queries, and of the final modes.
     """
 
     model_config = ConfigDict(frozen=True)
@@ -51,65 +51,55 @@ class Comparison(BaseModel):
     queries: int
     before: str
     now: str
-    changes: list[Change]
+    changes: list[MetricChange]
 
 
-def compare(now: Evaluation, before: Evaluation) -> Comparison:
-    """Set two runs side by side, over the queries that both answered.
+def compare(now: Evaluation, before: Evaluation) -> ResultComparison:
+    """Compare two evaluations over the queries that both contain.
 
-    Differences are taken query by query: their intervals are narrower than those of either run.
+    Differences are paired by query, so their intervals are narrower than those of either evaluation.
 
     Raises
     ------
     SettingError
-        When the runs share no query, or one query has other answers.
+        If the evaluations share no query, or a query has another text or other grades.
     """
-    earlier = {outcome.id: outcome for outcome in before.outcomes}
-    pairs = [(o, earlier[o.id]) for o in now.outcomes if o.id in earlier]
+    earlier = {result.id: result for result in before.results}
+    pairs = [(earlier[result.id], result) for result in now.results if result.id in earlier]
     if not pairs:
-        raise SettingError(f"the runs share no query ({now.data} and {before.data}): compare runs of one data set")
-    for one, other in pairs:
-        if (one.text, one.grades) != (other.text, other.grades):
+        raise SettingError(
+            f"the runs share no query ({now.dataset} and {before.dataset}): compare runs of one data set"
+        )
+    for old, new in pairs:
+        if (old.text, old.grades) != (new.text, new.grades):
             raise SettingError(
-                f"query {one.id!r} has another text or other answers in the two runs: compare runs of one data set"
+                f"query {new.id!r} has another text or other grades in the two runs: compare runs of one data set"
             )
-    measures = [m for m in pairs[0][0].values[BOTH] if m in pairs[0][1].values[BOTH]]
-    return Comparison(
+    modes = dict.fromkeys([(COMPOSED, COMPOSED), (before.final_mode, now.final_mode)])
+    return ResultComparison(
         queries=len(pairs),
-        before=in_words(before),
-        now=in_words(now),
-        changes=[
-            change
-            for ways in dict.fromkeys([(BOTH, BOTH), (before.final, now.final)])
-            for change in _changes(pairs, measures, *ways)
-        ],
+        before=before.model_names,
+        now=now.model_names,
+        changes=[change for old, new in modes for change in _changes(pairs, old, new)],
     )
 
 
-def _changes(pairs: Sequence[tuple[Outcome, Outcome]], measures: Sequence[str], before: str, now: str) -> list[Change]:
-    """Set what one way of asking gave before beside what one gives now."""
-    earlier = np.array([[other.values[before][m] for m in measures] for _, other in pairs])
-    later = np.array([[one.values[now][m] for m in measures] for one, _ in pairs])
+def _changes(pairs: Sequence[tuple[QueryResult, QueryResult]], before: str, now: str) -> list[MetricChange]:
+    old, new = pairs[0]
+    metrics = [metric for metric in new.metrics[COMPOSED] if metric in old.metrics[COMPOSED]]
+    earlier = np.array([[old.metrics[before][metric] for metric in metrics] for old, _ in pairs])  # (queries, metrics)
+    later = np.array([[new.metrics[now][metric] for metric in metrics] for _, new in pairs])
     return [
-        Change(
-            measure=measure,
-            way=now if now == before else f"{before} → {now}",
+        MetricChange(
+            metric=metric,
+            mode=now if now == before else f"{before} → {now}",
             before=first,
             now=second,
-            difference=second - first,
+            difference=difference,
             low=low,
             high=high,
         )
-        for measure, first, second, (_, low, high) in zip(
-            measures,
-            earlier.mean(axis=0).tolist(),
-            later.mean(axis=0).tolist(),
-            interval([later - earlier]),
-            strict=True,
+        for metric, first, second, (difference, low, high) in zip(
+            metrics, earlier.mean(axis=0), later.mean(axis=0), mean_interval([later - earlier]), strict=True
         )
     ]
-
-
-def in_words(evaluation: Evaluation) -> str:
-    """Name the models of a run."""
-    return " + ".join(filter(None, [evaluation.model, evaluation.reranker]))

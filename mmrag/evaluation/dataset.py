@@ -1,33 +1,37 @@
-"""The nouns that are evaluated on: queries, each with its graded answers."""
+"""Queries with graded relevant images."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from itertools import chain
 from pathlib import Path
 
 from mmrag.errors import SettingError
 
-__all__ = ["Judged", "JudgedQuery", "together"]
+__all__ = ["EvalDataset", "EvalQuery", "merge_datasets"]
 
 
 @dataclass(frozen=True)
-class JudgedQuery:
-    """A query whose answers are known.
+class EvalQuery:
+    """A query with its relevant images.
 
     Attributes
     ----------
-    id, kind
-        Its name, and the group whose figures it goes into.
-    text, image
-        What is asked; at least one of both.
-    grades
-        Grade of each answer, by the name of its image; all others have grade 0.
-    excluded
-        Images that are no answers, and are left out of the ranking: the query's own, often.
-    subset
-        A few images that are also ranked among themselves; none for most data sets.
+    id : str
+        Unique in the data set.
+    kind : str
+        Group of the query; metrics are averaged over all queries and by kind.
+    text : str
+        Text of the query; may be empty if there is an image.
+    image : Path or None
+        Image of the query.
+    grades : mapping of str to int
+        Grade of each relevant image by name; all other images have grade 0.
+    excluded : frozenset of str, optional
+        Images that are removed from the ranking, such as the query's own.
+    subset : tuple of str, optional
+        A few images that are also ranked among themselves.
     """
 
     id: str
@@ -40,27 +44,27 @@ class JudgedQuery:
 
 
 @dataclass(frozen=True)
-class Judged:
-    """Queries with their answers, and how they are measured.
+class EvalDataset:
+    """Queries and how they are measured.
 
     Attributes
     ----------
-    name
-        Of the data set.
-    queries
-        In their order; ids are unique.
-    cutoffs
-        The k of recall@k and others; None leaves it to whoever evaluates.
-    subset_cutoffs
-        The same for each query's ``subset``.
-    relevant, exact
-        Least grade that recall and mAP count, and least grade that is a hit.
-    galleries
-        By kind, the images that are searched; all of the index where a kind is not listed.
+    name : str
+        Name of the data set.
+    queries : tuple of EvalQuery
+        At least one; ids are unique and each query has a relevant image.
+    cutoffs : tuple of int, optional
+        The k of recall@k and the other metrics. Default: 1 and the number of results of a search.
+    subset_cutoffs : tuple of int, optional
+        The k of recall@k within each query's ``subset``.
+    relevant, exact : int
+        Least grade that counts for recall and mAP, and least grade that counts for hit@k and MRR. Default: 1.
+    galleries : mapping of str to frozenset of str, optional
+        Names of the images that queries of a kind search. Default: all images of the index.
     """
 
     name: str
-    queries: tuple[JudgedQuery, ...]
+    queries: tuple[EvalQuery, ...]
     cutoffs: tuple[int, ...] | None = None
     subset_cutoffs: tuple[int, ...] = ()
     relevant: int = 1
@@ -75,32 +79,29 @@ class Judged:
             if query.id in seen:
                 raise SettingError(f"{self.name} holds the query {query.id!r} twice: rename one")
             if not query.grades:
-                raise SettingError(f"{self.name} knows no answer to {query.id!r}: judge it, or take it out")
+                raise SettingError(f"{self.name} has no relevant image for {query.id!r}: grade one, or remove it")
             seen.add(query.id)
 
 
-def together(parts: Sequence[Judged]) -> Judged:
-    """Join the parts of one data set, as FashionIQ's categories.
+def merge_datasets(parts: Sequence[EvalDataset]) -> EvalDataset:
+    """Merge the parts of one data set, such as the categories of FashionIQ.
 
     Raises
     ------
     SettingError
-        When they are not measured alike.
+        If the parts differ in cutoffs or grades.
     """
     first = parts[0]
     for part in parts[1:]:
-        for fact in ("cutoffs", "subset_cutoffs", "relevant", "exact"):
-            here, there = getattr(first, fact), getattr(part, fact)
+        for name in ("cutoffs", "subset_cutoffs", "relevant", "exact"):
+            here, there = getattr(first, name), getattr(part, name)
             if here != there:
                 raise SettingError(
-                    f"{first.name} and {part.name} differ in {fact} ({here} and {there}): evaluate them one by one"
+                    f"{first.name} and {part.name} differ in {name} ({here} and {there}): evaluate them one by one"
                 )
-    return Judged(
+    return replace(
+        first,
         name=", ".join(dict.fromkeys(part.name for part in parts)),
         queries=tuple(chain.from_iterable(part.queries for part in parts)),
-        cutoffs=first.cutoffs,
-        subset_cutoffs=first.subset_cutoffs,
-        relevant=first.relevant,
-        exact=first.exact,
         galleries=dict(chain.from_iterable(part.galleries.items() for part in parts)),
     )

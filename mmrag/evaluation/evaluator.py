@@ -1,4 +1,4 @@
-"""Asks an index every judged query, in every way. In: a searcher. Out: an `Evaluation`."""
+"""Evaluation of an index on a data set, with and without each half of the query and the reranker."""
 
 from __future__ import annotations
 
@@ -6,10 +6,10 @@ from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field, replace
 
 from mmrag.errors import ImageError, SettingError
-from mmrag.evaluation.dataset import Judged, JudgedQuery
-from mmrag.evaluation.metrics import measured
-from mmrag.evaluation.result import BOTH, IMAGE_ONLY, RERANKED, TEXT_ONLY, Evaluation, Outcome, Shown
-from mmrag.evaluation.stock import Stock, take_stock
+from mmrag.evaluation.dataset import EvalDataset, EvalQuery
+from mmrag.evaluation.gallery import Gallery, load_gallery
+from mmrag.evaluation.metrics import compute_metrics
+from mmrag.evaluation.result import COMPOSED, IMAGE_ONLY, RERANKED, TEXT_ONLY, Evaluation, QueryResult
 from mmrag.filters import Filter
 from mmrag.query import Query
 from mmrag.results import Found, Hit
@@ -20,187 +20,187 @@ __all__ = ["evaluate"]
 
 def evaluate(
     searcher: Searcher,
-    judged: Judged,
+    dataset: EvalDataset,
     *,
     rerank: bool = True,
     item: str | None = None,
     on_progress: Callable[[int, int], None] | None = None,
 ) -> Evaluation:
-    """Ask each query as it is, by its text alone and by its image alone; rerank; measure.
+    """Run each query composed, by its text only and by its image only; rerank; compute the metrics.
 
-    A query that has no text finds nothing by its text alone, and one without an image nothing by
-    its image alone: so all ways are averaged over the same queries.
+    All modes are averaged over the same queries: a query without text finds nothing in the mode "text only", and one
+    without image nothing in the mode "image only".
 
     Parameters
     ----------
-    searcher
-        Its ``settings.top`` says how many results the vision LLM puts in order.
-    judged
-        From `read_judged`, or made by hand.
-    rerank
-        Let the vision LLM look; it does so for queries as they are only.
-    item
-        The metadata field by which judgements name an image; its file's name without the ending
-        when None.
-    on_progress
-        Called with the number of queries done, and of all queries.
+    searcher : Searcher
+        An open index; ``settings.top`` is the number of images that are reranked.
+    dataset : EvalDataset
+        From `read_dataset`, or made by hand.
+    rerank : bool, optional
+        Also rerank composed queries. Default: True.
+    item : str, optional
+        Metadata field by which the grades identify an image. Default: file name without extension.
+    on_progress : callable, optional
+        Called with the number of finished queries, and of all queries.
 
     Raises
     ------
     SettingError
-        When not one query's image can be read, or names mean several images.
+        If no query's image can be read, or graded names are ambiguous or not in the index.
 
     Examples
     --------
     >>> with Searcher(read_settings(db="shop.db", model="demo")) as searcher:  # doctest: +SKIP
-    ...     result = evaluate(searcher, read_judged(["queries"]), rerank=False)
-    >>> print(result.score("hit@1"))  # doctest: +SKIP
+    ...     evaluation = evaluate(searcher, read_dataset(["queries"]), rerank=False)
+    >>> print(evaluation.score("hit@1"))  # doctest: +SKIP
     0.764 (0.731–0.795)
     """
     top = searcher.settings.top
-    cutoffs = judged.cutoffs or tuple(dict.fromkeys((1, top)))
-    stock = take_stock(searcher.index, item)
-    answers = {name for query in judged.queries for name in query.grades}
-    stock.check(answers)
+    cutoffs = dataset.cutoffs or tuple(dict.fromkeys((1, top)))
+    gallery = load_gallery(searcher.index, item)
+    relevant = {name for query in dataset.queries for name in query.grades}
+    gallery.validate(relevant)
     if rerank:
-        _ = searcher.reranker  # a missing one is told now, not after the first query
-    asking = _Asking(searcher, stock, max(*cutoffs, top), rerank)
-    galleries = {kind: stock.only(names) for kind, names in judged.galleries.items()}
-    asked: list[_Asked] = []
-    unread: dict[str, str] = {}
-    for number, query in enumerate(judged.queries, 1):
+        _ = searcher.reranker  # a missing model fails now, not after the first query
+    evaluator = _Evaluator(searcher, gallery, max(*cutoffs, top), rerank)
+    filters = {kind: gallery.filter(names) for kind, names in dataset.galleries.items()}
+    runs: list[_QueryRun] = []
+    skipped: dict[str, str] = {}
+    for number, query in enumerate(dataset.queries, 1):
         try:
-            asked.append(asking.ask(query, galleries.get(query.kind)))
+            runs.append(evaluator.run(query, filters.get(query.kind)))
         except ImageError as error:
-            unread[query.id] = str(error)
+            skipped[query.id] = str(error)
         if on_progress:
-            on_progress(number, len(judged.queries))
-    if not asked:
-        first = next(iter(unread.values()))
+            on_progress(number, len(dataset.queries))
+    if not runs:
+        first = next(iter(skipped.values()))
         raise SettingError(f"no query's image can be read ({first}). Their folder: --images")
-    outcomes = _outcomes(asked, judged, cutoffs)
-    shown = {name for o in outcomes for names in (*o.rankings.values(), o.grades) for name in names}
+    results = _results(runs, dataset, cutoffs)
+    used = {name for result in results for names in (*result.rankings.values(), result.grades) for name in names}
     return Evaluation(
-        data=judged.name,
-        stored=stock.size,
+        dataset=dataset.name,
+        num_images=gallery.size,
         model=searcher.encoder.name,
         reranker=searcher.settings.reranker if rerank else None,
-        depth=asking.depth,
+        depth=evaluator.depth,
         top=top,
-        outcomes=outcomes,
-        images={
-            name: Shown(image=place.image, title=place.title) for name, place in stock.places.items() if name in shown
-        },
-        missing=sorted(answers - stock.places.keys()),
-        unread=unread,
+        results=results,
+        images={name: info for name, info in gallery.images.items() if name in used},
+        missing=sorted(relevant - gallery.images.keys()),
+        skipped=skipped,
     )
 
 
 @dataclass
-class _Asked:
-    """A query, and the names it found by way of asking: in its gallery, and in its subset."""
+class _QueryRun:
+    """A query, and the names it found by mode: in its gallery and in its subset."""
 
-    query: JudgedQuery
-    gallery: dict[str, list[str]] = field(default_factory=dict[str, list[str]])
-    subset: dict[str, list[str]] = field(default_factory=dict[str, list[str]])
-    front: Found | None = None
+    query: EvalQuery
+    rankings: dict[str, list[str]] = field(default_factory=dict[str, list[str]])
+    subset_rankings: dict[str, list[str]] = field(default_factory=dict[str, list[str]])
+    composed: Found | None = None
 
 
 @dataclass(frozen=True)
-class _Asking:
-    """How queries are asked."""
+class _Evaluator:
+    """Runs queries in every mode."""
 
     searcher: Searcher
-    stock: Stock
+    gallery: Gallery
     depth: int
     rerank: bool
 
-    def ask(self, query: JudgedQuery, within: Filter | None) -> _Asked:
-        asked = _Asked(query)
-        members = [m for m in query.subset if m in self.stock.places and m not in query.excluded]
-        for way, question in _ways(query).items():
-            found = self._retrieved(query, question, within)
-            asked.gallery[way] = self._names(query, found)
+    def run(self, query: EvalQuery, within: Filter | None) -> _QueryRun:
+        run = _QueryRun(query)
+        members = [m for m in query.subset if m in self.gallery.images and m not in query.excluded]
+        for mode, part in _modes(query).items():
+            found = self._retrieve(query, part, within)
+            run.rankings[mode] = self._names(query, found)
             if members:
-                few = self._retrieved(query, question, self.stock.only(members))
-                asked.subset[way] = self._names(query, few)
-                if way == BOTH and self.rerank:
-                    asked.subset[RERANKED] = self._reranked(query, few)[0]
-            if way == BOTH:
-                asked.front = replace(found, hits=found.hits[: self.searcher.settings.top])
+                few = self._retrieve(query, part, self.gallery.filter(members))
+                run.subset_rankings[mode] = self._names(query, few)
+                if mode == COMPOSED and self.rerank:
+                    run.subset_rankings[RERANKED] = self._rerank(query, few)[0]
+            if mode == COMPOSED:
+                run.composed = replace(found, hits=found.hits[: self.searcher.settings.top])
                 if self.rerank:
-                    asked.gallery[RERANKED], asked.front = self._reranked(query, found)
-        return asked
+                    run.rankings[RERANKED], run.composed = self._rerank(query, found)
+        return run
 
-    def _retrieved(self, query: JudgedQuery, question: Query, within: Filter | None) -> Found:
-        """Find as many as are wanted, after those that do not count are taken out."""
-        top = self.depth + len(query.excluded)
-        found = self.searcher.retrieve(question, top=top, filters=within)
-        return replace(found, hits=tuple(h for h in found.hits if self._counts(query, h)))
+    def _retrieve(self, query: EvalQuery, part: Query, within: Filter | None) -> Found:
+        """Retrieve ``depth`` images besides the excluded ones."""
+        found = self.searcher.retrieve(part, top=self.depth + len(query.excluded), filters=within)
+        return replace(found, hits=tuple(hit for hit in found.hits if self._counts(query, hit)))
 
-    def _reranked(self, query: JudgedQuery, found: Found) -> tuple[list[str], Found]:
-        """Let the vision LLM look at the front; what comes after it stays as it is."""
+    def _rerank(self, query: EvalQuery, found: Found) -> tuple[list[str], Found]:
+        """Rerank the first ``top`` images; the others keep their order."""
         top = self.searcher.settings.top
         front = replace(found, hits=found.hits[:top])
         reranked = self.searcher.rerank(front) if front.hits else front
         hits = tuple(move.hit for move in reranked.moves) + found.hits[top:]
         return self._names(query, replace(found, hits=hits)), reranked
 
-    def _counts(self, query: JudgedQuery, hit: Hit) -> bool:
-        names = set(self.stock.names(hit))
+    def _counts(self, query: EvalQuery, hit: Hit) -> bool:
+        names = set(self._names_of(hit))
         return bool(names & query.grades.keys()) or not names & query.excluded
 
-    def _names(self, query: JudgedQuery, found: Found) -> list[str]:
-        named = map(self.stock.names, found.hits[: self.depth])
-        # An image that several files hold is the right answer when one of its names is.
-        return [next((n for n in names if n in query.grades), names[0]) for names in named]
+    def _names(self, query: EvalQuery, found: Found) -> list[str]:
+        names_of = map(self._names_of, found.hits[: self.depth])
+        # An image that several files hold is relevant if one of its names is.
+        return [next((name for name in names if name in query.grades), names[0]) for names in names_of]
+
+    def _names_of(self, hit: Hit) -> list[str]:
+        return self.gallery.names(hit.metadata) or [hit.image]
 
 
-def _ways(query: JudgedQuery) -> dict[str, Query]:
-    ways: dict[str, Query] = {}
+def _modes(query: EvalQuery) -> dict[str, Query]:
+    modes: dict[str, Query] = {}
     if query.text:
-        ways[TEXT_ONLY] = Query(query.text)
+        modes[TEXT_ONLY] = Query(query.text)
     if query.image:
-        ways[IMAGE_ONLY] = Query(image=query.image)
-    return {**ways, BOTH: Query(query.text, query.image)}
+        modes[IMAGE_ONLY] = Query(image=query.image)
+    return {**modes, COMPOSED: Query(query.text, query.image)}
 
 
-def _outcomes(asked: Sequence[_Asked], judged: Judged, cutoffs: Iterable[int]) -> list[Outcome]:
-    ways = [TEXT_ONLY, IMAGE_ONLY, BOTH, RERANKED]
-    values = {way: _values(asked, judged, cutoffs, way) for way in ways}
-    reranked = any(RERANKED in one.gallery for one in asked)
-    return [_outcome(one, {w: values[w][one.query.id] for w in (ways if reranked else ways[:-1])}) for one in asked]
+def _results(runs: Sequence[_QueryRun], dataset: EvalDataset, cutoffs: Iterable[int]) -> list[QueryResult]:
+    modes = [TEXT_ONLY, IMAGE_ONLY, COMPOSED]
+    if any(RERANKED in run.rankings for run in runs):
+        modes.append(RERANKED)
+    metrics = {mode: _metrics(runs, dataset, cutoffs, mode) for mode in modes}
+    return [_result(run, {mode: metrics[mode][run.query.id] for mode in modes}) for run in runs]
 
 
-def _values(asked: Sequence[_Asked], judged: Judged, cutoffs: Iterable[int], way: str) -> dict[str, dict[str, float]]:
-    """Measure what one way of asking found, query by query."""
-    judgements = {one.query.id: one.query.grades for one in asked}
-    levels = {"relevant": judged.relevant, "exact": judged.exact}
-    found = {one.query.id: one.gallery.get(way, []) for one in asked}
-    values = measured(found, judgements, cutoffs, **levels)
-    if judged.subset_cutoffs:
-        few = {one.query.id: one.subset.get(way, []) for one in asked}
-        for query, told in measured(few, judgements, judged.subset_cutoffs, **levels).items():
-            recalls = {f"recall@{k}" for k in judged.subset_cutoffs}
-            values[query] |= {f"subset {name}": told[name] for name in sorted(recalls)}
-    return values
+def _metrics(
+    runs: Sequence[_QueryRun], dataset: EvalDataset, cutoffs: Iterable[int], mode: str
+) -> dict[str, dict[str, float]]:
+    """Compute the metrics of one mode by query."""
+    qrels = {run.query.id: run.query.grades for run in runs}
+    levels = {"relevant": dataset.relevant, "exact": dataset.exact}
+    metrics = compute_metrics({run.query.id: run.rankings.get(mode, []) for run in runs}, qrels, cutoffs, **levels)
+    if dataset.subset_cutoffs:
+        rankings = {run.query.id: run.subset_rankings.get(mode, []) for run in runs}
+        for query, values in compute_metrics(rankings, qrels, dataset.subset_cutoffs, **levels).items():
+            metrics[query] |= {f"subset recall@{k}": values[f"recall@{k}"] for k in dataset.subset_cutoffs}
+    return metrics
 
 
-def _outcome(asked: _Asked, values: dict[str, dict[str, float]]) -> Outcome:
-    query, found = asked.query, asked.front
-    assert found is not None  # every query is asked as it is
+def _result(run: _QueryRun, metrics: dict[str, dict[str, float]]) -> QueryResult:
+    query, found = run.query, run.composed
+    assert found is not None  # every query runs composed
     reranked = found.reranked
-    return Outcome(
+    return QueryResult(
         id=query.id,
         kind=query.kind,
         text=query.text,
         image=str(query.image) if query.image else None,
         grades=dict(query.grades),
-        rankings=asked.gallery,
+        rankings=run.rankings,
         similarities=[round(hit.score, 6) for hit in found.hits],
-        values=values,
-        milliseconds=dict(found.milliseconds),
-        answers=len(reranked.looks) if reranked else 0,
+        metrics=metrics,
+        timings_ms=dict(found.milliseconds),
+        calls=len(reranked.looks) if reranked else 0,
         malformed=sum(bool(look.ranking.repairs) for look in reranked.looks) if reranked else 0,
         failed=len(reranked.failures) if reranked else 0,
         repairs=reranked.ranking.repairs if reranked else [],

@@ -1,122 +1,227 @@
-"""The one place that talks to `ir-measures`. In: rankings and graded answers. Out: figures."""
+"""Retrieval metrics by ir-measures, their means with bootstrap intervals, and latency percentiles."""
 
-# pyright: reportMissingTypeStubs=false, reportUnknownVariableType=false, reportUnknownMemberType=false
-# pyright: reportUnknownArgumentType=false
-# ir-measures has no types.
+# pyright: reportUnknownVariableType=false, reportUnknownMemberType=false, reportUnknownArgumentType=false
+# ir-measures and scipy have no types.
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 from statistics import fmean
+from typing import Any
 
 import ir_measures
+import numpy as np
 from ir_measures import AP, RR, R, Success, nDCG
+from numpy.typing import NDArray
+from pydantic import BaseModel, ConfigDict
+from scipy.stats import bootstrap
 
 from mmrag.reports.html import Figure
 from mmrag.results import Found
 
-__all__ = ["Grades", "figures", "measured"]
+__all__ = [
+    "ALL",
+    "MEAN_OF_KINDS",
+    "Grades",
+    "Metrics",
+    "Score",
+    "average",
+    "compute_metrics",
+    "mean_interval",
+    "percentiles",
+    "summarize",
+]
+
+ALL, MEAN_OF_KINDS = "all", "mean of kinds"
+EXACT = 2
+RESAMPLES = 1000
+SEED = 20_261_124
+BATCH = 2**24  # resampled values in memory at a time
 
 Grades = Mapping[str, int]
-"""Of one query: grade by item; what is not listed has grade 0."""
+"""Grade of each relevant item of a query; items that are not listed have grade 0."""
+Metrics = Mapping[str, Mapping[str, float]]
+"""Values of one query: by query mode, by metric."""
 
-EXACT = 2
 
-
-def measured(
+def compute_metrics(
     rankings: Mapping[str, Sequence[str]],
-    judgements: Mapping[str, Grades],
+    qrels: Mapping[str, Grades],
     cutoffs: Iterable[int],
     *,
     relevant: int = 1,
     exact: int = 1,
 ) -> dict[str, dict[str, float]]:
-    """Measure each judged query: recall@k, hit@k, nDCG@k, mAP@k for each k, and MRR.
+    """Compute hit@k, recall@k, nDCG@k and mAP@k for each cutoff k, and MRR, of each query.
 
     Parameters
     ----------
-    rankings
-        Items by query, best first. A judged query without a ranking scores 0.
-    judgements
+    rankings : mapping of str to sequence of str
+        Items by query, best first. A query without a ranking scores 0.
+    qrels : mapping of str to Grades
         Grades by query.
-    cutoffs
-        How far down people look.
-    relevant
-        Least grade that recall and mAP count.
-    exact
-        Least grade that is a hit, and that MRR looks for.
+    cutoffs : iterable of int
+        The k of each metric.
+    relevant : int, optional
+        Least grade that counts for recall and mAP. Default: 1.
+    exact : int, optional
+        Least grade that counts for hit@k and MRR. Default: 1.
 
     Examples
     --------
-    >>> told = measured({"q": ["a", "b"]}, {"q": {"b": 1}}, [1, 2])["q"]
-    >>> told["hit@1"], told["hit@2"], told["MRR"], told["mAP@2"]
+    >>> values = compute_metrics({"q": ["a", "b"]}, {"q": {"b": 1}}, [1, 2])["q"]
+    >>> values["hit@1"], values["hit@2"], values["MRR"], values["mAP@2"]
     (0.0, 1.0, 0.5, 0.5)
     """
-    measures = {"MRR": RR(rel=exact)}
+    measures: dict[Any, str] = {RR(rel=exact): "MRR"}
     for k in cutoffs:
         measures |= {
-            f"hit@{k}": Success(rel=exact) @ k,
-            f"recall@{k}": R(rel=relevant) @ k,
-            f"nDCG@{k}": nDCG @ k,
-            f"mAP@{k}": AP(rel=relevant) @ k,
+            Success(rel=exact) @ k: f"hit@{k}",
+            R(rel=relevant) @ k: f"recall@{k}",
+            nDCG @ k: f"nDCG@{k}",
+            AP(rel=relevant) @ k: f"mAP@{k}",
         }
-    names = {measure: name for name, measure in measures.items()}
-    told = {query: dict.fromkeys(measures, 0.0) for query in judgements}
-    # Measures sort by score, and break ties in ways of their own: each place gets its own score.
+    values = {query: dict.fromkeys(measures.values(), 0.0) for query in qrels}
+    # ir-measures sorts by score and breaks ties in its own order: every rank gets its own score.
     run = {
-        query: {item: -float(place) for place, item in enumerate(items)}
+        query: {item: -float(rank) for rank, item in enumerate(items)}
         for query, items in rankings.items()
-        if query in judgements
+        if query in qrels
     }
-    qrels = {query: dict(grades) for query, grades in judgements.items()}
-    for metric in ir_measures.iter_calc(list(names), qrels, run):
-        told[metric.query_id][names[metric.measure]] = float(metric.value)
-    return told
+    for value in ir_measures.iter_calc(list(measures), {query: dict(grades) for query, grades in qrels.items()}, run):
+        values[value.query_id][measures[value.measure]] = float(value.value)
+    return values
 
 
-def figures(searches: Sequence[tuple[Found, Grades]], *, depth: int, item: str) -> list[Figure]:
-    """Measure hit@1, hit@depth and nDCG@depth, as retrieved and, where it was done, reranked.
-
-    An exact answer has grade 2, a partial one grade 1.
+def summarize(searches: Sequence[tuple[Found, Grades]], *, depth: int, item: str) -> list[Figure]:
+    """Average hit@1, hit@depth and nDCG@depth, before and after reranking.
 
     Parameters
     ----------
-    searches
-        Each with the grades of its query.
-    depth
-        How far down people look.
-    item
-        The metadata field by which grades know a hit.
+    searches : sequence
+        Results with the grades of their query; grade 2 is a hit, grade 1 counts for nDCG only.
+    depth : int
+        Largest cutoff.
+    item : str
+        Metadata field that identifies an image in the grades.
 
     Examples
     --------
     >>> from mmrag.results import Hit
     >>> from mmrag.query import Query
     >>> hits = tuple(Hit(name, name, 1.0, {"item": name}) for name in "ab")
-    >>> judged = [(Found(Query("mug"), hits), {"b": 2})]
-    >>> [figure.before for figure in figures(judged, depth=2, item="item")]
+    >>> searches = [(Found(Query("mug"), hits), {"b": 2})]
+    >>> [figure.before for figure in summarize(searches, depth=2, item="item")]
     [0.0, 1.0, 0.63]
     """
-    judgements = {str(number): grades for number, (_, grades) in enumerate(searches)}
+    qrels = {str(number): grades for number, (_, grades) in enumerate(searches)}
 
     def means(rankings: Iterable[Sequence[str]]) -> dict[str, float]:
-        told = measured(
-            {str(number): items for number, items in enumerate(rankings)},
-            judgements,
-            (1, depth),
-            relevant=EXACT,
-            exact=EXACT,
-        ).values()
-        names = ("hit@1", f"hit@{depth}", f"nDCG@{depth}")
-        return {name: fmean(values[name] for values in told) for name in names}
+        run = {str(number): items for number, items in enumerate(rankings)}
+        values = compute_metrics(run, qrels, (1, depth), exact=EXACT).values()
+        return {name: fmean(each[name] for each in values) for name in ("hit@1", f"hit@{depth}", f"nDCG@{depth}")}
 
-    def named(found: Found) -> list[str]:
-        return [str(move.hit.metadata[item]) for move in found.moves]
-
-    def retrieved(found: Found) -> list[str]:
-        return [str(hit.metadata[item]) for hit in found.hits]
-
-    before = means(retrieved(found) for found, _ in searches)
+    before = means([str(hit.metadata[item]) for hit in found.hits] for found, _ in searches)
     reranked = any(found.reranked for found, _ in searches)
-    after = means(named(found) for found, _ in searches) if reranked else {}
+    after = means([str(move.hit.metadata[item]) for move in found.moves] for found, _ in searches) if reranked else {}
     return [Figure(name, value, after.get(name)) for name, value in before.items()]
+
+
+class Score(BaseModel):
+    """Mean of a metric over the queries of a kind, with its 95 % interval."""
+
+    model_config = ConfigDict(frozen=True)
+
+    kind: str
+    mode: str
+    metric: str
+    queries: int
+    value: float
+    low: float
+    high: float
+
+    def __str__(self) -> str:
+        return f"{self.value:.3f} ({self.low:.3f}–{self.high:.3f})"
+
+
+def average(queries: Sequence[tuple[str, Metrics]]) -> list[Score]:
+    """Average the metrics over all queries, by kind, and over the means of the kinds.
+
+    Parameters
+    ----------
+    queries : sequence
+        Kind and metrics of each query; all queries have the same modes and metrics.
+
+    Examples
+    --------
+    >>> scores = average([("mug", {"composed": {"MRR": 1.0}}), ("lamp", {"composed": {"MRR": 0.5}})])
+    >>> [(score.kind, score.value) for score in scores]
+    [('all', 0.75), ('mug', 1.0), ('lamp', 0.5), ('mean of kinds', 0.75)]
+    """
+    if not queries:
+        return []
+    columns = [(mode, metric) for mode, values in queries[0][1].items() for metric in values]
+    rows: dict[str, list[list[float]]] = {}
+    for kind, values in queries:
+        rows.setdefault(kind, []).append([values[mode][metric] for mode, metric in columns])
+    by_kind = {kind: np.array(values) for kind, values in rows.items()}  # (queries, columns)
+    groups = {ALL: [np.concatenate(list(by_kind.values()))]} | {kind: [rows] for kind, rows in by_kind.items()}
+    if len(by_kind) > 1:
+        groups[MEAN_OF_KINDS] = list(by_kind.values())
+    return [
+        Score(kind=kind, mode=mode, metric=metric, queries=sum(map(len, samples)), value=value, low=low, high=high)
+        for kind, samples in groups.items()
+        for (mode, metric), (value, low, high) in zip(columns, mean_interval(samples), strict=True)
+    ]
+
+
+def mean_interval(groups: Sequence[NDArray[np.float64]]) -> list[tuple[float, float, float]]:
+    """Average columns within each group and then over the groups, with 95 % percentile bootstrap intervals.
+
+    Parameters
+    ----------
+    groups : sequence of ndarray, (queries, columns)
+        Queries are resampled within each group, all columns together. The seed is fixed.
+
+    Returns
+    -------
+    list of (mean, low, high)
+        One per column.
+
+    Examples
+    --------
+    >>> mean, low, high = mean_interval([np.array([[0.0], [1.0], [1.0], [1.0]])])[0]
+    >>> mean, low < mean < high
+    (0.75, True)
+    """
+    # scipy wants two rows or more; the mean of one row given twice varies no more than that of one.
+    samples = [np.repeat(group, 2, axis=0) if len(group) == 1 else group for group in groups]
+    interval = bootstrap(
+        samples,
+        _mean_of_means,
+        n_resamples=RESAMPLES,
+        batch=max(1, BATCH // max(sample.size for sample in samples)),
+        method="percentile",
+        rng=SEED,
+    ).confidence_interval
+    means = _mean_of_means(*groups, axis=0)
+    return list(zip(means.tolist(), interval.low.tolist(), interval.high.tolist(), strict=True))
+
+
+def _mean_of_means(*groups: NDArray[np.float64], axis: int) -> NDArray[np.float64]:
+    return np.mean([group.mean(axis=axis) for group in groups], axis=0)
+
+
+def percentiles(timings: Sequence[Mapping[str, float]]) -> dict[str, dict[str, float]]:
+    """Compute p50, p90 and p99 of each stage over the queries that went through it.
+
+    Examples
+    --------
+    >>> percentiles([{"encode": 1.0}, {"encode": 3.0, "rank": 9.0}])["encode"]["p50"]
+    2.0
+    """
+    by_stage: dict[str, list[float]] = {}
+    for query in timings:
+        for stage, ms in query.items():
+            by_stage.setdefault(stage, []).append(ms)
+    return {stage: {f"p{p}": float(np.percentile(ms, p)) for p in (50, 90, 99)} for stage, ms in by_stage.items()}

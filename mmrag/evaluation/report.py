@@ -1,13 +1,13 @@
-"""An evaluation as one self-contained HTML page. In: an evaluation. Out: a page, or a cell."""
+"""Self-contained HTML report of an evaluation, as a file or a notebook cell."""
 
 from __future__ import annotations
 
 from pathlib import Path
 from typing import Any
 
-from mmrag.evaluation.comparison import Comparison, in_words
-from mmrag.evaluation.result import BOTH, GAIN, RERANKED, Evaluation, Outcome
-from mmrag.evaluation.scoring import ALL
+from mmrag.evaluation.comparison import ResultComparison
+from mmrag.evaluation.metrics import ALL
+from mmrag.evaluation.result import COMPOSED, RERANK_GAIN, RERANKED, Evaluation, QueryResult
 from mmrag.query import Query
 from mmrag.ranking import Ranking
 from mmrag.reports.html import render, section, small
@@ -22,13 +22,13 @@ SHOWN_NAMES = 20
 MARKS = ("", "≈ ", "✓ ")
 
 
-def write_evaluation(file: Path, evaluation: Evaluation, comparison: Comparison | None = None) -> None:
+def write_evaluation(file: Path, evaluation: Evaluation, comparison: ResultComparison | None = None) -> None:
     """Write `evaluation_page` to a file, in folders that are made when missing."""
     file.parent.mkdir(parents=True, exist_ok=True)
     file.write_text(evaluation_page(evaluation, comparison), encoding="utf-8")
 
 
-def evaluation_page(evaluation: Evaluation, comparison: Comparison | None = None, *, worst: int = WORST) -> str:
+def evaluation_page(evaluation: Evaluation, comparison: ResultComparison | None = None, *, worst: int = WORST) -> str:
     """Render an evaluation: figures over all and by kind, times, and the worst queries as images.
 
     Parameters
@@ -40,23 +40,22 @@ def evaluation_page(evaluation: Evaluation, comparison: Comparison | None = None
     worst
         How many queries to show.
     """
-    by_measure: dict[str, dict[str, dict[str, Any]]] = {}
+    by_metric: dict[str, dict[str, dict[str, Any]]] = {}
     for score in evaluation.scores:
-        kinds = by_measure.setdefault(score.measure, {})
-        kinds.setdefault(score.kind, {})[score.way] = score
+        kinds = by_metric.setdefault(score.metric, {})
+        kinds.setdefault(score.kind, {})[score.mode] = score
     return render(
         "evaluation.html",
-        title=f"mmrag eval: {evaluation.data}",
+        title=f"mmrag eval: {evaluation.dataset}",
         evaluation=evaluation,
-        models=in_words(evaluation),
         comparison=comparison,
-        ways=[w for w in dict.fromkeys(s.way for s in evaluation.scores) if w != GAIN],
-        gain=GAIN,
-        by_measure=by_measure,
-        several_kinds=len({o.kind for o in evaluation.outcomes}) > 1,
+        modes=[m for m in dict.fromkeys(s.mode for s in evaluation.scores) if m != RERANK_GAIN],
+        gain=RERANK_GAIN,
+        by_metric=by_metric,
+        several_kinds=len({result.kind for result in evaluation.results}) > 1,
         all=ALL,
         shown_names=SHOWN_NAMES,
-        worst=[_worst(evaluation, outcome) for outcome in evaluation.worst(worst)],
+        worst=[_worst(evaluation, result) for result in evaluation.worst(worst)],
     )
 
 
@@ -67,19 +66,19 @@ def evaluation_cell(evaluation: Evaluation) -> str:
     return f'<iframe srcdoc="{page}" style="width: 100%; height: 640px; border: 0"></iframe>'
 
 
-def _worst(evaluation: Evaluation, outcome: Outcome) -> dict[str, Any]:
+def _worst(evaluation: Evaluation, result: QueryResult) -> dict[str, Any]:
     """Tell the template of one query: the search, its figure, and where its answers came."""
-    ranking = outcome.rankings[evaluation.final]
-    best = max(outcome.grades.values())
-    right = sorted(name for name, grade in outcome.grades.items() if grade == best)
+    ranking = result.rankings[evaluation.final_mode]
+    best = max(result.grades.values())
+    right = sorted(name for name, grade in result.grades.items() if grade == best)
     return {
-        "search": section(_found(evaluation, outcome)),
-        "kind": outcome.kind,
-        "value": outcome.values[evaluation.final][evaluation.deepest],
+        "search": section(_found(evaluation, result)),
+        "kind": result.kind,
+        "value": result.metrics[evaluation.final_mode][evaluation.main_metric],
         "right": [
             {
                 "title": evaluation.images[name].title,
-                "image": small(evaluation.images[name].image),
+                "image": small(evaluation.images[name].path),
                 "place": ranking.index(name) + 1 if name in ranking else None,
             }
             for name in right[: evaluation.top]
@@ -88,26 +87,26 @@ def _worst(evaluation: Evaluation, outcome: Outcome) -> dict[str, Any]:
     }
 
 
-def _found(evaluation: Evaluation, outcome: Outcome) -> Found:
+def _found(evaluation: Evaluation, result: QueryResult) -> Found:
     """Make the search again that a query was."""
-    retrieved = outcome.rankings[BOTH][: evaluation.top]
+    retrieved = result.rankings[COMPOSED][: evaluation.top]
     hits = tuple(
-        _hit(evaluation, outcome, name, similarity)
-        for name, similarity in zip(retrieved, outcome.similarities, strict=True)
+        _hit(evaluation, result, name, similarity)
+        for name, similarity in zip(retrieved, result.similarities, strict=True)
     )
     reranked = None
-    if RERANKED in outcome.rankings:
+    if RERANKED in result.rankings:
         labels = {name: label for label, name in enumerate(retrieved, 1)}
-        order = [labels[name] for name in outcome.rankings[RERANKED][: evaluation.top]]
-        ranking = Ranking(order=order, reason=outcome.reason, repairs=outcome.repairs)
+        order = [labels[name] for name in result.rankings[RERANKED][: evaluation.top]]
+        ranking = Ranking(order=order, reason=result.reason, repairs=result.repairs)
         reranked = Reranked(ranking, tuple(order))
-    query = Query(outcome.text, outcome.image)
-    return Found(query, hits, outcome.milliseconds, reranked=reranked)
+    query = Query(result.text, result.image)
+    return Found(query, hits, result.timings_ms, reranked=reranked)
 
 
-def _hit(evaluation: Evaluation, outcome: Outcome, name: str, similarity: float) -> Hit:
+def _hit(evaluation: Evaluation, result: QueryResult, name: str, similarity: float) -> Hit:
     shown = evaluation.images.get(name)
-    grade, best = outcome.grades.get(name, 0), max(outcome.grades.values())
+    grade, best = result.grades.get(name, 0), max(result.grades.values())
     mark = MARKS[2 if grade == best else 1 if grade else 0]
-    image, title = (shown.image, shown.title) if shown else (name, name)
+    image, title = (shown.path, shown.title) if shown else (name, name)
     return Hit(name, image, similarity, {"title": mark + title})

@@ -1,4 +1,4 @@
-"""What an evaluation found: a noun that goes through JSON and back unchanged."""
+"""Results of an evaluation, which are written to JSON and read back unchanged."""
 
 from __future__ import annotations
 
@@ -9,47 +9,57 @@ import numpy as np
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, computed_field
 
 from mmrag.errors import SettingError
-from mmrag.evaluation.scoring import Score, Values, percentiles, scores
+from mmrag.evaluation.metrics import ALL, Metrics, Score, average, percentiles
 
-__all__ = ["BOTH", "GAIN", "IMAGE_ONLY", "RERANKED", "TEXT_ONLY", "Answers", "Evaluation", "Outcome", "Shown"]
+__all__ = [
+    "COMPOSED",
+    "IMAGE_ONLY",
+    "RERANKED",
+    "RERANK_GAIN",
+    "TEXT_ONLY",
+    "AnswerStats",
+    "Evaluation",
+    "ImageInfo",
+    "QueryResult",
+]
 
-TEXT_ONLY, IMAGE_ONLY, BOTH, RERANKED = "text only", "image only", "both", "reranked"
-GAIN = "gain"
-"""What reranking added, query by query: it stands among the ways of asking."""
+TEXT_ONLY, IMAGE_ONLY, COMPOSED, RERANKED = "text only", "image only", "composed", "reranked"
+RERANK_GAIN = "gain"
+"""Mode of the differences between `RERANKED` and `COMPOSED`, query by query."""
 
 
-class Shown(BaseModel):
-    """An image of the index: where it is, and what people call it."""
+class ImageInfo(BaseModel):
+    """Path or URL of an indexed image, and its title."""
 
     model_config = ConfigDict(frozen=True)
 
-    image: str
+    path: str
     title: str
 
 
-class Outcome(BaseModel):
-    """One query: what was asked, what came, and how good that was.
+class QueryResult(BaseModel):
+    """Rankings, metrics and timings of one query.
 
     Attributes
     ----------
-    grades
-        Of the right answers, by name.
-    rankings
-        Names of images, best first, by the way of asking: `TEXT_ONLY`, `IMAGE_ONLY`, `BOTH`
-        (the query as it is), `RERANKED`.
-    similarities
-        Of the first images of `BOTH`, those that the vision LLM put in order.
-    values
-        Each measure's value, by the way of asking.
-    milliseconds
-        What each stage of `BOTH` and `RERANKED` took.
-    answers, malformed, failed
-        How many answers of the vision LLM could be read, how many of those had to be mended, and
-        how often there was none, so that retrieval order was kept.
-    repairs
-        What was mended, in words.
-    reason
-        Why the first one is best, in the vision LLM's words.
+    id, kind, text, image
+        Of the `EvalQuery`.
+    grades : dict of str to int
+        Grade of each relevant image by name.
+    rankings : dict of str to list of str
+        Names of images, best first, by mode: `TEXT_ONLY`, `IMAGE_ONLY`, `COMPOSED` (text and image), `RERANKED`.
+    similarities : list of float
+        Retrieval scores of the first images of `COMPOSED`, those that are reranked.
+    metrics : dict of str to dict of str to float
+        Value of each metric, by mode.
+    timings_ms : dict of str to float
+        Milliseconds of each stage of `COMPOSED` and `RERANKED`.
+    calls, malformed, failed : int
+        Answers of the vision LLM that were parsed, those of them that were repaired, and calls without an answer.
+    repairs : list of str
+        One message per repair of the ranking.
+    reason : str
+        The vision LLM's reason for the first image.
     """
 
     model_config = ConfigDict(frozen=True)
@@ -61,147 +71,152 @@ class Outcome(BaseModel):
     grades: dict[str, int]
     rankings: dict[str, list[str]]
     similarities: list[float]
-    values: dict[str, dict[str, float]]
-    milliseconds: dict[str, float]
-    answers: int = 0
+    metrics: dict[str, dict[str, float]]
+    timings_ms: dict[str, float]
+    calls: int = 0
     malformed: int = 0
     failed: int = 0
     repairs: list[str] = Field(default_factory=list[str])
     reason: str = ""
 
 
-class Answers(BaseModel):
-    """How well the vision LLM kept to the form.
+class AnswerStats(BaseModel):
+    """Statistics of the vision LLM's answers.
 
     Attributes
     ----------
-    asked
-        How often it was asked.
-    malformed
-        Share of these times that its answer was incomplete or out of form, and was mended.
-    failed
-        Share of these times that it gave no answer, or none that can be read: order was kept.
-    repaired
-        Share of the queries whose ranking needed any repair.
+    calls : int
+        Number of calls.
+    malformed : float
+        Share of the calls whose answer was incomplete or malformed, and was repaired.
+    failed : float
+        Share of the calls without an answer that can be parsed; retrieval order was kept.
+    repaired : float
+        Share of the queries whose ranking was repaired.
     """
 
     model_config = ConfigDict(frozen=True)
 
-    asked: int
+    calls: int
     malformed: float
     failed: float
     repaired: float
 
 
 class Evaluation(BaseModel):
-    """How good an index, an encoder and a vision LLM are on judged queries.
+    """Evaluation of an index, an encoder and a vision LLM on a data set.
 
     Attributes
     ----------
-    data, stored
-        Name of the judged queries, and how many images were searched.
-    model, reranker
-        The encoder and the vision LLM; None when that was not asked.
-    depth, top
-        How many images were retrieved, and how many of them people see: those are what the
-        vision LLM puts in order.
-    outcomes
-        Query by query.
-    images
-        What `outcomes` name.
-    missing
-        Right answers that the index does not hold: nothing can find them.
-    unread
-        Queries left out because their image cannot be read, each with the reason.
+    dataset : str
+        Name of the data set.
+    num_images : int
+        Number of indexed images.
+    model, reranker : str
+        Encoder and vision LLM; ``reranker`` is None without reranking.
+    depth, top : int
+        Number of retrieved images, and number of those that are reranked.
+    results : list of QueryResult
+        One per query.
+    images : dict of str to ImageInfo
+        The images in ``results`` by name.
+    missing : list of str
+        Relevant images that are not in the index.
+    skipped : dict of str to str
+        Queries whose image cannot be read, with the reason.
     """
 
     model_config = ConfigDict(frozen=True)
 
-    data: str
-    stored: int
+    dataset: str
+    num_images: int
     model: str
     reranker: str | None
     depth: int
     top: int
-    outcomes: list[Outcome] = Field(repr=False)
-    images: dict[str, Shown] = Field(repr=False)
+    results: list[QueryResult] = Field(repr=False)
+    images: dict[str, ImageInfo] = Field(repr=False)
     missing: list[str]
-    unread: dict[str, str]
+    skipped: dict[str, str]
 
     @computed_field(repr=False)
     @cached_property
     def scores(self) -> list[Score]:
-        """Each measure by kind and way of asking, with a 95 % interval; `GAIN` is a way, too."""
-        return scores([(outcome.kind, _with_gain(outcome.values)) for outcome in self.outcomes])
+        """Mean of each metric by kind and mode (`RERANK_GAIN` is a mode too), with its 95 % interval."""
+        return average([(result.kind, _with_gain(result.metrics)) for result in self.results])
 
     @computed_field(repr=False)
     @cached_property
     def latencies(self) -> dict[str, dict[str, float]]:
         """Milliseconds of each stage: p50, p90 and p99 over the queries."""
-        return percentiles([outcome.milliseconds for outcome in self.outcomes])
+        return percentiles([result.timings_ms for result in self.results])
 
     @computed_field(repr=False)
     @cached_property
-    def answers(self) -> Answers | None:
-        """How well the vision LLM kept to the form; None when it was not asked."""
-        asked = sum(o.answers + o.failed for o in self.outcomes)
-        if not asked:
+    def answers(self) -> AnswerStats | None:
+        """Statistics of the vision LLM's answers; None without reranking."""
+        calls = sum(result.calls + result.failed for result in self.results)
+        if not calls:
             return None
-        return Answers(
-            asked=asked,
-            malformed=sum(o.malformed for o in self.outcomes) / asked,
-            failed=sum(o.failed for o in self.outcomes) / asked,
-            repaired=float(np.mean([bool(o.repairs) for o in self.outcomes])),
+        return AnswerStats(
+            calls=calls,
+            malformed=sum(result.malformed for result in self.results) / calls,
+            failed=sum(result.failed for result in self.results) / calls,
+            repaired=float(np.mean([bool(result.repairs) for result in self.results])),
         )
 
     @property
-    def final(self) -> str:
-        """The way of asking that a user meets."""
-        return RERANKED if self.reranker else BOTH
+    def final_mode(self) -> str:
+        """`RERANKED`, or `COMPOSED` without reranking."""
+        return RERANKED if self.reranker else COMPOSED
 
     @property
-    def measures(self) -> list[str]:
-        """What was measured."""
-        return list(dict.fromkeys(score.measure for score in self.scores))
+    def metrics(self) -> list[str]:
+        """Names of the metrics."""
+        return list(dict.fromkeys(score.metric for score in self.scores))
 
     @property
-    def deepest(self) -> str:
-        """The measure that sees most: nDCG at the last cutoff."""
-        return [measure for measure in self.measures if measure.startswith("nDCG@")][-1]
+    def main_metric(self) -> str:
+        """Name of the metric that queries are sorted by: nDCG at the largest cutoff."""
+        return [metric for metric in self.metrics if metric.startswith("nDCG@")][-1]
 
-    def score(self, measure: str, way: str | None = None, kind: str = "all") -> Score:
-        """Look one figure up; ``way`` is the final one when None.
+    @property
+    def model_names(self) -> str:
+        """Names of encoder and vision LLM in one string."""
+        return " + ".join(filter(None, [self.model, self.reranker]))
+
+    def score(self, metric: str, mode: str | None = None, kind: str = ALL) -> Score:
+        """Return the mean of a metric; ``mode`` defaults to `final_mode`.
 
         Raises
         ------
         SettingError
-            When there is no such figure.
+            If there is no such score.
         """
-        way = way or self.final
-        wanted = (kind, way, measure)
+        mode = mode or self.final_mode
         for score in self.scores:
-            if (score.kind, score.way, score.measure) == wanted:
+            if (score.kind, score.mode, score.metric) == (kind, mode, metric):
                 return score
-        raise SettingError(f"no figure {measure!r} of {kind!r}, {way!r}: measures are {', '.join(self.measures)}")
+        raise SettingError(f"no score {metric!r} of {kind!r}, {mode!r}: metrics are {', '.join(self.metrics)}")
 
-    def worst(self, n: int = 12) -> list[Outcome]:
-        """Pick the queries that were answered worst, first the worst."""
-        measure, final = self.deepest, self.final
-        return sorted(self.outcomes, key=lambda o: (o.values[final][measure], o.id))[:n]
+    def worst(self, n: int = 12) -> list[QueryResult]:
+        """Return the n queries with the lowest `main_metric`, worst first."""
+        metric, mode = self.main_metric, self.final_mode
+        return sorted(self.results, key=lambda result: (result.metrics[mode][metric], result.id))[:n]
 
     def save(self, file: Path) -> None:
-        """Write the evaluation as JSON, in a folder that is made when missing."""
+        """Write the evaluation as JSON; creates the folder."""
         file.parent.mkdir(parents=True, exist_ok=True)
         file.write_text(self.model_dump_json(indent=2), encoding="utf-8")
 
     @classmethod
     def load(cls, file: Path) -> Evaluation:
-        """Read what `save`, or ``mmrag eval --json``, wrote.
+        """Read what `save` or ``mmrag eval --json`` wrote.
 
         Raises
         ------
         SettingError
-            When the file is no evaluation.
+            If the file is no evaluation.
         """
         try:
             return cls.model_validate_json(file.read_bytes())
@@ -217,8 +232,8 @@ class Evaluation(BaseModel):
         return evaluation_cell(self)
 
 
-def _with_gain(values: Values) -> Values:
-    if RERANKED not in values:
-        return values
-    before = values[BOTH]
-    return {**values, GAIN: {m: after - before[m] for m, after in values[RERANKED].items()}}
+def _with_gain(metrics: Metrics) -> Metrics:
+    if RERANKED not in metrics:
+        return metrics
+    before = metrics[COMPOSED]
+    return {**metrics, RERANK_GAIN: {name: value - before[name] for name, value in metrics[RERANKED].items()}}

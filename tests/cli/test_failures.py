@@ -106,7 +106,7 @@ def test_what_was_measured_is_told_though_the_report_cannot_be_written(mmrag, db
     words = ("eval", db, judged, "--model", ENCODER, "--no-rerank", "--json")
     ran = mmrag(*words, "--report", db / "LOCK" / "out.html")
     assert ran.code == 1
-    assert len(ran.json["outcomes"]) == 1
+    assert len(ran.json["results"]) == 1
 
 
 def test_a_file_to_compare_with_that_is_none_is_told_and_not_to_be_overwritten(mmrag, db, judged):

@@ -28,7 +28,7 @@ def searcher(shop, tmp_path_factory):
 
 
 @pytest.fixture
-def write_judged(tmp_path, shop):
+def write_dataset(tmp_path, shop):
     """Writes a folder of judged queries: ids with their text, image and grades."""
 
     def write(**queries: tuple[str, str | None, dict[str, int]]) -> Path:

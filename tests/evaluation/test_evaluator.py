@@ -8,7 +8,7 @@ import pytest
 from PIL import Image
 
 from mmrag.errors import SettingError
-from mmrag.evaluation import Evaluation, Judged, JudgedQuery, evaluate, read_judged
+from mmrag.evaluation import EvalDataset, EvalQuery, Evaluation, evaluate, read_dataset
 from mmrag.query import Query
 from mmrag.ranking import Ranking
 from mmrag.rerank import ListwiseReranker
@@ -27,31 +27,31 @@ def reranked_by(searcher, monkeypatch):
     return use
 
 
-def judged(*queries: JudgedQuery, **facts) -> Judged:
-    return Judged("by hand", queries, **facts)
+def judged(*queries: EvalQuery, **facts) -> EvalDataset:
+    return EvalDataset("by hand", queries, **facts)
 
 
-def by_image(shop: Path, name: str, answer: str, **facts) -> JudgedQuery:
-    return JudgedQuery(f"{name}→{answer}", "dots", "", shop / f"{name}.png", {answer: 1}, **facts)
+def by_image(shop: Path, name: str, answer: str, **facts) -> EvalQuery:
+    return EvalQuery(f"{name}→{answer}", "dots", "", shop / f"{name}.png", {answer: 1}, **facts)
 
 
 def test_a_image_finds_itself_and_a_query_without_words_finds_nothing_by_words(searcher, shop):
     told = evaluate(searcher, judged(by_image(shop, "red", "red")), rerank=False)
-    assert told.score("hit@1", "both").value == 1
+    assert told.score("hit@1", "composed").value == 1
     assert told.score("hit@1", "image only").value == 1
     assert told.score("hit@4", "text only").value == 0
-    assert told.outcomes[0].rankings["both"][0] == "red"
-    assert "text only" not in told.outcomes[0].rankings
-    assert (told.stored, told.depth, told.top, told.reranker) == (6, 4, 4, None)
+    assert told.results[0].rankings["composed"][0] == "red"
+    assert "text only" not in told.results[0].rankings
+    assert (told.num_images, told.depth, told.top, told.reranker) == (6, 4, 4, None)
 
 
 def test_each_modality_is_asked_alone_as_the_searcher_would(searcher, shop):
-    query = JudgedQuery("q", "dots", "a green dot", shop / "red.png", {"green": 1})
-    told = evaluate(searcher, judged(query), rerank=False).outcomes[0]
+    query = EvalQuery("q", "dots", "a green dot", shop / "red.png", {"green": 1})
+    told = evaluate(searcher, judged(query), rerank=False).results[0]
     for way, asked in {
         "text only": Query("a green dot"),
         "image only": Query(image=shop / "red.png"),
-        "both": Query("a green dot", shop / "red.png"),
+        "composed": Query("a green dot", shop / "red.png"),
     }.items():
         hits = searcher.retrieve(asked, top=4).hits
         assert told.rankings[way] == [Path(hit.image).stem for hit in hits]
@@ -60,7 +60,7 @@ def test_each_modality_is_asked_alone_as_the_searcher_would(searcher, shop):
 def test_an_excluded_image_takes_no_place(searcher, shop):
     plain = evaluate(searcher, judged(by_image(shop, "red", "black")), rerank=False)
     without = evaluate(searcher, judged(by_image(shop, "red", "black", excluded=frozenset(["red"]))), rerank=False)
-    before, after = (told.outcomes[0].rankings["both"] for told in (plain, without))
+    before, after = (told.results[0].rankings["composed"] for told in (plain, without))
     assert before[0] == "red"
     assert after[:3] == before[1:]
     assert len(after) == 4
@@ -70,21 +70,21 @@ def test_only_the_gallery_is_searched(searcher, shop):
     query = by_image(shop, "red", "black")
     gallery = frozenset(["black", "blue", "not indexed"])
     told = evaluate(searcher, judged(query, galleries={"dots": gallery}), rerank=False)
-    assert set(told.outcomes[0].rankings["both"]) == {"black", "blue"}
+    assert set(told.results[0].rankings["composed"]) == {"black", "blue"}
 
 
 def test_a_subset_is_ranked_by_itself_without_the_reference(searcher, shop, reranked_by):
     few = ("red", "green", "black", "blue")
     query = by_image(shop, "red", "green", excluded=frozenset(["red"]), subset=few)
     asked = judged(query, cutoffs=(1,), subset_cutoffs=(1, 3))
-    straight = evaluate(searcher, asked, rerank=False).outcomes[0].values["both"]
+    straight = evaluate(searcher, asked, rerank=False).results[0].metrics["composed"]
     assert straight["subset recall@3"] == 1
     vision = reranked_by(MockVision(reversing()))
     turned = evaluate(searcher, asked)
     assert sorted(call.n for call in vision.asked) == [3, 4]
-    assert turned.score("subset recall@1", "both").value == straight["subset recall@1"]
+    assert turned.score("subset recall@1", "composed").value == straight["subset recall@1"]
     alone = evaluate(searcher, judged(query, galleries={"dots": frozenset(few[1:])}), rerank=False)
-    place = alone.outcomes[0].rankings["both"].index("green")
+    place = alone.results[0].rankings["composed"].index("green")
     assert straight["subset recall@1"] == (place == 0)
     assert turned.score("subset recall@1", "reranked").value == (place == 2)
 
@@ -92,14 +92,14 @@ def test_a_subset_is_ranked_by_itself_without_the_reference(searcher, shop, rera
 def test_reranking_turns_the_front_and_leaves_the_rest(searcher, shop, reranked_by):
     reranked_by(MockVision(reversing()))
     told = evaluate(searcher, judged(by_image(shop, "red", "red"), cutoffs=(1, 6)))
-    before, after = (told.outcomes[0].rankings[way] for way in ("both", "reranked"))
+    before, after = (told.results[0].rankings[way] for way in ("composed", "reranked"))
     assert after == before[:4][::-1] + before[4:]
     assert len(after) == 6
-    assert told.score("hit@1", "both").value == 1
+    assert told.score("hit@1", "composed").value == 1
     assert told.score("hit@1").value == 0
     assert told.score("MRR").value == pytest.approx(1 / 4)
     assert told.score("MRR", "gain").value == pytest.approx(-3 / 4)
-    assert told.outcomes[0].reason == "The last shall be first."
+    assert told.results[0].reason == "The last shall be first."
     assert {"encode", "search", "compose", "rank"} <= set(told.latencies)
     assert told.answers is not None
     assert (told.answers.malformed, told.answers.failed, told.answers.repaired) == (0, 0, 0)
@@ -110,12 +110,12 @@ def test_malformed_and_failed_answers_are_told_apart(searcher, shop, reranked_by
     reranked_by(MockVision(scripted("[1, 2]", Ranking(order=[1, 2, 3, 4]))))
     answers = evaluate(searcher, asked).answers
     assert answers is not None
-    assert (answers.asked, answers.malformed, answers.repaired) == (2, 0.5, 0.5)
+    assert (answers.calls, answers.malformed, answers.repaired) == (2, 0.5, 0.5)
     for lost in (malformed("refusal"), failing(RuntimeError("no"))):
         reranked_by(MockVision(lost))
         told = evaluate(searcher, asked)
         assert told.answers is not None
-        assert (told.answers.asked, told.answers.malformed, told.answers.failed) == (2, 0, 1)
+        assert (told.answers.calls, told.answers.malformed, told.answers.failed) == (2, 0, 1)
         assert told.answers.repaired == 1
         assert told.score("hit@1").value == 1
 
@@ -127,9 +127,9 @@ def test_missing_answers_and_unreadable_queries_are_named(searcher, shop):
         rerank=False,
     )
     assert told.missing == ["lost"]
-    assert list(told.unread) == ["nowhere→blue"]
-    assert "nowhere.png" in told.unread["nowhere→blue"]
-    assert [outcome.id for outcome in told.outcomes] == ["red→red", "blue→lost"]
+    assert list(told.skipped) == ["nowhere→blue"]
+    assert "nowhere.png" in told.skipped["nowhere→blue"]
+    assert [result.id for result in told.results] == ["red→red", "blue→lost"]
     assert told.score("hit@1").value == 0.5
 
 
@@ -149,8 +149,8 @@ def test_images_can_be_named_by_a_field(searcher, shop, tmp_path):
         numbered.index.add_folder(shop, metadata={"red.png": {"sku": 7}, "blue.png": {"sku": 8}})
         asked = judged(by_image(shop, "red", "7"), galleries={"dots": frozenset(["7", "8"])})
         told = evaluate(numbered, asked, rerank=False, item="sku")
-    assert told.outcomes[0].rankings["both"] == ["7", "8"]
-    assert told.images["7"].image == str(shop / "red.png")
+    assert told.results[0].rankings["composed"] == ["7", "8"]
+    assert told.images["7"].path == str(shop / "red.png")
 
 
 def test_a_field_that_nothing_has_is_refused(searcher, shop):
@@ -158,17 +158,17 @@ def test_a_field_that_nothing_has_is_refused(searcher, shop):
         evaluate(searcher, judged(by_image(shop, "red", "red")), rerank=False, item="sku")
 
 
-def test_graded_answers_count_by_their_grade(searcher, write_judged):
-    folder = write_judged(a=("", "red.png", {"red": 1, "blue": 2}))
-    told = evaluate(searcher, read_judged([folder]), rerank=False)
+def test_graded_answers_count_by_their_grade(searcher, write_dataset):
+    folder = write_dataset(a=("", "red.png", {"red": 1, "blue": 2}))
+    told = evaluate(searcher, read_dataset([folder]), rerank=False)
     assert told.score("hit@1").value == 0  # red is only partly right
     assert told.score("nDCG@1").value == pytest.approx(0.5)
 
 
-def test_an_evaluation_survives_json(searcher, write_judged, tmp_path, reranked_by):
+def test_an_evaluation_survives_json(searcher, write_dataset, tmp_path, reranked_by):
     reranked_by(MockVision(scripted("[2, 1]")))
-    folder = write_judged(a_1=("dot", "red.png", {"red": 1}), b_1=("dot", None, {"blue": 1}))
-    told = evaluate(searcher, read_judged([folder]))
+    folder = write_dataset(a_1=("dot", "red.png", {"red": 1}), b_1=("dot", None, {"blue": 1}))
+    told = evaluate(searcher, read_dataset([folder]))
     told.save(tmp_path / "new" / "run.json")
     again = Evaluation.load(tmp_path / "new" / "run.json")
     assert again == told
@@ -195,7 +195,7 @@ def test_files_of_one_content_answer_to_every_name(searcher, shop, tmp_path):
         twins.index.add_folder(images)
         for name in "ab":
             told = evaluate(twins, judged(by_image(images, "a", name)), rerank=False)
-            assert told.stored == 2
+            assert told.num_images == 2
             assert told.missing == []
             assert told.score("hit@1").value == 1
 
@@ -212,5 +212,5 @@ def test_names_that_mean_two_images_are_refused(searcher, tmp_path):
         with pytest.raises(SettingError, match="'1'"):
             evaluate(doubled, judged(query), rerank=False)
         told = evaluate(doubled, judged(by_image(tmp_path / "images", "2", "2")), rerank=False)
-        assert told.outcomes[0].rankings["both"][0] == "2"
-        assert len(set(told.outcomes[0].rankings["both"])) == 3
+        assert told.results[0].rankings["composed"][0] == "2"
+        assert len(set(told.results[0].rankings["composed"])) == 3

@@ -12,7 +12,7 @@ from PIL import Image
 
 from mmrag.datasets import plan_catalog, qrels, queries, write_queries
 from mmrag.errors import SettingError
-from mmrag.evaluation import read_judged
+from mmrag.evaluation import read_dataset
 from mmrag.indexing.json_records import read_list
 
 CIRR = {
@@ -55,7 +55,7 @@ def test_a_drawn_catalog_is_read_as_it_was_written(tmp_path):
     items = plan_catalog(288)
     written = [*queries("recolour", 3, 5, items), *queries("text", 2, 5, items)]
     write_queries(tmp_path / "asked", written, items)
-    judged = read_judged([tmp_path / "asked"])
+    judged = read_dataset([tmp_path / "asked"])
     assert [(q.id, q.kind, q.text) for q in judged.queries] == [(q.id, q.kind, q.text) for q in written]
     assert [q.image is not None for q in judged.queries] == [True] * 3 + [False] * 2
     assert judged.queries[0].image == tmp_path / "asked" / "recolour-0000.jpg"
@@ -68,7 +68,7 @@ def test_cirr_leaves_the_reference_out_and_ranks_the_image_set(tmp_path, images)
     file = publish(tmp_path / "captions" / "cap.rc2.val.json", [CIRR])
     names = {name: f"./dev/{name}.png" for name in CIRR["img_set"]["members"]}
     publish(tmp_path / "image_splits" / "split.rc2.val.json", names)
-    judged = read_judged([file], images)
+    judged = read_dataset([file], images)
     (query,) = judged.queries
     assert query.image == images / "dev" / "1" / "dev-1-0-img0.png"
     assert query.grades == {"dev-2-0-img1": 1}
@@ -82,7 +82,7 @@ def test_cirr_leaves_the_reference_out_and_ranks_the_image_set(tmp_path, images)
 def test_fashioniq_joins_captions_and_keeps_categories_apart(tmp_path, images):
     files = [publish(tmp_path / "captions" / f"cap.{category}.val.json", [FASHION]) for category in ("dress", "shirt")]
     publish(tmp_path / "image_splits" / "split.dress.val.json", ["B001", "B002"])
-    judged = read_judged(files, images)
+    judged = read_dataset(files, images)
     assert [(q.kind, q.text) for q in judged.queries] == [
         ("dress", "is red and has long sleeves"),
         ("shirt", "is red and has long sleeves"),
@@ -96,7 +96,7 @@ def test_fashioniq_joins_captions_and_keeps_categories_apart(tmp_path, images):
 
 
 def test_circo_counts_every_ground_truth_and_hits_the_target(tmp_path, images):
-    judged = read_judged([publish(tmp_path / "val.json", [CIRCO])], images)
+    judged = read_dataset([publish(tmp_path / "val.json", [CIRCO])], images)
     (query,) = judged.queries
     assert query.image == images / "000000000088.jpg"
     assert query.grades == {"000000000017": 2, "000000000005": 1}
@@ -105,7 +105,7 @@ def test_circo_counts_every_ground_truth_and_hits_the_target(tmp_path, images):
 
 
 def test_a_missing_image_keeps_a_name_that_can_be_told(tmp_path, images):
-    judged = read_judged([publish(tmp_path / "val.json", [CIRCO | {"reference_img_id": 9}])], images)
+    judged = read_dataset([publish(tmp_path / "val.json", [CIRCO | {"reference_img_id": 9}])], images)
     assert "000000000009" in str(judged.queries[0].image)
 
 
@@ -121,27 +121,27 @@ def test_a_record_without_a_field_is_told_by_line(tmp_path, images, name, record
     broken = {field: value for field, value in record.items() if field != without}
     file = publish(tmp_path / name, [record, broken])
     with pytest.raises(SettingError, match=told) as caught:
-        read_judged([file], images)
+        read_dataset([file], images)
     assert str(file) in str(caught.value)
 
 
 def test_a_split_without_answers_is_refused(tmp_path, images):
     file = publish(tmp_path / "cap.dress.test.json", [{"candidate": "B001", "captions": ["a"]}])
     with pytest.raises(SettingError, match=r"line 2, record 1: no target.*validation split"):
-        read_judged([file], images)
+        read_dataset([file], images)
 
 
 def test_a_wrong_type_is_told_with_its_place_inside(tmp_path, images):
     file = publish(tmp_path / "cap.rc2.val.json", [CIRR | {"img_set": {"members": ["a", 5]}}])
     with pytest.raises(SettingError, match=r"img_set\.members\.1: Input should be a valid string"):
-        read_judged([file], images)
+        read_dataset([file], images)
 
 
 def test_json_that_breaks_off_is_told_by_line(tmp_path, images):
     file = tmp_path / "val.json"
     file.write_text(json.dumps([CIRCO], indent=1)[:-40])
     with pytest.raises(SettingError, match=r"val\.json, line 2: no JSON"):
-        read_judged([file], images)
+        read_dataset([file], images)
 
 
 @pytest.mark.parametrize("name", ["cap.rc2.val.json", "split.rc2.val.json", "queries.jsonl"])
@@ -152,35 +152,36 @@ def test_json_that_is_nested_without_end_is_refused(tmp_path, images, name):
     folders = {"cap": captions.parent, "split": tmp_path / "image_splits", "queries": tmp_path}
     (folders[name.partition(".")[0]] / name).write_text("[" * 100_000)
     with pytest.raises(SettingError, match=rf"{name}.*no JSON"):
-        read_judged([tmp_path if name.endswith("l") else captions], images)
+        read_dataset([tmp_path if name.endswith("l") else captions], images)
 
 
 @pytest.mark.parametrize(
-    ("text", "told"), [("{}", "JSON list"), ("", "JSON list"), ('[{"a": 1}]', "no known form"), ("[]", "no known form")]
+    ("text", "told"),
+    [("{}", "JSON list"), ("", "JSON list"), ('[{"a": 1}]', "no known format"), ("[]", "no known format")],
 )
 def test_other_json_is_refused(tmp_path, images, text, told):
     (tmp_path / "x.json").write_text(text)
     with pytest.raises(SettingError, match=told):
-        read_judged([tmp_path / "x.json"], images)
+        read_dataset([tmp_path / "x.json"], images)
 
 
 def test_what_is_missing_is_told_with_the_option(tmp_path):
     file = publish(tmp_path / "val.json", [CIRCO])
     with pytest.raises(SettingError, match="--images"):
-        read_judged([file])
+        read_dataset([file])
     with pytest.raises(SettingError, match="no folder"):
-        read_judged([file], tmp_path / "nowhere")
+        read_dataset([file], tmp_path / "nowhere")
     with pytest.raises(SettingError, match=r"queries\.jsonl"):
-        read_judged([tmp_path / "nowhere"])
+        read_dataset([tmp_path / "nowhere"])
 
 
 def test_parts_that_are_measured_differently_stay_apart(tmp_path, images):
     one = publish(tmp_path / "val.json", [CIRCO])
     other = publish(tmp_path / "cap.dress.val.json", [FASHION])
     with pytest.raises(SettingError, match="cutoffs"):
-        read_judged([one, other], images)
+        read_dataset([one, other], images)
     with pytest.raises(SettingError, match="twice"):
-        read_judged([one, one], images)
+        read_dataset([one, one], images)
 
 
 @pytest.mark.parametrize(
@@ -190,8 +191,8 @@ def test_parts_that_are_measured_differently_stay_apart(tmp_path, images):
         ('{"id": "a", "text": "mug"}\n\nnothing', "a 0 x 1", r"queries\.jsonl, line 3: no JSON"),
         ('{"id": "a", "text": "mug"}', "a 0 x 1\na 0 y", r"qrels\.txt, line 2"),
         ('{"id": "a", "text": "mug"}', "a 0 x best", r"qrels\.txt, line 1"),
-        ('{"id": "a", "text": "mug"}', "a 0 x 1\nb 0 x 1", r"judges 1 queries.*'b'"),
-        ('{"id": "a", "text": "mug"}', "a 0 x 0", r"no answer to 'a'"),
+        ('{"id": "a", "text": "mug"}', "a 0 x 1\nb 0 x 1", r"grades 1 queries.*'b'"),
+        ('{"id": "a", "text": "mug"}', "a 0 x 0", r"no relevant image for 'a'"),
         ('{"id": "a", "text": " "}', "a 0 x 1", r"'a'.*no text and no image"),
         ("", "", r"no queries"),
     ],
@@ -200,7 +201,7 @@ def test_a_folder_with_a_fault_is_told_by_line(tmp_path, asked, judged, told):
     (tmp_path / "queries.jsonl").write_text(asked)
     (tmp_path / "qrels.txt").write_text(judged)
     with pytest.raises(SettingError, match=told):
-        read_judged([tmp_path])
+        read_dataset([tmp_path])
 
 
 VALUES = st.dictionaries(st.text(max_size=5), st.integers() | st.text(), max_size=3)

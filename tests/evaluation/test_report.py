@@ -8,7 +8,7 @@ from html.parser import HTMLParser
 import pytest
 from little_shop import ENCODER, RERANKER
 
-from mmrag.evaluation import Evaluation, evaluate, read_judged
+from mmrag.evaluation import Evaluation, evaluate, read_dataset
 from mmrag.evaluation.comparison import compare
 from mmrag.evaluation.report import evaluation_page
 from mmrag.rerank import ListwiseReranker
@@ -41,8 +41,8 @@ class Page(HTMLParser):
 
 
 @pytest.fixture
-def folder(write_judged):
-    return write_judged(
+def folder(write_dataset):
+    return write_dataset(
         easy_1=("", "red.png", {"red": 1}),
         hard_1=(EVIL, "blue.png", {"orange": 1, "lost": 1}),
         hard_2=("a dot", "nowhere.png", {"red": 1}),
@@ -53,16 +53,16 @@ def folder(write_judged):
 def told(searcher, folder, monkeypatch) -> Evaluation:
     mock = ListwiseReranker(MockVision(scripted("[2, 1, 3]")))
     monkeypatch.setitem(searcher.__dict__, "reranker", mock)
-    return evaluate(searcher, read_judged([folder]))
+    return evaluate(searcher, read_dataset([folder]))
 
 
 def test_every_figure_stands_on_the_page_with_its_interval(told):
     page = Page(evaluation_page(told))
     for score in told.scores:
-        sign = "+" if score.way == "gain" else ""
+        sign = "+" if score.mode == "gain" else ""
         assert f"{score.value:{sign}.3f}" in page.words
         assert f"{score.low:{sign}.2f}" in page.words
-    for name in ("text only", "image only", "both", "reranked", "gain", "mean of kinds", "p99"):
+    for name in ("text only", "image only", "composed", "reranked", "gain", "mean of kinds", "p99"):
         assert name in page.words
     assert "100.0 % of the answers were malformed" in page.words
     assert "1 right answers are not in the index, and count as not found: lost" in page.words
@@ -70,7 +70,7 @@ def test_every_figure_stands_on_the_page_with_its_interval(told):
 
 
 def test_the_worst_come_first_with_their_right_answers(told):
-    assert [outcome.id for outcome in told.worst()] == ["hard_1", "easy_1"]
+    assert [result.id for result in told.worst()] == ["hard_1", "easy_1"]
     page = Page(evaluation_page(told, worst=1))
     assert "✓ red.png" not in page.words
     assert "orange.png" in page.words
@@ -87,7 +87,7 @@ def test_the_page_fetches_nothing_and_nobody_writes_into_it(told):
 
 
 def test_without_a_reranker_the_page_says_nothing_of_it(searcher, folder):
-    told = evaluate(searcher, read_judged([folder]), rerank=False)
+    told = evaluate(searcher, read_dataset([folder]), rerank=False)
     page = Page(evaluation_page(told))
     assert "gain" not in page.words
     assert "vision LLM" not in page.words
@@ -133,8 +133,8 @@ def test_the_command_reranks_with_a_real_model(evaluated):
     assert ran.json["reranker"] == RERANKER
     assert ran.json["answers"]["malformed"] == 0  # complete by construction
     assert {"rank", "compose"} <= ran.json["latencies"].keys()
-    easy = next(o for o in ran.json["outcomes"] if o["id"] == "easy_1")
-    assert sorted(easy["rankings"]["reranked"]) == sorted(easy["rankings"]["both"])
+    easy = next(o for o in ran.json["results"] if o["id"] == "easy_1")
+    assert sorted(easy["rankings"]["reranked"]) == sorted(easy["rankings"]["composed"])
 
 
 def test_the_command_tells_what_is_wrong_in_one_line(mmrag, evaluated, tmp_path):

@@ -52,11 +52,11 @@ assert "striped umbrella" in found.structured_content["results"][0]["title"]
 assert len(found.content) == 1 + 4, "JSON, and four thumbnails"
 """,
     "05_evaluate": """
-assert (len(result.outcomes), result.missing, result.unread) == (60, [], {})
+assert (len(result.results), result.missing, result.skipped) == (60, [], {})
 halves = [result.score("hit@1", way).value for way in ("text only", "image only")]
-assert result.score("hit@1", "both").low > max(halves)
-changes = {c.measure: c for c in compare(reversed_run, result).changes if c.way != "both"}
-assert changes["hit@1"].certain and changes["hit@1"].difference < 0
+assert result.score("hit@1", "composed").low > max(halves)
+changes = {c.metric: c for c in compare(reversed_run, result).changes if c.mode != "composed"}
+assert changes["hit@1"].significant and changes["hit@1"].difference < 0
 assert changes["hit@9"].difference == 0
 """,
 }

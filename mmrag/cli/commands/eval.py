@@ -14,17 +14,17 @@ if TYPE_CHECKING:
     from collections.abc import Iterable
 
     from mmrag.evaluation import Evaluation
-    from mmrag.evaluation.comparison import Comparison
+    from mmrag.evaluation.comparison import ResultComparison
 
 __all__ = ["eval"]
 
 
 def eval(
     db: Annotated[str, typer.Argument(metavar="DB", help="Index: a folder x.db, or a server.", show_default=False)],
-    judged: Annotated[
+    dataset: Annotated[
         list[Path],
         typer.Argument(
-            metavar="JUDGED...",
+            metavar="QUERIES...",
             help="Folder with queries.jsonl and qrels.txt; CIRR, FashionIQ or CIRCO annotations.",
             show_default=False,
         ),
@@ -45,12 +45,12 @@ def eval(
 
     settings = read_settings(db=db, **given)
     with messages().status("loading the models"):
-        from mmrag.evaluation import Evaluation, evaluate, read_judged
+        from mmrag.evaluation import Evaluation, evaluate, read_dataset
         from mmrag.evaluation.comparison import compare as compared
         from mmrag.evaluation.report import write_evaluation
         from mmrag.search import Searcher
 
-        queries = read_judged(judged, images)
+        queries = read_dataset(dataset, images)
         earlier = Evaluation.load(compare) if compare else None
         searcher = Searcher.open(settings)
     with searcher, stage("asking") as show:
@@ -66,20 +66,20 @@ def eval(
         messages().print(f"written: {report}", soft_wrap=True)
 
 
-def _show(told: Evaluation, comparison: Comparison | None) -> None:
-    from mmrag.evaluation.result import BOTH, GAIN
+def _show(told: Evaluation, comparison: ResultComparison | None) -> None:
+    from mmrag.evaluation.result import COMPOSED, RERANK_GAIN
 
-    results().print(f"{len(told.outcomes)} queries over {told.stored} images")
-    ways = list(dict.fromkeys(score.way for score in told.scores))
-    rows = [[m, *(_number(told, m, way) for way in ways)] for m in told.measures]
-    _table(["measure", *ways], rows)
+    results().print(f"{len(told.results)} queries over {told.num_images} images")
+    ways = list(dict.fromkeys(score.mode for score in told.scores))
+    rows = [[m, *(_number(told, m, way) for way in ways)] for m in told.metrics]
+    _table(["metric", *ways], rows)
     kinds = [kind for kind in dict.fromkeys(score.kind for score in told.scores)][1:]
     if len(kinds) > 1:
-        results().print(f"\n{told.deepest} by kind of query")
-        rows = [[k, *(_number(told, told.deepest, way, k) for way in ways)] for k in kinds]
+        results().print(f"\n{told.main_metric} by kind of query")
+        rows = [[k, *(_number(told, told.main_metric, way, k) for way in ways)] for k in kinds]
         _table(["kind", *ways], rows)
-    final = told.score(told.deepest, GAIN if told.final != BOTH else BOTH)
-    results().print(f"\n{told.deepest}, {final.way}, with its 95 % interval: {final}")
+    final = told.score(told.main_metric, RERANK_GAIN if told.reranker else COMPOSED)
+    results().print(f"\n{told.main_metric}, {final.mode}, with its 95 % interval: {final}")
     results().print("\nmilliseconds")
     times = [[stage, *(f"{ms[p]:.1f}" for p in ("p50", "p90", "p99"))] for stage, ms in told.latencies.items()]
     _table(["stage", "p50", "p90", "p99"], times)
@@ -90,16 +90,16 @@ def _show(told: Evaluation, comparison: Comparison | None) -> None:
             "of the rankings repaired": told.answers.repaired,
         }
         words = ", ".join(f"{100 * share:.1f} % {name}" for name, share in shares.items())
-        results().print(f"\nthe vision LLM was asked {told.answers.asked} times: {words}")
+        results().print(f"\nthe vision LLM was asked {told.answers.calls} times: {words}")
     if comparison:
         results().print(f"\nagainst {comparison.before}")
         changes = [
-            [c.measure, c.way, f"{c.before:.3f}", f"{c.now:.3f}", f"{c.difference:+.3f}"] for c in comparison.changes
+            [c.metric, c.mode, f"{c.before:.3f}", f"{c.now:.3f}", f"{c.difference:+.3f}"] for c in comparison.changes
         ]
-        _table(["measure", "way", "before", "now", "difference"], changes)
+        _table(["metric", "mode", "before", "now", "difference"], changes)
     for fault, names in (
         ("right answers are not in the index", told.missing),
-        ("queries are left out, their images cannot be read", list(told.unread)),
+        ("queries are left out, their images cannot be read", list(told.skipped)),
     ):
         if names:
             few = ", ".join(names[:5]) + (", …" if len(names) > 5 else "")
@@ -107,9 +107,9 @@ def _show(told: Evaluation, comparison: Comparison | None) -> None:
 
 
 def _number(told: Evaluation, measure: str, way: str, kind: str = "all") -> str:
-    from mmrag.evaluation.result import GAIN
+    from mmrag.evaluation.result import RERANK_GAIN
 
-    return format(told.score(measure, way, kind).value, "+.3f" if way == GAIN else ".3f")
+    return format(told.score(measure, way, kind).value, "+.3f" if way == RERANK_GAIN else ".3f")
 
 
 def _table(headings: Iterable[str], rows: Iterable[Iterable[str]]) -> None:

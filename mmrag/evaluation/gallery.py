@@ -1,0 +1,157 @@
+"""The images of an index by the names that evaluation data sets use."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Collection, Generator, Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import PurePath
+from typing import Any, cast
+
+from llama_index.core.schema import ImageNode
+from llama_index.core.vector_stores.utils import metadata_dict_to_node
+from llama_index.indices.composed_image import ComposedImageIndex
+from llama_index.indices.composed_image.connection import answered
+
+from mmrag.errors import SettingError
+from mmrag.evaluation.result import ImageInfo
+from mmrag.filters import Comparison, Filter, Scalar
+from mmrag.results import Hit
+
+__all__ = ["Gallery", "load_gallery"]
+
+FILE_NAME, NAMES = "file_name", "names"
+PAGE = 1000
+
+
+@dataclass(frozen=True)
+class Gallery:
+    """All images of an index by name.
+
+    Attributes
+    ----------
+    field : str
+        Metadata field that identifies an image; `FILE_NAME` counts without its extension.
+    size : int
+        Number of images; an image that several files hold has several names.
+    images : mapping of str to ImageInfo
+        By name.
+    values : mapping of str to Scalar
+        Value of ``field`` by name.
+    ambiguous : frozenset of str
+        Names of more than one image.
+    unnamed : int
+        Number of images without the field.
+    """
+
+    field: str
+    size: int
+    images: Mapping[str, ImageInfo]
+    values: Mapping[str, Scalar]
+    ambiguous: frozenset[str]
+    unnamed: int
+
+    @cached_property
+    def _all_values(self) -> frozenset[Scalar]:
+        return frozenset(self.values.values())
+
+    def names(self, metadata: Mapping[str, Any]) -> list[str]:
+        """Return the unambiguous names of an image by its metadata."""
+        return [name for name in _names(metadata, self.field) if name not in self.ambiguous]
+
+    def filter(self, names: Collection[str]) -> Filter | None:
+        """Build the filter that only these names pass; None if it would pass every image."""
+        values = frozenset(self.values[name] for name in names if name in self.values)
+        if values == self._all_values and not self.unnamed:
+            return None
+        return Comparison(self.field, "in", tuple(sorted(values, key=str)))
+
+    def validate(self, names: Collection[str]) -> None:
+        """Check that at least one of the graded names is in the index, and that none is ambiguous.
+
+        Raises
+        ------
+        SettingError
+            If a name is ambiguous, or none is in the index.
+        """
+        if not self.images.keys() & names:
+            held = f"{self.size} others, as {min(self.images)!r}" if self.images else "no images"
+            raise SettingError(
+                f"none of {len(names)} graded images, as {min(names)!r}, is in the index, which "
+                f"holds {held}: index their folder, or name them by a field, with --item FIELD"
+            )
+        if ambiguous := sorted(self.ambiguous.intersection(names)):
+            raise SettingError(
+                f"{len(ambiguous)} graded names belong to several images, as "
+                f"{ambiguous[0]!r}: name images by a metadata field, with --item FIELD"
+            )
+
+
+def load_gallery(index: ComposedImageIndex, field: str | None = None) -> Gallery:
+    """Read the names of all images of an index.
+
+    Parameters
+    ----------
+    index : ComposedImageIndex
+        An open index.
+    field : str, optional
+        Metadata field that identifies an image. Default: file name without extension.
+
+    Raises
+    ------
+    SettingError
+        If no image has the field.
+    """
+    field = field or FILE_NAME
+    images: dict[str, ImageInfo] = {}
+    values: dict[str, Scalar] = {}
+    ambiguous: set[str] = set()
+    size = unnamed = 0
+    for node in _nodes(index, field):
+        size += 1
+        path = (node.image_path or node.image_url) if isinstance(node, ImageNode) else None
+        info = ImageInfo(path=path or "", title=Hit(node.node_id, path or "", 0.0, node.metadata).title)
+        names = list(_names(node.metadata, field))
+        unnamed += not names
+        ambiguous.update(images.keys() & names)
+        images |= dict.fromkeys(names, info)
+        values |= dict.fromkeys(names, cast("Scalar", node.metadata.get(field)))
+    if size and not images:
+        raise SettingError(f"none of {size} images has the field {field!r}: check --item")
+    return Gallery(field, size, images, values, frozenset(ambiguous), unnamed)
+
+
+def _names(metadata: Mapping[str, Any], field: str) -> Iterator[str]:
+    if field not in metadata:
+        return
+    if field != FILE_NAME:
+        yield str(metadata[field])
+        return
+    # The index keeps one row for files of the same content, with the names of all of them.
+    files = [metadata[FILE_NAME], *metadata.get(NAMES, ())]
+    yield from dict.fromkeys(PurePath(file).stem for file in files)
+
+
+def _nodes(index: ComposedImageIndex, field: str) -> Iterator[Any]:
+    store = index.vector_store
+    with answered(store.place, "reading the names of its images"), _without_clock_warnings():
+        rows = cast("Any", store.client).query_iterator(
+            store.collection_name, batch_size=PAGE, output_fields=[field, NAMES, "_node_content", "_node_type"]
+        )
+        while page := rows.next():
+            yield from map(metadata_dict_to_node, page)
+        rows.close()
+
+
+@contextmanager
+def _without_clock_warnings() -> Generator[None]:
+    """Silence pymilvus' warning that Lite has no clock; nothing writes meanwhile."""
+    log = logging.getLogger("pymilvus.orm.iterator")
+    level = log.level
+    log.setLevel(logging.ERROR)
+    try:
+        yield
+    finally:
+        log.setLevel(level)
