@@ -8,7 +8,7 @@ import socket
 from pathlib import Path
 
 import pytest
-from hostile_images import write_hostile_images
+from malformed_images import write_malformed_images
 from run_profile import register_profiles
 
 pytest_plugins = ["command_line"]
@@ -63,9 +63,9 @@ def own_folders(tmp_path_factory: pytest.TempPathFactory):
 
 
 @pytest.fixture(scope="session")
-def hostile_images():
-    """Writes a folder full of bad and odd images: call it with the folder, see its docstring."""
-    return write_hostile_images
+def malformed_images():
+    """Function that writes the corpus of malformed images into a folder."""
+    return write_malformed_images
 
 
 @pytest.fixture(scope="session")

@@ -9,23 +9,23 @@ import pytest
 from image_server import serving
 from llama_index.tools.image_search import ImageSearchToolSpec
 from PIL import Image
-from tool_responses import in_memory, titles, told
+from tool_responses import in_memory, parse_response, titles
 
 from mmrag.errors import ImageError
 from mmrag.images import ImagePolicy
 
 
 def test_an_earlier_result_is_an_example_by_its_id(spec):
-    blue = told(spec.search_images("blue", top_n=1))["results"][0]
+    blue = parse_response(spec.search_images("blue", top_n=1))["results"][0]
     assert titles(spec.search_images(image=blue["id"], top_n=2)) == ["blue", "blue corner"]
-    corner = told(spec.search_images("", image=blue["id"], filters="price > 10", top_n=1))
+    corner = parse_response(spec.search_images("", image=blue["id"], filters="price > 10", top_n=1))
     assert corner["results"][0]["title"] == "blue corner"
     reds = titles(spec.search_images("in red", image=corner["results"][0]["id"], top_n=3))
     assert "red corner" in reds
 
 
 def test_a_short_id_stands_for_the_long_one(spec, index):
-    short = told(spec.search_images("blue", top_n=1))["results"][0]["id"]
+    short = parse_response(spec.search_images("blue", top_n=1))["results"][0]["id"]
     (long,) = [i for i in ids(index) if i.startswith(short)]
     assert (len(short), len(long)) == (12, 64)
     assert spec.describe_image(short) == spec.describe_image(long)
@@ -59,7 +59,7 @@ def test_a_url_is_opened_on_a_declared_host_and_on_no_other(index):
     declared = ImageSearchToolSpec(engine, ImagePolicy(roots=(), hosts=["127.0.0.1"]))
     with serving() as server:
         url = f"http://127.0.0.1:{server.server_port}/any.png"
-        assert "is on the host" in told(ImageSearchToolSpec(engine).search_images(image=url))["error"]
+        assert "is on the host" in parse_response(ImageSearchToolSpec(engine).search_images(image=url))["error"]
         assert server.seen == []
         assert len(titles(declared.search_images(image=url))) == 1
 
@@ -95,33 +95,33 @@ def test_a_link_does_not_lead_out_of_an_upload_root(index, tmp_path, images):
     (root / "link.png").symlink_to(outside)
     spec = ImageSearchToolSpec(index.as_query_engine(), ImagePolicy(roots=[root]))
     for name in ("link.png", str(root / "link.png"), "../secret.png", str(outside)):
-        assert "outside of the allowed" in told(spec.search_images(image=name))["error"]
+        assert "outside of the allowed" in parse_response(spec.search_images(image=name))["error"]
 
 
 def test_a_file_beside_the_indexed_ones_stays_closed(spec, images):
     beside = images / "beside.png"
     Image.new("RGB", (9, 9)).save(beside)
     try:
-        assert "outside of the allowed" in told(spec.search_images(image=str(beside)))["error"]
+        assert "outside of the allowed" in parse_response(spec.search_images(image=str(beside)))["error"]
     finally:
         beside.unlink()
 
 
 def test_no_policy_opens_all_paths(index, images):
     spec = ImageSearchToolSpec(index.as_query_engine(), ImagePolicy(max_bytes=10_000))
-    assert "outside of the allowed" in told(spec.search_images(image="/etc/passwd"))["error"]
+    assert "outside of the allowed" in parse_response(spec.search_images(image="/etc/passwd"))["error"]
 
 
 def test_sizes_are_capped_for_everybody(index, images):
     small = ImagePolicy(roots=(), max_pixels=100)
     spec = ImageSearchToolSpec(index.as_query_engine(), small)
     data = in_memory(images / "red.png")
-    assert "the limit is 100" in told(spec.search_images(image=data))["error"]
+    assert "the limit is 100" in parse_response(spec.search_images(image=data))["error"]
     with pytest.raises(ImageError, match="limit is 100"):
         spec.keep(images / "red.png")
 
 
 def test_the_oldest_uploads_go_first(spec):
     handles = [spec.keep(Image.new("RGB", (2, 2), (shade, 0, 0))) for shade in range(65)]
-    assert "is not kept" in told(spec.search_images(image=handles[0]))["error"]
+    assert "is not kept" in parse_response(spec.search_images(image=handles[0]))["error"]
     assert titles(spec.search_images(image=handles[-1]))

@@ -19,7 +19,7 @@ from llama_index.postprocessor.llvm_rerank import LLVMRerank
 from llama_index.tools.image_search import Answer, FoundImages, ImageSearchToolSpec
 from PIL import Image
 from run_profile import scaled
-from tool_responses import in_memory, sheet, titles, told
+from tool_responses import contact_sheet, in_memory, parse_response, titles
 
 from mmrag.errors import AnswerError, SettingError
 from mmrag.query import Query
@@ -50,11 +50,11 @@ def test_results_are_compact_json_and_one_image_of_all(spec):
     assert first["similarity"] >= second["similarity"]
     assert "\n" not in words.text
     assert ": " not in words.text
-    assert sheet([words, image]).size == (4 * 192, 192)
+    assert contact_sheet([words, image]).size == (4 * 192, 192)
 
 
 def test_the_sheet_shows_the_results_under_their_numbers(spec):
-    found = sheet(spec.search_images("blue", top_n=1))
+    found = contact_sheet(spec.search_images("blue", top_n=1))
     assert found.getpixel((192 + 96, 96)) == pytest.approx((0, 0, 255), abs=4)
 
 
@@ -62,7 +62,7 @@ def test_sync_and_async_answer_the_same(spec):
     search, describe = spec.to_tool_list()
     synced = search.call(text="red", top_n=4)
     assert asyncio.run(search.acall(text="red", top_n=4)).blocks == synced.blocks
-    id = told(synced.blocks)["results"][0]["id"]
+    id = parse_response(synced.blocks)["results"][0]["id"]
     assert asyncio.run(describe.acall(id=id)).blocks == describe.call(id=id).blocks
 
 
@@ -104,11 +104,11 @@ def test_documents_and_words_are_results_like_any_other(own_index, images):
     document = ImageDocument(id_="photo", text="a red photo", image_path=str(images / "red.png"))
     own_index.add([document, TextNode(id_="note", text="red")])
     spec = ImageSearchToolSpec(own_index.as_query_engine(similarity_top_k=12))
-    found = told(spec.search_images("red"))["results"]
+    found = parse_response(spec.search_images("red"))["results"]
     assert {"photo", "note"} < {result["id"] for result in found}
-    assert sheet(spec.describe_image("photo")).size == (16, 16)
+    assert contact_sheet(spec.describe_image("photo")).size == (16, 16)
     assert spec.search_images(image="photo") == spec.search_images(image=str(images / "red.png"))
-    assert "no image has the id 'note'" in told(spec.describe_image("note"))["error"]
+    assert "no image has the id 'note'" in parse_response(spec.describe_image("note"))["error"]
 
 
 def test_nulls_are_left_out_as_models_mean_them(spec):
@@ -144,13 +144,13 @@ def test_text_that_only_looks_like_a_image_stays_text(spec):
 @given(st.text(max_size=40), st.text(max_size=40), st.integers(), st.text(max_size=20))
 def test_whatever_a_model_writes_gets_an_answer(spec, text, image, top_n, filters):
     blocks = spec.search_images(text, image, top_n, filters)
-    assert told(blocks).keys() & {"results", "error"}
+    assert parse_response(blocks).keys() & {"results", "error"}
 
 
 def test_a_image_is_described_and_shown(spec, images):
-    id = told(spec.search_images("blue", top_n=1))["results"][0]["id"]
+    id = parse_response(spec.search_images("blue", top_n=1))["results"][0]["id"]
     blocks = spec.describe_image(id)
-    assert told(blocks) == {
+    assert parse_response(blocks) == {
         "id": id,
         "title": "blue",
         "path": str(images / "blue.png"),
@@ -158,7 +158,7 @@ def test_a_image_is_described_and_shown(spec, images):
         "height": 16,
         "metadata": {"price": 4.0},
     }
-    assert sheet(blocks).size == (16, 16)
+    assert contact_sheet(blocks).size == (16, 16)
 
 
 def test_a_image_whose_file_is_gone_is_still_described(own_index, tmp_path):
@@ -166,7 +166,7 @@ def test_a_image_whose_file_is_gone_is_still_described(own_index, tmp_path):
     Image.new("RGB", (9, 9), "pink").save(file)
     own_index.add_folder(tmp_path)
     spec = ImageSearchToolSpec(own_index.as_query_engine(similarity_top_k=1))
-    id = told(spec.search_images("pink"))["results"][0]["id"]
+    id = parse_response(spec.search_images("pink"))["results"][0]["id"]
     file.unlink()
     (words,) = spec.describe_image(id)
     assert "no image to look at" in json.loads(words.text)["note"]
@@ -184,8 +184,8 @@ def test_a_image_whose_file_is_gone_is_still_described(own_index, tmp_path):
 )
 def test_an_unknown_id_is_told(spec, asked, why):
     tool = spec.to_tool_list()[1]
-    assert why in told(tool.call(**asked).blocks)["error"]
-    assert why in told(asyncio.run(tool.acall(**asked)).blocks)["error"]
+    assert why in parse_response(tool.call(**asked).blocks)["error"]
+    assert why in parse_response(asyncio.run(tool.acall(**asked)).blocks)["error"]
 
 
 def test_a_reranker_sees_the_example_and_its_order_and_reason_are_told(index, images):
@@ -196,7 +196,7 @@ def test_a_reranker_sees_the_example_and_its_order_and_reason_are_told(index, im
     before = ImageSearchToolSpec(plain).search_images("in red", example)
     after = ImageSearchToolSpec(reranked).search_images("in red", example)
     assert titles(after) == titles(before)[::-1]
-    assert told(after)["results"][0]["reason"] == "The last shall be first."
+    assert parse_response(after)["results"][0]["reason"] == "The last shall be first."
     assert vision.asked[0].image.getpixel((48, 48)) == pytest.approx((0, 0, 255), abs=4)
     assert asyncio.run(ImageSearchToolSpec(reranked).asearch_images("in red", example)) == after
 
@@ -204,7 +204,7 @@ def test_a_reranker_sees_the_example_and_its_order_and_reason_are_told(index, im
 def test_a_reranker_that_must_not_fail_is_told_as_a_message(index):
     rerank = LLVMRerank(llm=MockVision(failing(AnswerError("no GPU"))), on_failure="raise")
     spec = ImageSearchToolSpec(index.as_query_engine(node_postprocessors=[rerank]))
-    assert "no GPU" in told(spec.search_images("red"))["error"]
+    assert "no GPU" in parse_response(spec.search_images("red"))["error"]
 
 
 def test_only_engines_over_images_are_taken():

@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
-from little_shop import write_shop
+from sample_catalog import write_sample_catalog
 
 
 @pytest.fixture(autouse=True)
@@ -16,4 +16,4 @@ def in_own_folder(own_folder):
 @pytest.fixture(scope="module")
 def shop(tmp_path_factory) -> Path:
     """A folder with six images, a text file, and a table that names the images."""
-    return write_shop(tmp_path_factory.mktemp("shop"))
+    return write_sample_catalog(tmp_path_factory.mktemp("shop"))

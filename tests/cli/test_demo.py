@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
-from little_shop import ENCODER
+from sample_catalog import ENCODER
 
 from mmrag.cli.console import stage
 from mmrag.cli.demo import run_demo

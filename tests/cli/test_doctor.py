@@ -8,7 +8,7 @@ import sys
 from pathlib import Path
 
 import pytest
-from little_shop import ENCODER, RERANKER, write_shop
+from sample_catalog import ENCODER, RERANKER, write_sample_catalog
 
 
 @pytest.fixture
@@ -19,7 +19,7 @@ def doctor(mmrag):
 @pytest.fixture
 def indexed(mmrag, tmp_path):
     """A database that holds a shop."""
-    mmrag("index", write_shop(tmp_path), "--into", "shop.db", "--model", ENCODER)
+    mmrag("index", write_sample_catalog(tmp_path), "--into", "shop.db", "--model", ENCODER)
 
 
 def by_name(ran):

@@ -12,7 +12,7 @@ from types import SimpleNamespace
 
 import httpx
 import pytest
-from little_shop import ENCODER, write_shop
+from sample_catalog import ENCODER, write_sample_catalog
 
 from mmrag.errors import SettingError
 from mmrag.serving.listening import listen
@@ -23,7 +23,7 @@ MMRAG = (sys.executable, "-c", "from mmrag.cli.main import main; main()")
 @pytest.fixture
 def db(mmrag, tmp_path) -> Path:
     (tmp_path / "photos").mkdir()
-    shop = write_shop(tmp_path / "photos")
+    shop = write_sample_catalog(tmp_path / "photos")
     assert mmrag("index", shop, "--into", "shop.db", "--model", ENCODER).code == 0
     return tmp_path / "shop.db"
 
@@ -125,7 +125,7 @@ def test_brackets_are_told_as_they_stand(mmrag, db):
 
 
 def test_progress_leaves_nothing_where_it_cannot_be_seen(mmrag, tmp_path):
-    ran = mmrag("index", write_shop(tmp_path), "--into", "new.db", "--model", ENCODER, "--json")
+    ran = mmrag("index", write_sample_catalog(tmp_path), "--into", "new.db", "--model", ENCODER, "--json")
     assert ran.err == ""
 
 

@@ -11,13 +11,13 @@ from pathlib import Path
 import pytest
 from fastapi.testclient import TestClient
 from image_server import serving
-from little_shop import ENCODER
 from llama_index.core.schema import ImageNode, QueryBundle
 from llama_index.embeddings.visualized_bge import VisualizedBGEEmbedding
 from llama_index.indices.composed_image import ComposedImageIndex
 from llama_index.tools.image_search import ImageSearch, ImageSearchToolSpec
 from mcp import Client
 from PIL import Image
+from sample_catalog import ENCODER
 
 from mmrag.errors import MMRagError
 from mmrag.images import ImagePolicy

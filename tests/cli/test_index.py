@@ -7,10 +7,10 @@ import os
 from pathlib import Path
 
 import pytest
-from hostile_images import encoded, sample_image
 from image_server import serving
-from little_shop import COLORS, ENCODER, write_shop
+from malformed_images import encoded, sample_image
 from PIL import Image
+from sample_catalog import COLORS, ENCODER, write_sample_catalog
 
 from mmrag.embedding import VisualizedBGE
 from mmrag.indexing import pipeline as indexing_run
@@ -47,7 +47,7 @@ def prices(mmrag):
 def own_shop(tmp_path) -> Path:
     """A shop that a test may change."""
     (tmp_path / "shop").mkdir()
-    return write_shop(tmp_path / "shop")
+    return write_sample_catalog(tmp_path / "shop")
 
 
 def write_table(file: str, prices: dict[str, object], folder: str = "shop") -> None:

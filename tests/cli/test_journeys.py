@@ -10,8 +10,8 @@ from pathlib import Path
 from types import SimpleNamespace
 
 import pytest
-from little_shop import COLORS, ENCODER, OTHER_ENCODER
 from PIL import Image
+from sample_catalog import COLORS, ENCODER, OTHER_ENCODER
 
 from mmrag.cli.main import main
 

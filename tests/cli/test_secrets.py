@@ -15,12 +15,12 @@ from pathlib import Path
 import pytest
 from fastapi.testclient import TestClient
 from image_server import serving
-from little_shop import ENCODER, RERANKER, write_shop
 from llama_index.core.schema import MetadataMode
 from llama_index.embeddings.visualized_bge import VisualizedBGEEmbedding
 from llama_index.indices.composed_image import ComposedImageIndex, milvus_store
 from llama_index.tools.image_search import ImageSearchToolSpec
 from PIL import Image
+from sample_catalog import ENCODER, RERANKER, write_sample_catalog
 
 from mmrag.errors import MMRagError
 from mmrag.images import ImagePolicy, load_image
@@ -131,7 +131,7 @@ def test_a_image_by_signed_url_is_shown_without_its_signature(mmrag, logged):
 
 
 def test_a_search_that_fails_on_its_way_shows_no_secret(settings, tmp_path, logged, capfd):
-    write_shop(tmp_path)
+    write_sample_catalog(tmp_path)
     with Searcher(settings) as searcher:
         searcher.index.add_folder(tmp_path)
         client = TestClient(create_app(searcher, token=DOOR), base_url="http://127.0.0.1")

@@ -6,7 +6,7 @@ import json
 from pathlib import Path
 
 import pytest
-from little_shop import ENCODER, write_shop
+from sample_catalog import ENCODER, write_sample_catalog
 
 from mmrag.search import Searcher
 from mmrag.settings import read_settings
@@ -15,7 +15,7 @@ from mmrag.settings import read_settings
 @pytest.fixture(scope="module")
 def shop(tmp_path_factory) -> Path:
     """Six images: red.png, green.png, blue.png, orange.png, purple.png, black.png."""
-    return write_shop(tmp_path_factory.mktemp("shop"))
+    return write_sample_catalog(tmp_path_factory.mktemp("shop"))
 
 
 @pytest.fixture(scope="module")

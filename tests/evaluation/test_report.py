@@ -6,7 +6,7 @@ import json
 from html.parser import HTMLParser
 
 import pytest
-from little_shop import ENCODER, RERANKER
+from sample_catalog import ENCODER, RERANKER
 
 from mmrag.evaluation import Evaluation, evaluate, read_dataset
 from mmrag.evaluation.comparison import compare

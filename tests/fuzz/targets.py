@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from hostile_images import EXTENSIONS, encoded, sample_image
+from malformed_images import EXTENSIONS, encoded, sample_image
 
 from mmrag.errors import AnswerError, ImageError, QueryError
 from mmrag.filters import parse_filter

@@ -7,9 +7,9 @@ import warnings
 from concurrent.futures import ThreadPoolExecutor
 
 import pytest
-from hostile_images import EXTENSIONS, encoded, sample_image
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from malformed_images import EXTENSIONS, encoded, sample_image
 from PIL import Image
 from run_profile import scaled
 
@@ -21,8 +21,8 @@ MODEST = ImagePolicy(max_pixels=1_000_000)
 
 
 @pytest.fixture(scope="module")
-def corpus(hostile_images, tmp_path_factory):
-    return hostile_images(tmp_path_factory.mktemp("hostile"))
+def corpus(malformed_images, tmp_path_factory):
+    return malformed_images(tmp_path_factory.mktemp("hostile"))
 
 
 def outcome(path) -> tuple[int, int] | str:

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from hostile_images import encoded, sample_image
+from malformed_images import encoded, sample_image
 from PIL import Image, ImageOps
 
 from mmrag.errors import ImageError

@@ -6,8 +6,8 @@ import gzip
 import json
 
 import pytest
-from little_shop import ENCODER
 from PIL import Image
+from sample_catalog import ENCODER
 
 from mmrag.errors import SettingError
 from mmrag.indexing.amazon_reviews import AmazonItems

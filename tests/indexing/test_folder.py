@@ -10,7 +10,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from in_memory_store import DictShelf, counts
+from in_memory_store import InMemoryStore, counts
 from PIL import Image
 
 from mmrag.errors import ImageError, StoreError
@@ -32,8 +32,8 @@ def save(path: Path, color: str, mtime_ns: int = LONG_AGO) -> Path:
 
 
 @pytest.fixture
-def shelf() -> DictShelf:
-    return DictShelf()
+def shelf() -> InMemoryStore:
+    return InMemoryStore()
 
 
 @pytest.fixture
@@ -45,7 +45,7 @@ def folder(tmp_path: Path) -> Path:
 
 
 @pytest.fixture
-def index(tmp_path: Path, folder: Path, shelf: DictShelf):
+def index(tmp_path: Path, folder: Path, shelf: InMemoryStore):
     encoder = toy_encoder()
 
     def run(where: Path = folder, **options) -> IndexReport:

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
-from in_memory_store import DictShelf, counts
+from in_memory_store import InMemoryStore, counts
 from PIL import Image
 
 from mmrag.errors import StoreError
@@ -30,8 +30,8 @@ class Rows:
 
 
 @pytest.fixture
-def shelf() -> DictShelf:
-    return DictShelf()
+def shelf() -> InMemoryStore:
+    return InMemoryStore()
 
 
 @pytest.fixture

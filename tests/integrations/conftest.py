@@ -10,7 +10,7 @@ from llama_index.embeddings.visualized_bge import VisualizedBGEEmbedding
 from llama_index.indices.composed_image import ComposedImageIndex
 from llama_index.indices.composed_image.vector_store import ImageStore, milvus_store
 from PIL import Image
-from shop_rows import COLUMNS
+from sample_nodes import COLUMNS
 
 from mmrag.testing import toy_encoder
 

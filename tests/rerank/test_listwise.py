@@ -8,11 +8,11 @@ import threading
 from concurrent.futures import ThreadPoolExecutor
 
 import pytest
+from gray_images import BAG, gray_image
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from PIL import Image
 from run_profile import scaled
-from shades import BAG, shade
 
 from mmrag.errors import SettingError
 from mmrag.ranking import Ranking
@@ -31,7 +31,7 @@ def bright_first(values: list[int]) -> list[int]:
 
 
 def test_a_reversing_llm_reverses_the_candidates():
-    result = ListwiseReranker(MockVision(reversing())).rerank(BAG, [shade(0)] * 9)
+    result = ListwiseReranker(MockVision(reversing())).rerank(BAG, [gray_image(0)] * 9)
     assert result.ranking.order == [9, 8, 7, 6, 5, 4, 3, 2, 1]
     assert result.ranking.reason == "The last shall be first."
     assert (result.ranking.repairs, result.failures) == ([], ())
@@ -41,7 +41,7 @@ def test_a_reversing_llm_reverses_the_candidates():
 @given(values=st.lists(st.integers(0, 255), min_size=1, max_size=9), passes=st.integers(1, 3))
 def test_one_window_gives_the_order_that_is_seen(values, passes):
     reranker = ListwiseReranker(MockVision(looking(brightness)), passes=passes)
-    result = reranker.rerank(BAG, [shade(v) for v in values])
+    result = reranker.rerank(BAG, [gray_image(v) for v in values])
     assert [values[x - 1] for x in result.ranking.order] == sorted(values, reverse=True)
     assert result.ranking.scores == pytest.approx(values)
 
@@ -50,7 +50,7 @@ def test_one_window_gives_the_order_that_is_seen(values, passes):
 @given(values=st.lists(st.integers(0, 255), min_size=1, max_size=40, unique=True), window=st.integers(2, 9))
 def test_a_long_list_keeps_all_and_brings_the_best_to_the_front(values, window):
     reranker = ListwiseReranker(MockVision(looking(brightness)), window=window)
-    result = reranker.rerank(BAG, [shade(v) for v in values])
+    result = reranker.rerank(BAG, [gray_image(v) for v in values])
     assert sorted(result.ranking.order) == list(range(1, len(values) + 1))
     assert values[result.ranking.order[0] - 1] == max(values)
     assert all(len(look.labels) <= window for look in result.looks)
@@ -59,17 +59,17 @@ def test_a_long_list_keeps_all_and_brings_the_best_to_the_front(values, window):
 def test_the_best_places_of_a_long_list_are_right_as_far_as_windows_overlap():
     values = [7 * k % 97 for k in range(1, 41)]
     reranker = ListwiseReranker(MockVision(looking(brightness)), window=9, stride=4)
-    order = reranker.rerank(BAG, [shade(v) for v in values]).ranking.order
+    order = reranker.rerank(BAG, [gray_image(v) for v in values]).ranking.order
     assert order[:5] == bright_first(values)[:5]
 
 
 def test_scores_of_several_windows_are_not_mixed():
     reranker = ListwiseReranker(MockVision(looking(brightness)), window=3)
-    assert reranker.rerank(BAG, [shade(v) for v in range(5)]).ranking.scores == []
+    assert reranker.rerank(BAG, [gray_image(v) for v in range(5)]).ranking.scores == []
 
 
 def test_two_passes_weigh_against_a_liking_for_the_last_cell():
-    candidates = [shade(v) for v in range(9)]
+    candidates = [gray_image(v) for v in range(9)]
     once = ListwiseReranker(MockVision(reversing())).rerank(BAG, candidates)
     twice = ListwiseReranker(MockVision(reversing()), passes=2).rerank(BAG, candidates)
     assert once.ranking.order == [9, 8, 7, 6, 5, 4, 3, 2, 1]
@@ -79,7 +79,7 @@ def test_two_passes_weigh_against_a_liking_for_the_last_cell():
 
 def test_a_reason_for_another_best_is_not_told():
     llvm = MockVision(scripted(Ranking(order=[1, 2, 3], reason="reversed"), "[1, 2, 3]"))
-    result = ListwiseReranker(llvm, passes=2).rerank(BAG, [shade(0)] * 3)
+    result = ListwiseReranker(llvm, passes=2).rerank(BAG, [gray_image(0)] * 3)
     assert result.ranking.order[0] == 1
     assert result.ranking.reason == ""
 
@@ -92,13 +92,13 @@ def test_nothing_to_rank_asks_nobody():
 
 
 def test_a_single_candidate_is_looked_at_for_its_reason():
-    result = ListwiseReranker(MockVision(reversing())).rerank(BAG, [shade(0)])
+    result = ListwiseReranker(MockVision(reversing())).rerank(BAG, [gray_image(0)])
     assert (result.ranking.order, result.ranking.reason) == ([1], "The last shall be first.")
 
 
 @pytest.mark.parametrize(("top_n", "top"), [(None, (3, 2, 1)), (2, (3, 2)), (99, (3, 2, 1))])
 def test_top_n_shortens_the_top_and_never_the_ranking(top_n, top):
-    result = ListwiseReranker(MockVision(reversing())).rerank(BAG, [shade(0)] * 3, top_n)
+    result = ListwiseReranker(MockVision(reversing())).rerank(BAG, [gray_image(0)] * 3, top_n)
     assert (result.top, result.ranking.order) == (top, [3, 2, 1])
 
 
@@ -119,12 +119,12 @@ def test_impossible_settings_are_refused_at_once(setting, message):
 
 def test_a_top_of_nothing_is_refused():
     with pytest.raises(SettingError, match="top_n=0"):
-        ListwiseReranker(MockVision(reversing())).rerank(BAG, [shade(0)], 0)
+        ListwiseReranker(MockVision(reversing())).rerank(BAG, [gray_image(0)], 0)
 
 
 def test_each_stage_is_timed():
     reranker = ListwiseReranker(MockVision(slow(0.02, reversing())))
-    times = reranker.rerank(BAG, [shade(0)] * 3).milliseconds
+    times = reranker.rerank(BAG, [gray_image(0)] * 3).milliseconds
     assert set(times) == {"load", "compose", "caption", "rank", "total"}
     assert times["rank"] >= 20
     assert times["total"] >= times["load"] + times["compose"] + times["caption"] + times["rank"]
@@ -140,7 +140,7 @@ def test_the_event_loop_goes_on_while_it_looks():
     reranker = ListwiseReranker(MockVision(wait_for_the_others), on_failure="raise")
 
     async def four_at_once():
-        return await asyncio.gather(*(reranker.arerank(BAG, [shade(0)] * 3) for _ in range(4)))
+        return await asyncio.gather(*(reranker.arerank(BAG, [gray_image(0)] * 3) for _ in range(4)))
 
     assert [r.ranking.order for r in asyncio.run(four_at_once())] == [[3, 2, 1]] * 4
 
@@ -156,7 +156,7 @@ def test_a_cancelled_reranking_asks_no_more():
     llm = MockVision(answer)
 
     async def cancelled():
-        task = asyncio.create_task(ListwiseReranker(llm, window=2).arerank(BAG, [shade(0)] * 9))
+        task = asyncio.create_task(ListwiseReranker(llm, window=2).arerank(BAG, [gray_image(0)] * 9))
         await asyncio.to_thread(asked.wait, 20)
         task.cancel()
         with pytest.raises(asyncio.CancelledError):
@@ -174,12 +174,12 @@ def test_threads_do_not_mix_their_results():
     reranker = ListwiseReranker(MockVision(looking(brightness)))
     lists = [[(31 * k * j) % 251 for k in range(1, 8)] for j in range(1, 13)]
     with ThreadPoolExecutor(6) as pool:
-        results = pool.map(lambda v: reranker.rerank(BAG, [shade(x) for x in v]), lists)
+        results = pool.map(lambda v: reranker.rerank(BAG, [gray_image(x) for x in v]), lists)
     assert [r.ranking.order for r in results] == [bright_first(values) for values in lists]
 
 
 def test_it_travels_to_another_process_without_its_memory():
     reranker = ListwiseReranker(MockVision(reversing()))
-    reranker.rerank(BAG, [shade(0)])
+    reranker.rerank(BAG, [gray_image(0)])
     copy = pickle.loads(pickle.dumps(reranker))
-    assert copy.rerank(BAG, [shade(0)] * 2).ranking.order == [2, 1]
+    assert copy.rerank(BAG, [gray_image(0)] * 2).ranking.order == [2, 1]

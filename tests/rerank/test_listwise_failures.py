@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 
 import pytest
-from shades import BAG, shade
+from gray_images import BAG, gray_image
 
 from mmrag.errors import AnswerError, ImageError
 from mmrag.query import Query
@@ -18,7 +18,7 @@ from mmrag.testing import MALFORMED, MockVision, failing, reversing, scripted
 @pytest.mark.parametrize("n", [1, 5, 9, 20])
 def test_a_malformed_answer_loses_no_candidate(row, n):
     reranker = ListwiseReranker(MockVision(scripted(MALFORMED[row])))
-    result = reranker.rerank(BAG, [shade(0)] * n)
+    result = reranker.rerank(BAG, [gray_image(0)] * n)
     assert sorted(result.ranking.order) == list(range(1, n + 1))
     assert bool(result.failures) == (row in ("refusal", "empty") or (n == 1 and not result.looks))
 
@@ -26,7 +26,7 @@ def test_a_malformed_answer_loses_no_candidate(row, n):
 def test_a_failing_llm_keeps_the_order_and_says_so(caplog):
     caplog.set_level(logging.DEBUG)
     llvm = MockVision(failing(RuntimeError("quotes SECRET")))
-    result = ListwiseReranker(llvm, caption=False).rerank(BAG, [shade(0)] * 3)
+    result = ListwiseReranker(llvm, caption=False).rerank(BAG, [gray_image(0)] * 3)
     assert result.ranking.order == [1, 2, 3]
     assert result.ranking.repairs == ["order kept: the vision LLM failed with RuntimeError"]
     assert "SECRET" not in caplog.text + str(result)
@@ -35,14 +35,14 @@ def test_a_failing_llm_keeps_the_order_and_says_so(caplog):
 def test_a_window_that_fails_leaves_the_others_their_order():
     answers = ["no idea", "[3] > [2] > [1]"]
     reranker = ListwiseReranker(MockVision(scripted(*answers)), window=3, stride=2)
-    result = reranker.rerank(BAG, [shade(0)] * 5)
+    result = reranker.rerank(BAG, [gray_image(0)] * 5)
     assert result.ranking.order == [3, 2, 1, 4, 5]
     assert len(result.failures) == 1
 
 
 def test_an_llm_that_ranks_too_few_is_a_failure():
     llvm = MockVision(lambda asked: Ranking(order=[1]))
-    result = ListwiseReranker(llvm).rerank(BAG, [shade(0)] * 3)
+    result = ListwiseReranker(llvm).rerank(BAG, [gray_image(0)] * 3)
     assert result.failures[0].startswith("MockVision.rank returned 1 labels for 3 candidates")
 
 
@@ -50,12 +50,12 @@ def test_an_llm_that_ranks_too_few_is_a_failure():
 def test_a_failure_is_raised_when_wished(error):
     reranker = ListwiseReranker(MockVision(failing(error)), on_failure="raise")
     with pytest.raises(type(error)):
-        reranker.rerank(BAG, [shade(0)] * 3)
+        reranker.rerank(BAG, [gray_image(0)] * 3)
 
 
 def test_a_candidate_that_cannot_be_loaded_stays_and_is_reported(tmp_path):
     gone = tmp_path / "gone.jpg"
-    result = ListwiseReranker(MockVision(reversing())).rerank(BAG, [shade(0), gone, None])
+    result = ListwiseReranker(MockVision(reversing())).rerank(BAG, [gray_image(0), gone, None])
     assert result.ranking.order == [3, 2, 1]
     assert "gone.jpg" in result.missing[2]
     assert result.missing[3] == "it has no image"
@@ -70,4 +70,4 @@ def test_without_any_image_nobody_is_asked(tmp_path):
 
 def test_a_query_image_that_cannot_be_loaded_is_the_callers_to_know(tmp_path):
     with pytest.raises(ImageError, match=r"gone\.jpg"):
-        ListwiseReranker(MockVision(reversing())).rerank(Query("a bag", tmp_path / "gone.jpg"), [shade(0)])
+        ListwiseReranker(MockVision(reversing())).rerank(Query("a bag", tmp_path / "gone.jpg"), [gray_image(0)])

@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
-from shades import BAG, shade
+from gray_images import BAG, gray_image
 
 from mmrag.errors import CheckpointError, SettingError
 from mmrag.rerank import ListwiseReranker, Reranker, load_reranker
@@ -19,7 +19,7 @@ def test_a_local_checkpoint_is_loaded_by_name_or_folder(name):
     reranker = load_reranker(name, device="cpu", dtype="float32", window=4, caption=False)
     assert isinstance(reranker, ListwiseReranker) and isinstance(reranker, Reranker)
     assert isinstance(reranker.llvm, Phi3Vision) and reranker.window == 4
-    assert sorted(reranker.rerank(BAG, [shade(0)] * 2).ranking.order) == [1, 2]
+    assert sorted(reranker.rerank(BAG, [gray_image(0)] * 2).ranking.order) == [1, 2]
 
 
 def test_an_address_needs_the_name_of_a_model_at_the_server():
@@ -27,7 +27,7 @@ def test_an_address_needs_the_name_of_a_model_at_the_server():
         load_reranker("http://127.0.0.1:9/v1")
     reranker = load_reranker("http://127.0.0.1:9/v1", model="Qwen/Qwen2.5-VL-7B-Instruct", api_key="SECRET", timeout=1)
     assert isinstance(reranker, ListwiseReranker) and isinstance(reranker.llvm, InstructorVision)
-    assert len(reranker.rerank(BAG, [shade(0)] * 2).failures) == 1
+    assert len(reranker.rerank(BAG, [gray_image(0)] * 2).failures) == 1
     assert "SECRET" not in repr(reranker.llvm.__dict__)
 
 

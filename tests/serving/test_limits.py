@@ -58,8 +58,8 @@ def test_a_file_that_is_no_image_is_refused(client, data):
     assert "is no image that can be read" in response.json()["error"]
 
 
-def test_hostile_images_are_refused_and_no_fault_of_the_server(client, hostile_images, tmp_path):
-    hostile_images(tmp_path)
+def test_hostile_images_are_refused_and_no_fault_of_the_server(client, malformed_images, tmp_path):
+    malformed_images(tmp_path)
     statuses = {}
     for file in sorted(tmp_path.rglob("*"))[::4]:
         if file.is_file() and not file.is_symlink() and file.stat().st_size < 1_000_000:

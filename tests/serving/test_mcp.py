@@ -12,7 +12,6 @@ from typing import Any, NamedTuple
 
 import pytest
 from jsonschema import validate
-from little_shop import ENCODER, write_shop
 from live_server import serving
 from llama_index.core.agent.workflow import FunctionAgent
 from llama_index.core.base.llms.types import ChatMessage, ToolCallBlock
@@ -24,6 +23,7 @@ from llama_index.tools.image_search import ImageSearch, ImageSearchToolSpec
 from llama_index.tools.mcp import BasicMCPClient, McpToolSpec
 from mcp import Client, StdioServerParameters
 from PIL import Image
+from sample_catalog import ENCODER, write_sample_catalog
 
 from mmrag.embedding import VisualizedBGE
 from mmrag.images import ImagePolicy
@@ -56,7 +56,7 @@ class Shop(NamedTuple):
 
 @pytest.fixture(scope="module")
 def shop(tmp_path_factory) -> Shop:
-    folder = write_shop(tmp_path_factory.mktemp("shop"))
+    folder = write_sample_catalog(tmp_path_factory.mktemp("shop"))
     shop = Shop(folder, tmp_path_factory.mktemp("db") / "shop.db")
     with shop.open() as index:
         index.add_folder(folder, metadata=lambda path: {"price": float(len(path.stem))})

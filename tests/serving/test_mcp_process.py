@@ -12,11 +12,11 @@ from contextlib import contextmanager
 
 import httpx2
 import pytest
-from little_shop import ENCODER, write_shop
 from llama_index.embeddings.visualized_bge import VisualizedBGEEmbedding
 from llama_index.indices.composed_image import ComposedImageIndex
 from mcp import Client
 from mcp.client.streamable_http import streamable_http_client
+from sample_catalog import ENCODER, write_sample_catalog
 
 from mmrag.embedding import VisualizedBGE
 
@@ -26,7 +26,7 @@ HELLO = {"protocolVersion": "2025-06-18", "capabilities": {}, "clientInfo": {"na
 
 @pytest.fixture(scope="module")
 def db(tmp_path_factory):
-    folder, place = write_shop(tmp_path_factory.mktemp("shop")), tmp_path_factory.mktemp("db")
+    folder, place = write_sample_catalog(tmp_path_factory.mktemp("shop")), tmp_path_factory.mktemp("db")
     with opened(place / "shop.db") as index:
         index.add_folder(folder)
     return place / "shop.db"

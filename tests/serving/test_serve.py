@@ -13,7 +13,7 @@ from pathlib import Path
 
 import httpx
 import pytest
-from little_shop import ENCODER, RERANKER, write_shop
+from sample_catalog import ENCODER, RERANKER, write_sample_catalog
 
 MMRAG = (sys.executable, "-c", "from mmrag.cli.main import main; main()")
 
@@ -39,7 +39,7 @@ def started(db: Path, *words: str):
 def db(mmrag, tmp_path) -> Path:
     (tmp_path / "images").mkdir()
     place = tmp_path / "shop.db"
-    images = write_shop(tmp_path / "images") / "shop.jsonl"
+    images = write_sample_catalog(tmp_path / "images") / "shop.jsonl"
     assert mmrag("index", images, "--into", place, "--model", ENCODER).code == 0
     return place
 

@@ -1,4 +1,4 @@
-"""A web server on this machine that gives an image, or behaves badly in a way the path names."""
+"""A web server on this machine that serves an image, or fails as its path says."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from contextlib import contextmanager
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
-from hostile_images import encoded, sample_image
+from malformed_images import encoded, sample_image
 
 PNG = encoded(sample_image(), "PNG")
 

@@ -1,4 +1,4 @@
-"""A shelf in memory, and what a report counted."""
+"""A vector store in memory, and the nonzero counts of a report."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from pathlib import Path
 from mmrag.indexing import ImageRecord, IndexReport
 
 
-class DictShelf:
+class InMemoryStore:
     """Holds images and vectors in memory."""
 
     def __init__(self):
@@ -39,5 +39,5 @@ class DictShelf:
 
 
 def counts(report: IndexReport) -> dict[str, int]:
-    """What was counted, without what was not there."""
+    """The counts of a report that are not 0."""
     return {name: count for name, count in report._counts() if count}

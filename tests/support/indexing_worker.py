@@ -1,4 +1,4 @@
-"""Indexing in a process of its own, to be killed. In: a collection's place, and sources."""
+"""Indexing in a process of its own, to be killed in the middle."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ _processes.set_forkserver_preload(
 
 
 def start_indexing(place: Path, *sources: Path) -> tuple[BaseProcess, Connection]:
-    """Start; the connection tells "open", and "done" when the run was not killed."""
+    """Start the process; the connection receives "open", and "done" unless it was killed."""
     here, there = _processes.Pipe(duplex=False)
     process = _processes.Process(target=_index, args=(place, sources, there), daemon=True)
     process.start()

@@ -1,4 +1,4 @@
-"""A real HTTP server around an ASGI app, on a free port of this machine, stopped by its handle."""
+"""A real HTTP server around an ASGI app, on a free port of this machine."""
 
 from __future__ import annotations
 

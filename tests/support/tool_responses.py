@@ -1,4 +1,4 @@
-"""How tests read what the image search tools answer."""
+"""Parsers of the image search tools' responses."""
 
 from __future__ import annotations
 
@@ -10,15 +10,15 @@ from pathlib import Path
 from PIL import Image
 
 
-def told(blocks) -> dict:
+def parse_response(blocks) -> dict:
     return json.loads(blocks[0].text)
 
 
 def titles(blocks) -> list[str]:
-    return [result["title"] for result in told(blocks)["results"]]
+    return [result["title"] for result in parse_response(blocks)["results"]]
 
 
-def sheet(blocks) -> Image.Image:
+def contact_sheet(blocks) -> Image.Image:
     return Image.open(io.BytesIO(base64.b64decode(blocks[1].image)))
 
 

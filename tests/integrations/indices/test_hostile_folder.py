@@ -7,10 +7,10 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from hostile_images import Expectation
 from llama_index.embeddings.visualized_bge import VisualizedBGEEmbedding
 from llama_index.indices.composed_image import ComposedImageIndex
 from llama_index.indices.composed_image.indexing import open_manifest
+from malformed_images import Expectation
 
 from mmrag.images import load_image
 from mmrag.indexing import IndexReport
@@ -21,9 +21,9 @@ REASONS = "cannot be read|no regular file|bytes, more than|no image that can be 
 
 
 @pytest.fixture(scope="module")
-def corpus(hostile_images, tmp_path_factory) -> Corpus:
+def corpus(malformed_images, tmp_path_factory) -> Corpus:
     """The files of the corpus; a folder is no file, and what is in it is listed by itself."""
-    written = hostile_images(tmp_path_factory.mktemp("hostile").resolve())
+    written = malformed_images(tmp_path_factory.mktemp("hostile").resolve())
     return [(path, expected) for path, expected in written if not os.path.isdir(path)]
 
 

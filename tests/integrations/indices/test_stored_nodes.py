@@ -6,7 +6,7 @@ import math
 
 import pytest
 from llama_index.core.schema import Document, ImageNode, MediaResource, Node, TextNode
-from shop_rows import ids, node
+from sample_nodes import ids, node
 
 from mmrag.errors import StoreError
 

@@ -10,7 +10,7 @@ from llama_index.core.schema import ImageNode
 from llama_index.core.vector_stores.types import FilterCondition, MetadataFilter, MetadataFilters, VectorStoreQuery
 from llama_index.indices.composed_image import metadata_filters, milvus_store
 from llama_index.vector_stores.milvus import MilvusVectorStore
-from shop_rows import COLUMNS, ids, node
+from sample_nodes import COLUMNS, ids, node
 
 from mmrag.errors import QueryError, StoreError, StoreMismatchError
 

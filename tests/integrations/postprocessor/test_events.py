@@ -15,7 +15,7 @@ from llama_index.core.instrumentation.event_handlers import BaseEventHandler
 from llama_index.core.instrumentation.events.rerank import ReRankEndEvent, ReRankStartEvent
 from llama_index.core.llms.mock import MockFunctionCallingLLM
 from llama_index.postprocessor.llvm_rerank import LLVMRerank
-from nine_shades import REVERSED, chatting, ids
+from mock_llm import REVERSED, chatting, ids
 
 from mmrag.errors import AnswerError, QueryError
 from mmrag.testing import MockVision, failing, reversing

@@ -6,7 +6,7 @@ import pytest
 from llama_index.core.base.llms.types import ImageBlock
 from llama_index.core.schema import QueryBundle
 from llama_index.postprocessor.llvm_rerank import LLVMRerank
-from nine_shades import REVERSED, chatting, ids
+from mock_llm import REVERSED, chatting, ids
 from PIL import Image
 
 from mmrag.errors import ImageError, QueryError

@@ -8,7 +8,7 @@ import pytest
 from llama_index.core import Document
 from llama_index.core.schema import ImageDocument, ImageNode, MediaResource, MetadataMode, NodeWithScore, TextNode
 from llama_index.postprocessor.llvm_rerank import LLVMRerank
-from nine_shades import REVERSED, ids
+from mock_llm import REVERSED, ids
 
 from mmrag.testing import MockVision, oracle, reversing, scripted
 

@@ -10,7 +10,7 @@ import pytest
 from llama_index.core.postprocessor.types import BaseNodePostprocessor
 from llama_index.core.prompts import PromptTemplate
 from llama_index.postprocessor.llvm_rerank import LLVMRerank
-from nine_shades import ids
+from mock_llm import ids
 
 from mmrag.errors import SettingError
 from mmrag.rerank import ListwiseReranker

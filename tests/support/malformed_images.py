@@ -1,8 +1,4 @@
-"""A folder of bad and odd images, made on the spot, and what must become of each.
-
-In: an empty folder. Out: (path, expectation) pairs: the size of an image that loads, or a pattern
-of the reason why it is refused.
-"""
+"""A corpus of malformed and unusual images, and for each its size or a pattern of the error message."""
 
 from __future__ import annotations
 
@@ -12,8 +8,8 @@ import zlib
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
-from made_images import SIZE, chunk, encoded, png, sample_image
-from odd_images import DAMAGED, UNKNOWN, odd_bitmaps, odd_tiffs, rare, slow
+from image_bytes import SIZE, chunk, encoded, png, sample_image
+from malformed_formats import DAMAGED, UNKNOWN, bitmap_headers, rare, slow, tiff_directories
 from PIL import Image
 
 Expectation = tuple[int, int] | str
@@ -24,12 +20,12 @@ TOO_LARGE = "is too large .*limit is 50,000,000"
 EXTENSIONS = {"JPEG": "jpg", "PNG": "png", "WEBP": "webp", "GIF": "gif", "BMP": "bmp", "TIFF": "tif"}
 
 
-def write_hostile_images(folder: Path) -> list[tuple[Path, Expectation]]:
+def write_malformed_images(folder: Path) -> list[tuple[Path, Expectation]]:
     """Write the corpus: more than a hundred entries, no two alike."""
     written: list[tuple[Path, Expectation]] = []
     for kind in (
         _cut, _misnamed, _huge, _empty, _extreme, _modes, _animated, _metadata, _polyglot,
-        slow, rare, odd_tiffs, odd_bitmaps,
+        slow, rare, tiff_directories, bitmap_headers,
     ):  # fmt: skip
         for name, data, expectation in kind():
             path = folder / f"{kind.__name__.strip('_')}-{name}"

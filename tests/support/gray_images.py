@@ -1,4 +1,4 @@
-"""A query with an image, and plain candidates to be told apart by their brightness."""
+"""A query with an image, and plain candidates that differ in brightness."""
 
 from __future__ import annotations
 
@@ -10,5 +10,5 @@ LEOPARD = Image.new("RGB", (30, 20), "orange")
 BAG = Query("a bag with this", LEOPARD)
 
 
-def shade(value: int) -> Image.Image:
+def gray_image(value: int) -> Image.Image:
     return Image.new("RGB", (8, 8), (value, value, value))

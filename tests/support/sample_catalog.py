@@ -1,4 +1,4 @@
-"""A shop of six images, and tiny real models to search it with."""
+"""A catalog of six images, and tiny real models to search it with."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ RERANKER = str(GOLDEN / "phi3_vision" / "tiny")
 COLORS = ["red", "green", "blue", "orange", "purple", "black"]
 
 
-def write_shop(folder: Path) -> Path:
+def write_sample_catalog(folder: Path) -> Path:
     """Write six images, a text file, and a table that names the images."""
     rows = []
     for number, color in enumerate(COLORS):

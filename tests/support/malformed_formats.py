@@ -1,7 +1,4 @@
-"""Bad and odd images by format: costly to read for their size, or hardly ever seen.
-
-Out: names, bytes, and what must become of each, as in `hostile_images`.
-"""
+"""Malformed and unusual images of single formats: costly for their size, rare, or with impossible headers."""
 
 from __future__ import annotations
 
@@ -10,7 +7,7 @@ import struct
 import zlib
 from collections.abc import Iterator
 
-from made_images import SIZE, chunk, encoded, png, sample_image, tiff
+from image_bytes import SIZE, chunk, encoded, png, sample_image, tiff
 from PIL import Image
 
 Bytes = Iterator[tuple[str, bytes, tuple[int, int] | str]]
@@ -65,8 +62,8 @@ def rare() -> Bytes:
     yield "film-cut-in-its-last.tif", film[: len(film) * 3 // 4], SIZE
 
 
-def odd_tiffs() -> Bytes:
-    """Directories that count what is not there, or lead to themselves."""
+def tiff_directories() -> Bytes:
+    """TIFF directories that count what is not there, or point to themselves."""
     yield "plain.tif", tiff(), (8, 8)
     yield "counts-tags.tif", tiff(more=65_000), (8, 8)
     yield "counts-letters.tif", tiff((270, 2, 2**32 - 1, 8)), (8, 8)
@@ -80,8 +77,8 @@ def odd_tiffs() -> Bytes:
     yield "big.tif", b"II+\0\x08\0\0\0" + struct.pack("<QQ", 16, 2**40) + b"\0" * 100, DAMAGED
 
 
-def odd_bitmaps() -> Bytes:
-    """Headers with sizes and colors that cannot be."""
+def bitmap_headers() -> Bytes:
+    """Bitmap headers with impossible sizes and colors."""
     for name, height, colors, expected in (
         ("upside-down", -8, 256, (8, 8)),
         ("lowest", -(2**31), 256, "is too large"),

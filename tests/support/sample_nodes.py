@@ -1,4 +1,4 @@
-"""Nodes of a shop, in columns of every type."""
+"""Nodes of a catalog with a metadata column of every type."""
 
 from __future__ import annotations
 

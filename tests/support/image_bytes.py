@@ -1,4 +1,4 @@
-"""Image files put together by hand, so that they can say what no encoder would."""
+"""Image files built by hand, with headers that no encoder writes."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ SIZE = (40, 30)
 
 
 def sample_image(mode: str = "RGB", size: tuple[int, int] = SIZE) -> Image.Image:
-    """A slope of colors: no two places alike, so that a turned or cut image is seen."""
+    """A gradient without two equal pixels, so that rotations and crops show."""
     width, height = size
     bands = [Image.linear_gradient("L").resize(size)]
     bands += [bands[0].rotate(180), Image.radial_gradient("L").resize(size)]
@@ -30,7 +30,7 @@ def encoded(image: Image.Image, format: str, **options: Any) -> bytes:
 
 def png(width: int, height: int, *, depth: int = 8, color: int = 0, pixels: bytes = b"",
         extra: bytes = b"", interlaced: bool = False) -> bytes:  # fmt: skip
-    """A PNG put together by hand, so that it can say what no encoder would."""
+    """A PNG built by hand, with headers that no encoder writes."""
     header = struct.pack(">IIBBBBB", width, height, depth, color, 0, 0, interlaced)
     return (
         b"\x89PNG\r\n\x1a\n"
@@ -46,7 +46,7 @@ def chunk(kind: bytes, data: bytes) -> bytes:
 
 
 def tiff(*tags: tuple[int, int, int, int], more: int = 0, rest: bytes = b"\0" * 1000) -> bytes:
-    """A grey TIFF of 8×8 pixels; ``tags`` (number, type, count, value) replace or join its own."""
+    """A gray TIFF of 8×8 pixels; ``tags`` (number, type, count, value) replace or join its own."""
     own = {
         256: (4, 1, 8), 257: (4, 1, 8), 258: (3, 1, 8), 259: (3, 1, 1), 262: (3, 1, 1),
         273: (4, 1, 400), 277: (3, 1, 1), 278: (4, 1, 8), 279: (4, 1, 64),
