@@ -1,105 +1,58 @@
-"""Imports go down the layers, never up; also those inside of functions, and those by name."""
+"""The structure of the code: imports go down and never in a circle; files and rooms stay small; one name, one thing."""
 
 from __future__ import annotations
 
 import ast
+import re
+from collections import Counter, defaultdict
 from collections.abc import Iterator
-from pathlib import Path
 
 import pytest
+from import_graph import HEIGHT, ROOT, circles, graph, home_of, imports, modules, room_of
 
-ROOT = Path(__file__).parents[1]
-
-# Low to high: a module may import its own layer's and everything below; the longest name counts.
-LAYERS = (
-    ("mmrag.errors", "mmrag.device", "mmrag.filters", "mmrag.ranking"),
-    ("mmrag.images",),
-    ("mmrag.query", "mmrag.settings"),
-    ("mmrag.datasets",),
-    ("mmrag.embedding",),
-    ("mmrag.vision",),
-    ("mmrag.rerank",),
-    ("mmrag.results",),
-    ("mmrag.indexing",),
-    ("llama_index",),
-    ("mmrag.search",),
-    ("mmrag.agent_tool",),
-    ("llama_index.tools",),
-    ("mmrag.reports",),
-    ("mmrag.evaluation",),
-    ("mmrag.serving",),
-    ("mmrag.cli",),
-    ("mmrag.testing", "examples"),
-)
-
-LAYER = {name: height for height, names in enumerate(LAYERS) for name in names}
-FRONT_PAGE = LAYER["mmrag.serving"]  # `from mmrag import …` is for the surfaces and for users
-# A second torch build, or none of our business.
+MAX_LINES = 300
+MAX_SHARE = 0.15
+# A second torch build, or of no use here.
 BANNED = {"torchvision", "timm", "einops"}
-CALLS_THAT_IMPORT = {"import_module", "require", "__import__"}
-
-
-def layer_of(module: str) -> int | None:
-    """The height of a module of ours, or None for anybody else's."""
-    while module and module not in LAYER:
-        module = module.rpartition(".")[0]
-    return LAYER.get(module)
-
-
-def imported(tree: ast.AST, module: str) -> Iterator[str]:
-    """Every module a piece of code imports, wherever it does."""
-    for node in ast.walk(tree):
-        if isinstance(node, ast.Import):
-            yield from (alias.name for alias in node.names)
-        elif isinstance(node, ast.ImportFrom):
-            above = module.split(".")[: -node.level] if node.level else []
-            base = ".".join([*above, *filter(None, [node.module])])
-            yield from (f"{base}.{alias.name}" for alias in node.names)
-        elif isinstance(node, ast.Call) and node.args and isinstance(node.args[0], ast.Constant):
-            name = getattr(node.func, "attr", getattr(node.func, "id", ""))
-            if name in CALLS_THAT_IMPORT and isinstance(node.args[0].value, str):
-                yield node.args[0].value
-
-
-def is_front_page(target: str) -> bool:
-    """Whether an import goes through `mmrag/__init__.py`, which names everything."""
-    top, _, rest = target.partition(".")
-    path = ROOT / "mmrag" / rest.partition(".")[0]
-    return top == "mmrag" and not (rest and (path.is_dir() or path.with_suffix(".py").is_file()))
 
 
 def faults(code: str, module: str) -> list[str]:
-    """Which imports of a module go up, in words."""
-    own = layer_of(module)
-    found = []
-    for target in imported(ast.parse(code), module):
-        height = FRONT_PAGE if is_front_page(target) else layer_of(target)
-        if target.split(".")[0] in BANNED:
-            found.append(f"{module} imports {target}, which is banned")
-        elif own is not None and height is not None and height > own:
-            found.append(f"{module} imports {target}, which is above it")
+    """Return which imports of a module are banned or go up."""
+    own, found = room_of(module), []
+    for name in imports(code, module, package=module in modules() and modules()[module].name == "__init__.py"):
+        room = room_of(home_of(name) or name)
+        if name.split(".")[0] in BANNED:
+            found.append(f"{module} imports {name}, which is banned")
+        elif own and room and HEIGHT[room] > HEIGHT[own]:
+            found.append(f"{module} imports {name}, which is above it")
     return found
 
 
-def sources() -> Iterator[tuple[str, Path]]:
-    for root in (ROOT, ROOT / "integrations"):
-        for top in ("mmrag", "llama_index", "examples"):
-            for path in sorted((root / top).rglob("*.py")):
-                parts = path.relative_to(root).with_suffix("").parts
-                yield ".".join(parts), path
+def trees() -> Iterator[tuple[str, ast.Module]]:
+    """Yield the modules that users install, parsed."""
+    for module, path in modules().items():
+        if not module.startswith("examples"):
+            yield module, ast.parse(path.read_text(encoding="utf-8"))
+
+
+def test_every_module_belongs_to_a_room():
+    assert {"mmrag.query", "mmrag.embedding", "llama_index.indices.composed_image.base"} <= set(modules())
+    unnamed = [module for module in modules() if room_of(module) is None]
+    assert unnamed == [], "name its room in LEVELS of tests/support/import_graph.py"
 
 
 def test_no_module_imports_upwards():
-    modules = dict(sources())
-    assert {"mmrag.query", "mmrag.embedding.__init__"} <= set(modules)
-    # The front page names everything, lazily: the one module that has no layer.
-    del modules["mmrag.__init__"]
-    assert [fault for name, path in modules.items() for fault in faults(path.read_text(), name)] == []
+    assert [fault for module, path in modules().items() for fault in faults(path.read_text(), module)] == []
+
+
+@pytest.mark.xfail(reason="mmrag/evaluation/ has two")
+def test_no_modules_import_each_other_in_a_circle():
+    assert [" -> ".join([*circle, circle[0]]) for circle in circles(graph())] == []
 
 
 def test_tests_import_nothing_banned():
-    tests = {path: imported(ast.parse(path.read_text()), "") for path in (ROOT / "tests").rglob("*.py")}
-    assert [path for path, names in tests.items() if BANNED & {n.split(".")[0] for n in names}] == []
+    tests = {path: imports(path.read_text(), "") for path in (ROOT / "tests").rglob("*.py")}
+    assert [path for path, names in tests.items() if BANNED & {name.split(".")[0] for name in names}] == []
 
 
 @pytest.mark.parametrize(
@@ -110,8 +63,8 @@ def test_tests_import_nothing_banned():
         ("mmrag.vision.phi3.model", "def ask():\n    from mmrag.rerank.prompts import PROMPT"),
         ("mmrag.vision.phi3.model", "from ...rerank import prompts"),
         ("mmrag.vision.phi3.model", "if TYPE_CHECKING:\n    from mmrag.cli.main import main"),
-        ("mmrag.rerank.listwise", "from llama_index.core import QueryBundle"),
-        ("mmrag.rerank.listwise", "require('llama_index.core', extra='x', feature='y')"),
+        ("mmrag.rerank.listwise", "from llama_index.indices.composed_image import base"),
+        ("mmrag.rerank.listwise", "require('llama_index.indices.composed_image', extra='x', feature='y')"),
         ("mmrag.datasets.render", "from mmrag.embedding import VisualizedBGE"),
         ("mmrag.datasets.render", "importlib.import_module('examples.train_demo_models')"),
         ("mmrag.images.load", "from mmrag.embedding import VisualizedBGE"),
@@ -138,3 +91,70 @@ def test_a_wrong_import_is_found(module, code):
 )
 def test_a_right_import_is_left_alone(module, code):
     assert faults(code, module) == []
+
+
+def test_mmrag_imports_llama_index_only_above_the_integrations():
+    lowest = HEIGHT["llama_index.embeddings"]
+    below = [module for module in modules() if HEIGHT[room_of(module) or "mmrag"] < lowest]
+    users = [m for m in below if any(n.startswith("llama_index") for n in imports(modules()[m].read_text(), m))]
+    assert users == []
+
+
+@pytest.mark.parametrize(
+    ("edges", "circle"),
+    [
+        ({"a": ["b"], "b": ["c"], "c": []}, []),
+        ({"a": ["b", "c"], "b": ["d"], "c": ["d"]}, []),
+        ({"a": ["b"], "b": ["a"]}, [["a", "b"]]),
+        ({"a": ["b"], "b": ["c"], "c": ["b"]}, [["b", "c"]]),
+    ],
+)
+def test_circles_are_found(edges, circle):
+    assert circles(edges) == circle
+
+
+def test_no_file_is_longer_than_300_lines():
+    lines = {module: path.read_text(encoding="utf-8").count("\n") for module, path in modules().items()}
+    print(f"{len(lines)} files, longest: {Counter(lines).most_common(3)}")
+    assert {module: n for module, n in lines.items() if n > MAX_LINES} == {}
+
+
+@pytest.mark.xfail(reason="llama_index holds 17 %")
+def test_no_room_holds_more_than_15_percent_of_the_lines():
+    lines: Counter[str] = Counter()
+    for module, path in modules().items():
+        if not module.startswith("examples"):
+            parts = module.split(".")
+            lines["llama_index" if parts[0] == "llama_index" else ".".join(parts[:2])] += len(
+                path.read_text(encoding="utf-8").splitlines()
+            )
+    total = lines.total()
+    shares = {room: n / total for room, n in lines.most_common()}
+    print(f"{total} lines:", ", ".join(f"{room} {share:.1%}" for room, share in shares.items()))
+    assert {room: f"{share:.1%}" for room, share in shares.items() if share > MAX_SHARE} == {}
+
+
+@pytest.mark.xfail(reason="nine do")
+def test_no_class_name_stands_twice():
+    homes: defaultdict[str, list[str]] = defaultdict(list)
+    for module, tree in trees():
+        for node in ast.walk(tree):
+            if isinstance(node, ast.ClassDef) and not node.name.startswith("_"):
+                homes[node.name].append(module)
+    assert {name: where for name, where in homes.items() if len(where) > 1} == {}
+
+
+def test_an_image_is_never_called_a_picture():
+    found = []
+    for module, tree in trees():
+        for node in ast.walk(tree):
+            name = getattr(node, "name", None) or getattr(node, "arg", None) or getattr(node, "id", None)
+            if isinstance(name, str) and "picture" in name.lower():
+                found.append((module, name))
+    assert found == []
+
+
+@pytest.mark.xfail(reason="about a hundred modules are not rewritten yet")
+def test_docstrings_of_modules_are_plain():
+    docs = {module: ast.get_docstring(tree) or "" for module, tree in trees()}
+    assert [module for module, doc in docs.items() if re.search(r"\bIn: .*\bOut: ", doc, re.DOTALL)] == []
