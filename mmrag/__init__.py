@@ -1,6 +1,6 @@
 """Composed image+text search for LlamaIndex that never loses a result.
 
-Public names load on first use, so ``import mmrag`` brings in neither torch nor LlamaIndex.
+Public names load on first use, so ``import mmrag`` imports neither torch nor LlamaIndex.
 """
 
 from __future__ import annotations
@@ -9,7 +9,7 @@ import importlib
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from mmrag.embedding import VisualizedBGE
+    from mmrag.embedding import VisualizedBGE, load_encoder
     from mmrag.errors import MMRagError
     from mmrag.images import ImagePolicy, load_image
     from mmrag.query import Query
@@ -26,6 +26,7 @@ __all__ = [
     "Query",
     "Ranking",
     "VisualizedBGE",
+    "load_encoder",
     "load_image",
     "load_reranker",
 ]
@@ -39,6 +40,7 @@ _HOME = {
     "Query": "mmrag.query",
     "Ranking": "mmrag.ranking",
     "VisualizedBGE": "mmrag.embedding",
+    "load_encoder": "mmrag.embedding",
     "load_image": "mmrag.images",
     "load_reranker": "mmrag.rerank",
 }

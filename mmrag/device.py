@@ -1,4 +1,4 @@
-"""Where a network computes, and how precisely: names a user gives in, torch's own out."""
+"""Devices and number types of networks, resolved from names."""
 
 from __future__ import annotations
 
@@ -6,52 +6,51 @@ import torch
 
 from mmrag.errors import SettingError
 
-__all__ = ["device_of", "dtype_of"]
+__all__ = ["resolve_device", "resolve_dtype"]
 
 _DTYPES = {"float32": torch.float32, "bfloat16": torch.bfloat16, "float16": torch.float16}
 
 
-def device_of(wanted: str | torch.device | None) -> torch.device:
-    """Take the device a user names, or the fastest there is.
+def resolve_device(device: str | torch.device | None) -> torch.device:
+    """Return the named device, or the fastest available one if None.
 
     Raises
     ------
     SettingError
-        When it cannot be used here.
+        If the device cannot be used here.
 
     Examples
     --------
-    >>> device_of("cpu")
+    >>> resolve_device("cpu")
     device(type='cpu')
     """
-    if wanted is None:
-        fastest = torch.accelerator.current_accelerator(check_available=True)
-        return fastest or torch.device("cpu")
+    if device is None:
+        return torch.accelerator.current_accelerator(check_available=True) or torch.device("cpu")
     try:
-        return torch.empty(0, device=wanted).device
+        return torch.empty(0, device=device).device
     except (RuntimeError, AssertionError) as error:  # torch without CUDA asserts
-        fault = str(error).partition(". ")[0]  # the rest is torch's list of all it knows
+        fault = str(error).partition(". ")[0]  # the rest is a list of all devices torch knows
         raise SettingError(
-            f"device {str(wanted)!r} cannot be used here ({fault}): give 'cpu', or leave it out"
+            f"device {str(device)!r} cannot be used here ({fault}): give 'cpu', or leave it out"
         ) from error
 
 
-def dtype_of(wanted: str | torch.dtype | None, *, default: torch.dtype) -> torch.dtype:
-    """Take the precision a user names, as a string or as torch's own.
+def resolve_dtype(dtype: str | torch.dtype | None, *, default: torch.dtype) -> torch.dtype:
+    """Return the named dtype: float32, bfloat16 or float16.
 
     Raises
     ------
     SettingError
-        When it is none of float32, bfloat16 and float16.
+        If it is another one.
 
     Examples
     --------
-    >>> dtype_of("bfloat16", default=torch.float32)
+    >>> resolve_dtype("bfloat16", default=torch.float32)
     torch.bfloat16
     """
-    if wanted is None:
+    if dtype is None:
         return default
-    name = str(wanted).removeprefix("torch.")
+    name = str(dtype).removeprefix("torch.")
     if name not in _DTYPES:
         raise SettingError(f"dtype {name!r} is not offered: give one of {', '.join(_DTYPES)}")
     return _DTYPES[name]

@@ -1,7 +1,4 @@
-"""What is searched for: a sentence, an image, or both.
-
-In: text and image, or one string with a Markdown image. Out: a `Query`, and the string again.
-"""
+"""A query of a text, an image, or both, and its form as one string with a Markdown image."""
 
 from __future__ import annotations
 
@@ -10,11 +7,12 @@ import re
 from dataclasses import dataclass
 
 from mmrag.errors import QueryError
-from mmrag.images.policy import ImageSource, named
+from mmrag.images.policy import ImageSource
+from mmrag.images.redact import describe_source
 
 __all__ = ["Query"]
 
-# Possessive (`++`), as a data: URI has megabytes, and each way back would cost memory.
+# Possessive (`++`): a data: URI has megabytes, and backtracking would cost memory.
 _IMAGE_OR_LITERAL = re.compile(
     r"""(?<!\\) (?P<slashes> (?:\\\\)*)
     (?: \\ (?P<literal> !\[ )                                     # escaped: text
@@ -30,19 +28,19 @@ _NEEDS_BRACKETS = re.compile(r"""[\s()<>\\"']""")
 
 @dataclass(frozen=True, repr=False)
 class Query:
-    """A sentence, an image, or both.
+    """A text, an image, or both. The text is never parsed; `parse` reads Markdown.
 
     Attributes
     ----------
-    text
-        What is wanted, in words, stripped of space around it; empty when the image says it all.
-    image
-        Any source `mmrag.load_image` reads, or None.
+    text : str
+        The sentence, stripped of surrounding space. Default: empty.
+    image : ImageSource, optional
+        Any source that `mmrag.load_image` reads.
 
     Raises
     ------
     QueryError
-        When both are empty, or the text cannot be written as UTF-8.
+        If both are empty, or the text cannot be encoded as UTF-8.
 
     Examples
     --------
@@ -68,14 +66,12 @@ class Query:
 
     @classmethod
     def parse(cls, string: str) -> Query:
-        r"""Read a query out of a string that may hold one Markdown image.
-
-        What only looks like an image stays text, and so does one behind a backslash.
+        r"""Parse a string that may hold one Markdown image; an escaped or incomplete one stays text.
 
         Raises
         ------
         QueryError
-            When the string holds several different images, or nothing at all.
+            If the string holds several different images, or nothing at all.
 
         Examples
         --------
@@ -90,7 +86,7 @@ class Query:
             end = match.end()
             if match["literal"]:
                 texts[-1] += match["literal"]
-            elif target := _path_inside(match["inside"]):
+            elif target := _image_path(match["inside"]):
                 images.append(target)
                 texts.append("")
             else:
@@ -98,17 +94,17 @@ class Query:
         texts[-1] += string[end:]
         images = list(dict.fromkeys(images))  # chat engines repeat what was said before
         if len(images) > 1:
-            shown = ", ".join(map(named, images))
+            shown = ", ".join(map(describe_source, images))
             raise QueryError(f"the query holds {len(images)} images ({shown}): keep one")
         return cls(" ".join(text.strip() for text in texts), *images)
 
     def __str__(self) -> str:
-        r"""Write the query as the string that `parse` reads.
+        r"""Format the query as a string that `parse` reads.
 
         Raises
         ------
         QueryError
-            When the image is in memory: save it, and give its path.
+            If the image is in memory and has no path.
 
         Examples
         --------
@@ -116,14 +112,14 @@ class Query:
         mug like this! ![](<my cups/old one.jpg>)
         """
         text = re.sub(r"(\\*)!\[", r"\1\1\\![", self.text)
-        return f"{text} ![]({_written(self.image)})".strip() if self.image is not None else text
+        return f"{text} ![]({_format_image(self.image)})".strip() if self.image is not None else text
 
     def __repr__(self) -> str:
-        image = self.image if self.image is None else named(self.image)
+        image = self.image if self.image is None else describe_source(self.image)
         return f"Query(text={self.text!r}, image={image})"
 
 
-def _path_inside(inside: str) -> str:
+def _image_path(inside: str) -> str:
     path = inside.strip()
     if path[-1:] in ("'", '"') and (start := path.rfind(path[-1], 0, -1)) > 0:
         path = path[:start].rstrip() if path[start - 1].isspace() else path  # path "title"
@@ -132,9 +128,11 @@ def _path_inside(inside: str) -> str:
     return re.sub(r"\\([\\()<>])", r"\1", path)
 
 
-def _written(image: ImageSource) -> str:
+def _format_image(image: ImageSource) -> str:
     if not isinstance(image, (str, os.PathLike)):
-        raise QueryError(f"{named(image)} is in memory and has no name to write: save the image and give its path")
+        raise QueryError(
+            f"{describe_source(image)} is in memory and has no name to write: save the image and give its path"
+        )
     path = os.fspath(image)
     if not _NEEDS_BRACKETS.search(path):
         return path

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from typing import Any, Literal
 
 from mmrag.images import ImagePolicy
-from mmrag.images.policy import without_secrets
+from mmrag.images.redact import redact_url
 from mmrag.query import Query
 from mmrag.rerank import Reranked
 
@@ -31,7 +31,7 @@ class Hit:
     @property
     def place(self) -> str:
         """Its path or URL, to be shown: a URL without password and query, which may be secret."""
-        return without_secrets(self.image)
+        return redact_url(self.image)
 
 
 @dataclass(frozen=True)

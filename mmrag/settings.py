@@ -9,7 +9,7 @@ from pydantic import Field, SecretStr, ValidationError
 from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict, TomlConfigSettingsSource
 
 from mmrag.errors import SettingError
-from mmrag.images.policy import named, scheme_of
+from mmrag.images.redact import describe_source, url_scheme
 
 __all__ = ["SETTINGS_FILE", "Settings", "read_settings"]
 
@@ -64,7 +64,7 @@ class Settings(BaseSettings):
         >>> read_settings(db="http://root:secret@shop.example:19530").where
         'http://shop.example:19530'
         """
-        return named(self.db) if scheme_of(self.db) else self.db
+        return describe_source(self.db) if url_scheme(self.db) else self.db
 
     def __getstate__(self) -> dict[Any, Any]:
         state = super().__getstate__()

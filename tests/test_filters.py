@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from mmrag.errors import QueryError
-from mmrag.filters import MAX_DEPTH, Comparison, Filter, Junction, parse_filter
+from mmrag.filters import MAX_DEPTH, BooleanFilter, FieldComparison, Filter, parse_filter
 
 keys = st.from_regex(r"[a-z_][a-z0-9_]{2,8}", fullmatch=True).filter(
     lambda key: key not in {"and", "not", "true", "false"}
@@ -19,16 +19,16 @@ scalars = st.one_of(
     st.text(),
 )
 comparisons = st.one_of(
-    st.builds(Comparison, keys, st.sampled_from(["==", "!=", "<", "<=", ">", ">="]), scalars),
+    st.builds(FieldComparison, keys, st.sampled_from(["==", "!=", "<", "<=", ">", ">="]), scalars),
     st.builds(
-        Comparison, keys, st.sampled_from(["in", "not in"]), st.lists(scalars, min_size=1, max_size=4).map(tuple)
+        FieldComparison, keys, st.sampled_from(["in", "not in"]), st.lists(scalars, min_size=1, max_size=4).map(tuple)
     ),
 )
 
 
 def junctions(inside: st.SearchStrategy[Filter]) -> st.SearchStrategy[Filter]:
     terms = st.lists(inside, min_size=2, max_size=3).map(tuple)
-    return st.builds(Junction, st.sampled_from(["and", "or"]), terms)
+    return st.builds(BooleanFilter, st.sampled_from(["and", "or"]), terms)
 
 
 filters = st.recursive(comparisons, junctions, max_leaves=8)
@@ -48,9 +48,9 @@ def test_any_text_is_a_filter_or_a_query_error(text):
 
 
 def test_and_binds_tighter_than_or():
-    a, b, c = (Comparison(key, "==", 1) for key in "abc")
-    assert parse_filter("a == 1 or b == 1 and c == 1") == Junction("or", (a, Junction("and", (b, c))))
-    assert parse_filter("(a == 1 or b == 1) and c == 1") == Junction("and", (Junction("or", (a, b)), c))
+    a, b, c = (FieldComparison(key, "==", 1) for key in "abc")
+    assert parse_filter("a == 1 or b == 1 and c == 1") == BooleanFilter("or", (a, BooleanFilter("and", (b, c))))
+    assert parse_filter("(a == 1 or b == 1) and c == 1") == BooleanFilter("and", (BooleanFilter("or", (a, b)), c))
 
 
 @pytest.mark.parametrize(
@@ -67,7 +67,7 @@ def test_and_binds_tighter_than_or():
 )
 def test_a_value_keeps_its_type(text, value):
     found = parse_filter(f"key == {text}")
-    assert isinstance(found, Comparison)
+    assert isinstance(found, FieldComparison)
     assert found.value == value
     assert type(found.value) is type(value)
 
@@ -101,7 +101,7 @@ def test_deep_nesting_is_refused_not_crashed_on():
     def nested(depth: int) -> str:
         return "(" * depth + "a == 1" + ")" * depth
 
-    assert parse_filter(nested(MAX_DEPTH)) == Comparison("a", "==", 1)
+    assert parse_filter(nested(MAX_DEPTH)) == FieldComparison("a", "==", 1)
     with pytest.raises(QueryError, match="nested parentheses"):
         parse_filter(nested(10_000))
 
@@ -109,11 +109,11 @@ def test_deep_nesting_is_refused_not_crashed_on():
 @pytest.mark.parametrize("key", ["a b", "a or 1==1", "", "1a", "in", 'a"'])
 def test_a_key_that_is_no_identifier_cannot_be_made(key):
     with pytest.raises(QueryError, match="no field name"):
-        Comparison(key, "==", 1)
+        FieldComparison(key, "==", 1)
 
 
 def test_a_list_belongs_to_in_alone():
     with pytest.raises(QueryError, match="'in' takes a list"):
-        Comparison("a", "==", (1, 2))
+        FieldComparison("a", "==", (1, 2))
     with pytest.raises(QueryError, match="'in' takes a list"):
-        Comparison("a", "in", 1)
+        FieldComparison("a", "in", 1)

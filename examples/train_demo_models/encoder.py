@@ -25,9 +25,8 @@ from examples.train_demo_models.specimens import EYE, Specimens
 from examples.train_demo_models.vocabulary import encoder_tokenizer
 from mmrag.datasets.attributes import COLORS, PATTERNS, PRODUCTS
 from mmrag.datasets.wording import vocabulary
-from mmrag.embedding.visualized_bge.checkpoint import save_encoder
-from mmrag.embedding.visualized_bge.joint import JointEncoder
-from mmrag.embedding.visualized_bge.modeling import VisionConfig
+from mmrag.embedding.visualized_bge.checkpoint import save_checkpoint
+from mmrag.embedding.visualized_bge.modeling import JointEncoder, VisionConfig
 
 __all__ = ["new_encoder", "train_encoder"]
 
@@ -66,7 +65,7 @@ def train_encoder(specimens: Specimens, work: Path, folder: Path, *, seed: int =
     matching = _Matching(network, tokenizer)
     sampler = Sampler(specimens)
     fit(_MATCH, matching.to(device), lambda step: matching.loss(sampler, step, seed), work)
-    save_encoder(network.cpu(), tokenizer, folder)
+    save_checkpoint(network.cpu(), tokenizer, folder)
 
 
 def new_encoder(seed: int) -> tuple[JointEncoder, PreTrainedTokenizerBase]:

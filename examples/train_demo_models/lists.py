@@ -14,7 +14,7 @@ from examples.train_demo_models.augment import encoder_pixels
 from examples.train_demo_models.sampling import Sampler, Shares, Wanted, grades
 from examples.train_demo_models.specimens import Specimens
 from mmrag.datasets.wording import Kind
-from mmrag.embedding.visualized_bge.joint import JointEncoder
+from mmrag.embedding.visualized_bge.modeling import JointEncoder
 
 __all__ = ["ListSampler", "Lists"]
 

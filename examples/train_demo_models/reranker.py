@@ -23,7 +23,7 @@ from examples.train_demo_models.sampling import Sampler
 from examples.train_demo_models.specimens import Specimens
 from examples.train_demo_models.vocabulary import reranker_tokenizer
 from mmrag.datasets.attributes import COLORS, PATTERNS, PRODUCTS
-from mmrag.embedding.visualized_bge.checkpoint import load_encoder
+from mmrag.embedding.visualized_bge.checkpoint import load_checkpoint
 from mmrag.vision.config import RankingRecipe
 from mmrag.vision.phi3.checkpoint import save_vision_model
 from mmrag.vision.phi3.configuration import Phi3VisionConfig
@@ -79,7 +79,7 @@ def train_reranker(
     seeing = _Seeing(practice, seen)
     fit(_SEE, practice, lambda step: seeing.loss(step, seed), work, parameters=seeing.learnt())
 
-    lists = ListSampler(Sampler(listed), *load_encoder(encoder), wishes=_WISHES, seed=seed)
+    lists = ListSampler(Sampler(listed), *load_checkpoint(encoder), wishes=_WISHES, seed=seed)
     decoder = [*_named(network.decoder, "decoder"), *_named(network.head, "lm_head")]
     joints = [
         *_named(network.images.projection, "projection"),

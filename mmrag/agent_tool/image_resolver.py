@@ -16,7 +16,7 @@ from PIL import Image
 
 from mmrag.errors import ImageError
 from mmrag.images import ImagePolicy, ImageSource, content_hash, load_image
-from mmrag.images.policy import scheme_of
+from mmrag.images.redact import url_scheme
 
 __all__ = ["LAST", "References", "shrunk"]
 
@@ -95,7 +95,7 @@ class References:
             return shrunk(self._open_last(last))
         if HANDLE.fullmatch(reference):
             return self._upload(reference)
-        if scheme_of(reference):
+        if url_scheme(reference):
             return shrunk(load_image(reference, self._asked))
         node = self.node(reference)
         return shrunk(self.image(node) if node else self._open_path(reference))

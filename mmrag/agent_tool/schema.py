@@ -10,7 +10,7 @@ from llama_index.core.bridge.pydantic import BaseModel, ConfigDict, Field, creat
 from llama_index.indices.composed_image import RankedImage
 
 from mmrag.filters import Scalar
-from mmrag.images.policy import without_secrets
+from mmrag.images.redact import redact_url
 
 __all__ = [
     "MOST",
@@ -79,7 +79,7 @@ class FoundImage(BaseModel):
             number=item.rank,
             id=shortened(item.id),
             title=item.title,
-            path=without_secrets(item.path),
+            path=redact_url(item.path),
             similarity=round(item.retrieval_score, 3) + 0.0,  # never -0.0
             score=None if item.rerank_score is None else round(item.rerank_score, 3),
             reason=item.reason,

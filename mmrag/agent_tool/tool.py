@@ -35,7 +35,7 @@ from mmrag.agent_tool.schema import (
 )
 from mmrag.errors import ImageError, MMRagError, QueryError, SettingError
 from mmrag.images import ImagePolicy, ImageSource
-from mmrag.images.policy import without_secrets
+from mmrag.images.redact import redact_url
 from mmrag.query import Query
 from mmrag.rerank.composite import compose
 
@@ -194,7 +194,7 @@ class ImageSearch:
             raise QueryError(f"no image has the id {id!r}: give the id of a result, as it stands")
         item = RankedImages.of([NodeWithScore(node=node)]).items[0]
         facts = ImageFacts(
-            id=shortened(item.id), title=item.title, path=without_secrets(item.path), metadata=facts_of(node.metadata)
+            id=shortened(item.id), title=item.title, path=redact_url(item.path), metadata=facts_of(node.metadata)
         )
         try:
             image = self.references.image(node)

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any, Literal, cast
 
 from mmrag.errors import MMRagError, StoreError
-from mmrag.images.policy import named
+from mmrag.images.redact import describe_source
 from mmrag.settings import Settings
 
 __all__ = ["Check", "State", "checks"]
@@ -56,9 +56,9 @@ def checks(settings: Settings) -> Iterator[Check]:
 def _device(settings: Settings) -> tuple[State, str, str]:
     import torch
 
-    from mmrag.device import device_of
+    from mmrag.device import resolve_device
 
-    device = device_of(settings.device)
+    device = resolve_device(settings.device)
     name = torch.cuda.get_device_name(device) if device.type == "cuda" else platform.machine()
     return "well", f"{device}, {name}, torch {torch.__version__}", ""
 
@@ -95,11 +95,11 @@ def _demo(_: Settings) -> tuple[State, str, str]:
 
 
 def _encoder(settings: Settings) -> tuple[State, str, str]:
-    from mmrag.embedding.published import PUBLISHED, WEIGHTS_REPO
+    from mmrag.embedding.hub import PRETRAINED_MODELS, WEIGHTS_REPO
 
     name = settings.model
-    if name in PUBLISHED:
-        return _on_hub(name, WEIGHTS_REPO, PUBLISHED[name].weights_file)
+    if name in PRETRAINED_MODELS:
+        return _on_hub(name, WEIGHTS_REPO, PRETRAINED_MODELS[name].weights_file)
     return _here(name, "mmrag.embedding.visualized_bge")
 
 
@@ -182,7 +182,7 @@ def _llm_server(settings: Settings) -> tuple[State, str, str]:
         max_tokens=60,
         response_format={"type": "json_schema", "json_schema": {"name": "grades", "strict": True, "schema": SCHEMA}},
     )
-    found = f"{named(settings.llm_url)}, {settings.reranker}"
+    found = f"{describe_source(settings.llm_url)}, {settings.reranker}"
     if _obeys(completion.choices[0].message.content or ""):
         return "well", f"{found}, enforces schemas", ""
     remedy = "it ignores response_format, so more answers need repair; vLLM enforces it"

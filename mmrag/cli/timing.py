@@ -54,7 +54,7 @@ def measure(searcher: Searcher, repeats: int, rerank: bool, on_progress: Callabl
         searches.append(searcher.search(query, top=top, rerank=reranked))
         on_progress(number + 1, repeats)
     return Timings(
-        model=searcher.encoder.name,
+        model=searcher.encoder.info.name,
         device=str(searcher.encoder.device),
         stored=searcher.index.vector_store.count(),
         images_per_second=IMAGES / seconds,

@@ -1,4 +1,4 @@
-"""Sorts work into batches and prepares it ahead of the network: requests in, ready batches out."""
+"""Batches of encode requests, image prefetching and the image token cache."""
 
 from __future__ import annotations
 
@@ -7,106 +7,104 @@ from collections import deque
 from collections.abc import Callable, Generator, Iterable, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, replace
+from threading import Lock
 from typing import TypeVar
 
 import torch
+from cachetools import LRUCache
 from torch import Tensor
 
 from mmrag.images import ImageSource
 
-__all__ = ["Request", "batches", "merged", "padded", "prefetched"]
+__all__ = ["EncodeRequest", "TokenCache", "deduplicate", "make_batches", "pad_batch", "prefetch"]
 
-Given = TypeVar("Given")
-Made = TypeVar("Made")
+Input = TypeVar("Input")
+Output = TypeVar("Output")
 
 
 @dataclass(frozen=True)
-class Request:
-    """One item on its way to the network.
+class EncodeRequest:
+    """One distinct item to encode.
 
     Attributes
     ----------
-    ids
-        Its token ids, special ones included.
-    image
-        Its image, not read yet; None for a text alone.
-    places
-        Where it stands among the caller's items.
+    token_ids : tuple of int
+        Token ids of the text, special tokens included.
+    image : ImageSource, optional
+        The image, not loaded yet; None for a text alone.
+    positions : tuple of int
+        Indices of the item among the caller's items.
     """
 
-    ids: tuple[int, ...]
+    token_ids: tuple[int, ...]
     image: ImageSource | None
-    places: tuple[int, ...]
+    positions: tuple[int, ...]
 
 
-def merged(requests: Iterable[Request]) -> list[Request]:
-    """Join requests for the same thing, so that it is encoded once and has one vector.
+def deduplicate(requests: Iterable[EncodeRequest]) -> list[EncodeRequest]:
+    """Merge requests for the same text and image, so that each is encoded once.
 
     Examples
     --------
-    >>> twice = [Request((1, 2), None, (0,)), Request((1, 2), None, (1,))]
-    >>> merged(twice)
-    [Request(ids=(1, 2), image=None, places=(0, 1))]
+    >>> deduplicate([EncodeRequest((1, 2), None, (0,)), EncodeRequest((1, 2), None, (1,))])
+    [EncodeRequest(token_ids=(1, 2), image=None, positions=(0, 1))]
     """
-    found: dict[tuple[object, ...], Request] = {}
+    unique: dict[tuple[object, ...], EncodeRequest] = {}
     for request in requests:
-        key = request.ids, _identity(request.image)
-        places = found[key].places if key in found else ()
-        found[key] = replace(request, places=places + request.places)
-    return list(found.values())
+        comparable = request.image is None or isinstance(request.image, (str, bytes, os.PathLike))
+        key = request.token_ids, request.image if comparable else id(request.image)
+        positions = unique[key].positions if key in unique else ()
+        unique[key] = replace(request, positions=positions + request.positions)
+    return list(unique.values())
 
 
-def batches(requests: Iterable[Request], size: int) -> list[list[Request]]:
-    """Part requests by kind and sort them by length, so that little is spent on pads.
+def make_batches(requests: Iterable[EncodeRequest], size: int) -> list[list[EncodeRequest]]:
+    """Split requests into batches of one kind, sorted by length to save padding.
 
     Examples
     --------
-    >>> long, short = Request((1, 2, 3, 4), None, (0,)), Request((1, 2), None, (1,))
-    >>> imaged = Request((1, 2), b"...", (2,))
-    >>> [[request.places for request in batch] for batch in batches([long, imaged, short], 32)]
+    >>> long, short = EncodeRequest((1, 2, 3, 4), None, (0,)), EncodeRequest((1, 2), None, (1,))
+    >>> image = EncodeRequest((1, 2), b"...", (2,))
+    >>> [[request.positions for request in batch] for batch in make_batches([long, image, short], 32)]
     [[(1,), (0,)], [(2,)]]
     """
-    texts: list[Request] = []
-    imaged: list[Request] = []
-    for request in requests:
-        (texts if request.image is None else imaged).append(request)
-    return [
-        kind[start : start + size]
-        for kind in (_by_length(texts), _by_length(imaged))
-        for start in range(0, len(kind), size)
-    ]
+    by_length = sorted(requests, key=lambda request: len(request.token_ids))
+    texts = [request for request in by_length if request.image is None]
+    images = [request for request in by_length if request.image is not None]
+    return [kind[start : start + size] for kind in (texts, images) for start in range(0, len(kind), size)]
 
 
-def padded(batch: Sequence[Request], pad: int) -> tuple[Tensor, Tensor]:
-    """Lay token ids side by side, padded on the right: ids and mask, ``(batch, length)`` each.
+def pad_batch(batch: Sequence[EncodeRequest], pad_id: int) -> tuple[Tensor, Tensor]:
+    """Stack token ids, padded on the right: ids and attention mask, ``(batch, length)`` each.
 
     Examples
     --------
-    >>> ids, mask = padded([Request((5, 6, 7), None, (0,)), Request((8,), None, (1,))], pad=0)
+    >>> ids, mask = pad_batch([EncodeRequest((5, 6, 7), None, (0,)), EncodeRequest((8,), None, (1,))], pad_id=0)
     >>> ids.tolist(), mask.tolist()
     ([[5, 6, 7], [8, 0, 0]], [[1, 1, 1], [1, 0, 0]])
     """
-    length = max(len(request.ids) for request in batch)
-    ids = [[*request.ids, *[pad] * (length - len(request.ids))] for request in batch]
-    mask = [[1] * len(request.ids) + [0] * (length - len(request.ids)) for request in batch]
+    length = max(len(request.token_ids) for request in batch)
+    padding = [length - len(request.token_ids) for request in batch]
+    ids = [[*request.token_ids, *[pad_id] * n] for request, n in zip(batch, padding, strict=True)]
+    mask = [[1] * (length - n) + [0] * n for n in padding]
     return torch.tensor(ids), torch.tensor(mask)
 
 
-def prefetched(
-    make: Callable[[Given], Made], things: Iterable[Given], *, ahead: int, threads: int
-) -> Generator[Made, None, None]:
-    """Make things in background threads, in order, at most ``ahead`` of whoever takes them.
+def prefetch(
+    function: Callable[[Input], Output], inputs: Iterable[Input], *, ahead: int, threads: int
+) -> Generator[Output, None, None]:
+    """Map a function over inputs in background threads, in order, at most ``ahead`` results early.
 
     Examples
     --------
-    >>> list(prefetched(str.upper, "abc", ahead=2, threads=2))
+    >>> list(prefetch(str.upper, "abc", ahead=2, threads=2))
     ['A', 'B', 'C']
     """
-    pending: deque[Future[Made]] = deque()
+    pending: deque[Future[Output]] = deque()
     with ThreadPoolExecutor(threads, thread_name_prefix="mmrag-prefetch") as pool:
         try:
-            for thing in things:
-                pending.append(pool.submit(make, thing))
+            for value in inputs:
+                pending.append(pool.submit(function, value))
                 if len(pending) > ahead:
                     yield pending.popleft().result()
             while pending:
@@ -116,11 +114,37 @@ def prefetched(
                 future.cancel()
 
 
-def _identity(image: ImageSource | None) -> object:
-    if image is None or isinstance(image, (str, bytes, os.PathLike)):
-        return image
-    return id(image)
+class TokenCache:
+    """Least recently used cache of image tokens; thread-safe.
 
+    Parameters
+    ----------
+    capacity : int
+        Largest number of images; 0 disables the cache.
 
-def _by_length(requests: list[Request]) -> list[Request]:
-    return sorted(requests, key=lambda request: len(request.ids))
+    Examples
+    --------
+    >>> cache = TokenCache(capacity=1)
+    >>> cache.put(["leopard", "zebra"], [torch.zeros(1), torch.ones(1)])
+    >>> cache.get(["zebra"]), cache.get(["leopard"])
+    ([tensor([1.])], None)
+    """
+
+    def __init__(self, capacity: int) -> None:
+        self._tokens: LRUCache[str, Tensor] = LRUCache(capacity)
+        self._lock = Lock()
+
+    def get(self, keys: Sequence[str]) -> list[Tensor] | None:
+        """Return the tokens of all images, or None if one is missing.
+
+        All or nothing: batch composition changes floating-point rounding, and results must be reproducible.
+        """
+        with self._lock:
+            return [self._tokens[key] for key in keys] if all(key in self._tokens for key in keys) else None
+
+    def put(self, keys: Iterable[str], tokens: Iterable[Tensor]) -> None:
+        """Store images, evicting the least recently used ones."""
+        with self._lock:
+            if self._tokens.maxsize:
+                # cloned, as a slice would keep its whole batch in memory
+                self._tokens.update((key, token.clone()) for key, token in zip(keys, tokens, strict=True))

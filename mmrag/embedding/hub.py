@@ -1,4 +1,4 @@
-"""Fetches a published encoder: its name in, its verified files on this machine out."""
+"""Pretrained Visualized BGE models and their verified download from the Hugging Face hub."""
 
 from __future__ import annotations
 
@@ -9,47 +9,94 @@ from pathlib import Path
 from huggingface_hub import hf_hub_download
 from huggingface_hub.errors import LocalEntryNotFoundError
 
-from mmrag.embedding.published import PUBLISHED, TEXT_FILES, WEIGHTS_REPO, Variant
 from mmrag.embedding.visualized_bge.modeling import VisionConfig
 from mmrag.errors import CheckpointError
 
-__all__ = ["Download", "download"]
+__all__ = ["PRETRAINED_MODELS", "TEXT_FILES", "WEIGHTS_REPO", "ModelDescription", "ModelFiles", "download"]
+
+WEIGHTS_REPO = "BAAI/bge-visualized"
+TEXT_FILES = ("config.json", "tokenizer.json", "tokenizer_config.json")
 
 
 @dataclass(frozen=True)
-class Download:
-    """Where the parts of a published encoder lie on this machine."""
+class ModelDescription:
+    """A pretrained encoder.
+
+    Attributes
+    ----------
+    weights_file : str
+        Its file in `WEIGHTS_REPO`.
+    size : int
+        Size of the file in bytes.
+    sha256 : str, optional
+        Hash of the file, where it is known.
+    text_repo : str
+        Repository of `TEXT_FILES`.
+    vision_config : VisionConfig
+        As in EVA-CLIP's ``model_configs``; the weights' repository has no copy.
+    """
+
+    weights_file: str
+    size: int
+    sha256: str | None
+    text_repo: str
+    vision_config: VisionConfig
+
+
+PRETRAINED_MODELS = {
+    "base-en-v1.5": ModelDescription(
+        weights_file="Visualized_base_en_v1.5.pth",
+        size=392_860_018,
+        sha256="07e58cf70ee6962530490ef1ac5b632e7e0153ba8c7ed49d55e0f41ec97bf6a6",
+        text_repo="BAAI/bge-base-en-v1.5",
+        # EVA02-CLIP-B-16
+        vision_config=VisionConfig(image_size=224, patch_size=16, width=768, layers=12),
+    ),
+    "m3": ModelDescription(
+        weights_file="Visualized_m3.pth",
+        size=1_746_155_890,
+        sha256=None,
+        text_repo="BAAI/bge-m3",
+        # EVA02-CLIP-L-14
+        vision_config=VisionConfig(image_size=224, patch_size=14, width=1024, layers=24),
+    ),
+}
+
+
+@dataclass(frozen=True)
+class ModelFiles:
+    """Local files of a pretrained encoder."""
 
     weights: Path
     text: Path
     vision_config: VisionConfig
 
 
-def download(name: str, *, revision: str | None = None) -> Download:
-    """Fetch a published encoder, or find it in the hub's cache.
+def download(name: str, *, revision: str | None = None) -> ModelFiles:
+    """Download one of `PRETRAINED_MODELS`, or take it from the hub's cache.
 
     Parameters
     ----------
-    name
-        Of one of `PUBLISHED`.
-    revision
-        Branch, tag or commit of the weights' repository; the newest when not given.
+    name : str
+        A key of `PRETRAINED_MODELS`.
+    revision : str, optional
+        Branch, tag or commit of the weights' repository. Default: the newest.
 
     Raises
     ------
     CheckpointError
-        When the hub cannot be reached, or a file is not the published one.
+        If the hub cannot be reached, or a file is not the published one.
     """
-    variant = PUBLISHED[name]
-    texts = [_fetch(variant.text_repo, file, None, variant) for file in TEXT_FILES]
-    weights = _fetch(WEIGHTS_REPO, variant.weights_file, revision, variant)
-    _verify(weights, variant)
-    return Download(weights, texts[0].parent, variant.vision_config)
+    model = PRETRAINED_MODELS[name]
+    texts = [_fetch(model.text_repo, file, None, model) for file in TEXT_FILES]
+    weights = _fetch(WEIGHTS_REPO, model.weights_file, revision, model)
+    _verify(weights, model)
+    return ModelFiles(weights, texts[0].parent, model.vision_config)
 
 
-def _fetch(repo: str, file: str, revision: str | None, variant: Variant) -> Path:
+def _fetch(repo: str, file: str, revision: str | None, model: ModelDescription) -> Path:
     try:
-        # What the cache has is verified below, so there is no need to ask the hub about it.
+        # Cached files are verified below, so the hub need not be contacted.
         return Path(hf_hub_download(repo, file, revision=revision, local_files_only=True))
     except LocalEntryNotFoundError:
         pass
@@ -58,31 +105,31 @@ def _fetch(repo: str, file: str, revision: str | None, variant: Variant) -> Path
     except Exception as error:  # no network, no such revision, no space: the hub has many classes
         at = f" at revision {revision!r}" if revision else ""
         raise CheckpointError(
-            f"{file} cannot be fetched from {repo}{at} on the hub ({error}). {_by_hand(variant)}"
+            f"{file} cannot be fetched from {repo}{at} on the hub ({error}). {_manual_steps(model)}"
         ) from error
 
 
-def _verify(weights: Path, variant: Variant) -> None:
+def _verify(weights: Path, model: ModelDescription) -> None:
     size = weights.stat().st_size
-    if size != variant.size:
+    if size != model.size:
         raise CheckpointError(
-            f"{weights} has {size:,} bytes, the published file has {variant.size:,}: the download "
-            f"is incomplete or another file. Delete it and try again. {_by_hand(variant)}"
+            f"{weights} has {size:,} bytes, the published file has {model.size:,}: the download "
+            f"is incomplete or another file. Delete it and try again. {_manual_steps(model)}"
         )
-    if variant.sha256 is None:
+    if model.sha256 is None:
         return
     with weights.open("rb") as file:
         found = hashlib.file_digest(file, "sha256").hexdigest()
-    if found != variant.sha256:
+    if found != model.sha256:
         raise CheckpointError(
-            f"{weights} has sha256 {found}, the published file has {variant.sha256}: it is damaged "
-            f"or was replaced. Delete it and try again. {_by_hand(variant)}"
+            f"{weights} has sha256 {found}, the published file has {model.sha256}: it is damaged "
+            f"or was replaced. Delete it and try again. {_manual_steps(model)}"
         )
 
 
-def _by_hand(variant: Variant) -> str:
+def _manual_steps(model: ModelDescription) -> str:
     return (
         "Or place the files by hand and give the folder instead of the name: "
-        f"{variant.weights_file} from https://huggingface.co/{WEIGHTS_REPO}, and in its sub-folder "
-        f"text/ {', '.join(TEXT_FILES)} from https://huggingface.co/{variant.text_repo}"
+        f"{model.weights_file} from https://huggingface.co/{WEIGHTS_REPO}, and in its sub-folder "
+        f"text/ {', '.join(TEXT_FILES)} from https://huggingface.co/{model.text_repo}"
     )

@@ -82,7 +82,7 @@ def evaluate(
     return Evaluation(
         dataset=dataset.name,
         num_images=gallery.size,
-        model=searcher.encoder.name,
+        model=searcher.encoder.info.name,
         reranker=searcher.settings.reranker if rerank else None,
         depth=evaluator.depth,
         top=top,

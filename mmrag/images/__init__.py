@@ -1,7 +1,4 @@
-"""Images from any source, safely.
-
-In: a path, URL, data URI, bytes, file or PIL image, and a policy. Out: an upright PIL image.
-"""
+"""Safe loading of images from any source."""
 
 from __future__ import annotations
 

@@ -1,34 +1,36 @@
-"""From the bytes of an image to its pixels: size checked in the header first, set upright last."""
+"""Decoding of image bytes to upright 8-bit PIL images, with limits on pixels and JPEG scans."""
 
 from __future__ import annotations
 
 import hashlib
 import io
+import math
+import re
 import threading
 import warnings
-from collections.abc import Generator
-from contextlib import contextmanager
+from typing import cast
 
 from PIL import Image, ImageOps, UnidentifiedImageError
 
 from mmrag.errors import ImageError
-from mmrag.images.policy import ImagePolicy, ImageSource, named, reason
-from mmrag.images.scans import count_scans
-from mmrag.images.shades import in_eight_bits
+from mmrag.images.policy import ImagePolicy, ImageSource
+from mmrag.images.redact import describe_error, describe_source
 
-__all__ = ["content_hash", "decoded", "upright"]
+__all__ = ["content_hash", "count_jpeg_scans", "decode_image", "open_image", "to_8bit"]
 
 _FORMATS = ("JPEG", "PNG", "WEBP", "GIF", "BMP", "TIFF")
-
-_MOST_SCANS = 100
-"""Of a JPEG; encoders make about ten."""
+_MAX_SCANS = 100  # of a JPEG; encoders write about ten
+_ORIENTATION = 0x0112  # EXIF tag
+_WHITE_16BIT = 65_535
+_START, _END, _SCAN = 0xD8, 0xD9, 0xDA
+_MARKER = re.compile(rb"\xff([\x02-\xcf\xd8-\xfe])", re.DOTALL)
 
 # Pillow warns about damaged metadata; Python silences warnings by swapping a global list.
-_one_silence_at_a_time = threading.Lock()
+_warnings_lock = threading.Lock()
 
 
 def content_hash(image: Image.Image) -> str:
-    """Hash what is seen: mode, size, pixels, palette and transparency; not the file's metadata.
+    """Return the SHA-256 of mode, size, pixels, palette and transparency; metadata does not count.
 
     Examples
     --------
@@ -43,57 +45,119 @@ def content_hash(image: Image.Image) -> str:
     return digest.hexdigest()
 
 
-def decoded(data: bytes, source: ImageSource, policy: ImagePolicy) -> Image.Image:
-    """Read the header; the pixels follow in `upright`, once the size is known to be allowed."""
+def open_image(data: bytes, source: ImageSource, policy: ImagePolicy) -> Image.Image:
+    """Read the header of an encoded image; `decode_image` decodes the pixels.
+
+    Raises
+    ------
+    ImageError
+        If the format is unknown, the header is damaged, or a JPEG has more than 100 scans.
+    """
     try:
-        with _silence():
+        with _warnings_lock, warnings.catch_warnings():
+            warnings.simplefilter("ignore")
             image = Image.open(io.BytesIO(data), formats=_FORMATS)
             if image.format == "TIFF":
-                image.getexif()  # else its decoder reads it, out of this silence
+                image.getexif()  # else its decoder parses it later, with warnings on
     except Image.DecompressionBombError as error:
-        most = 2 * (Image.MAX_IMAGE_PIXELS or 0)
-        raise _too_many_pixels(source, f"more than {most:,} pixels", policy) from error
+        limit = 2 * (Image.MAX_IMAGE_PIXELS or 0)
+        raise _too_many_pixels(source, f"more than {limit:,} pixels", policy) from error
     except Exception as error:  # damaged headers raise a dozen types, struct.error and KeyError too
-        # Pillow's own words for an unknown format name an object in memory, and say nothing.
-        why = "unknown format" if isinstance(error, UnidentifiedImageError) else reason(error)
-        raise ImageError(f"{named(source)} is no image that can be read ({why}): give {', '.join(_FORMATS)}") from error
-    if image.format in ("JPEG", "MPO") and count_scans(data, _MOST_SCANS) > _MOST_SCANS:
+        # Pillow's own message for an unknown format names an object in memory only.
+        why = "unknown format" if isinstance(error, UnidentifiedImageError) else describe_error(error)
         raise ImageError(
-            f"{named(source)} has more than {_MOST_SCANS} scans, which takes too long to read: save it again"
+            f"{describe_source(source)} is no image that can be read ({why}): give {', '.join(_FORMATS)}"
+        ) from error
+    if image.format in ("JPEG", "MPO") and count_jpeg_scans(data, _MAX_SCANS) > _MAX_SCANS:
+        raise ImageError(
+            f"{describe_source(source)} has more than {_MAX_SCANS} scans, which takes too long to read: save it again"
         )
     return image
 
 
-def upright(image: Image.Image, source: ImageSource, policy: ImagePolicy) -> Image.Image:
-    """Decode all pixels, in eight bits, and turn them upright, on a copy that needs no file."""
+def decode_image(image: Image.Image, source: ImageSource, policy: ImagePolicy) -> Image.Image:
+    """Decode all pixels to an upright 8-bit image that holds no file open; one that is so already is not copied.
+
+    Raises
+    ------
+    ImageError
+        If the image has no pixels, more than the policy allows, or damaged ones.
+    """
     pixels = image.width * image.height
     if pixels > policy.max_pixels:
         raise _too_many_pixels(source, f"{image.width}×{image.height} = {pixels:,} pixels", policy)
     if not pixels:
-        raise ImageError(f"{named(source)} has no pixels ({image.width}×{image.height}): save it again")
+        raise ImageError(f"{describe_source(source)} has no pixels ({image.width}×{image.height}): save it again")
     try:
         image.load()
     except Exception as error:  # the same dozen types
         raise ImageError(
-            f"{named(source)} is damaged or cut off ({reason(error)}): copy or download it again"
+            f"{describe_source(source)} is damaged or cut off ({describe_error(error)}): copy or download it again"
         ) from error
     try:
-        with _silence():
-            image.getexif()  # parsed here once, then remembered by the image
-        return in_eight_bits(ImageOps.exif_transpose(image))
+        with _warnings_lock, warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            oriented = image.getexif().get(_ORIENTATION, 1) != 1  # parsed here once, then cached by the image
+        decoded = type(image) is Image.Image
+        upright = image if decoded and not oriented else ImageOps.exif_transpose(image)
     except Exception:  # damaged EXIF is no reason to refuse good pixels
-        return in_eight_bits(image.copy())
+        upright = image.copy()
+    return to_8bit(upright)
+
+
+def to_8bit(image: Image.Image) -> Image.Image:
+    """Convert 16-bit, 32-bit and float grays to mode L; other modes are returned unchanged.
+
+    Sixteen bits map 0..65535 to black..white, as PNG and TIFF define. Other numbers map their minimum to black and
+    their maximum to white, unless they lie within 0..255 already. Pillow alone would clip them to white.
+
+    Examples
+    --------
+    >>> to_8bit(Image.new("I;16", (1, 1), 65_535 // 2)).getpixel((0, 0))
+    127
+    """
+    if image.mode.startswith("I;16"):
+        low, high = 0.0, float(_WHITE_16BIT)
+        numbers = image.convert("I")
+    elif image.mode in ("I", "F"):
+        low, high = cast(tuple[float, float], image.getextrema())
+        numbers = image
+    else:
+        return image
+    outside = low < 0 or high > 255 or (high <= 1 and image.mode == "F")
+    if outside and math.isfinite(high - low) and high > low:
+        scale = 255 / (high - low)
+        numbers = numbers.convert("F").point(lambda number: number * scale + (0.5 - low * scale))
+    gray = numbers.convert("L")
+    gray.info.pop("transparency", None)  # it was a number, too
+    return gray
+
+
+def count_jpeg_scans(data: bytes, limit: int) -> int:
+    r"""Count the scans of the first image in a JPEG, stopping at ``limit + 1``.
+
+    A scan may take a few bytes, yet costs a pass over all pixels: a file of 20 MB and allowed size could take an hour
+    to decode. Scan markers inside metadata or behind the end do not count.
+
+    Examples
+    --------
+    >>> comment, scan, end = b"\xff\xfe\0\4\xff\xda", b"\xff\xda\0\2...", b"\xff\xd9"
+    >>> count_jpeg_scans(b"\xff\xd8" + comment + scan + scan + end + scan, limit=9)
+    2
+    """
+    scans = position = 0
+    while scans <= limit and (marker := _MARKER.search(data, position)):
+        kind, position = marker[1][0], marker.end()
+        if kind == _END:
+            break
+        scans += kind == _SCAN
+        if kind != _START:
+            position += int.from_bytes(data[position : position + 2])
+    return scans
 
 
 def _too_many_pixels(source: ImageSource, size: str, policy: ImagePolicy) -> ImageError:
     return ImageError(
-        f"{named(source)} is too large ({size}; the limit is {policy.max_pixels:,}): "
+        f"{describe_source(source)} is too large ({size}; the limit is {policy.max_pixels:,}): "
         "scale it down, or raise ImagePolicy.max_pixels"
     )
-
-
-@contextmanager
-def _silence() -> Generator[None]:
-    with _one_silence_at_a_time, warnings.catch_warnings():
-        warnings.simplefilter("ignore")
-        yield

@@ -1,4 +1,4 @@
-"""Small images for people. In: an image's source. Out: a square image, a URI, an HTML tag."""
+"""Thumbnails, data URIs and HTML tags of images."""
 
 from __future__ import annotations
 
@@ -14,26 +14,26 @@ from mmrag.images.policy import ImagePolicy, ImageSource
 
 __all__ = ["data_uri", "img_tag", "thumbnail"]
 
-PAPER = (255, 255, 255)
-GRAY = (128, 128, 128)
+_WHITE = (255, 255, 255)
+_GRAY = (128, 128, 128)
 
 
 def thumbnail(source: ImageSource, side: int, policy: ImagePolicy | None = None) -> Image.Image:
-    """Fit an image into a white square; one that is gone becomes a square that says so."""
+    """Fit an image into a white square of ``side`` pixels; an image that cannot be loaded reads "missing"."""
     try:
         image = load_image(source, policy or ImagePolicy())
     except ImageError:
         return _missing(side)
-    # Most are opaque, and cost half as much when they are taken as such.
+    # Most are opaque, which halves the cost of resizing.
     image = image.convert("RGBA" if image.has_transparency_data else "RGB")
     image.thumbnail((side, side), Image.Resampling.LANCZOS)
     if image.mode == "RGBA":
-        image = Image.alpha_composite(Image.new("RGBA", image.size, PAPER), image)
-    return ImageOps.pad(image.convert("RGB"), (side, side), color=PAPER)
+        image = Image.alpha_composite(Image.new("RGBA", image.size, _WHITE), image)
+    return ImageOps.pad(image.convert("RGB"), (side, side), color=_WHITE)
 
 
 def data_uri(image: Image.Image, quality: int = 82) -> str:
-    """Write an image into a `data:` URI, as JPEG.
+    """Encode an image as a JPEG `data:` URI.
 
     Examples
     --------
@@ -46,7 +46,7 @@ def data_uri(image: Image.Image, quality: int = 82) -> str:
 
 
 def img_tag(image: Image.Image, alt: str) -> str:
-    """Write an image as an HTML tag that holds it, never wider than its place.
+    """Build an HTML ``<img>`` tag that holds the image itself.
 
     Examples
     --------
@@ -59,5 +59,5 @@ def img_tag(image: Image.Image, alt: str) -> str:
 def _missing(side: int) -> Image.Image:
     square = Image.new("RGB", (side, side), (238, 238, 238))
     font = ImageFont.load_default(max(8, side // 10))
-    ImageDraw.Draw(square).text((side / 2, side / 2), "missing", GRAY, font, anchor="mm")
+    ImageDraw.Draw(square).text((side / 2, side / 2), "missing", _GRAY, font, anchor="mm")
     return square

@@ -1,4 +1,4 @@
-"""An image by URL, only from hosts the policy names, and never from inside the private network."""
+"""Download of images from allowed hosts, with checks of address, redirects, size and time."""
 
 from __future__ import annotations
 
@@ -13,62 +13,63 @@ from contextlib import closing, contextmanager, suppress
 from urllib.parse import SplitResult, quote, urljoin, urlsplit
 
 from mmrag.errors import ImageError
-from mmrag.images.policy import ImagePolicy, named, reason
+from mmrag.images.policy import ImagePolicy
+from mmrag.images.redact import describe_error, describe_source
 
 __all__ = ["fetch"]
 
-_MOST_REDIRECTS = 3
-_REDIRECTS = (301, 302, 303, 307, 308)
+_MAX_REDIRECTS = 3
+_REDIRECT_STATUSES = (301, 302, 303, 307, 308)
 _GLOBAL_UNICAST = ipaddress.ip_network("2000::/3")
 
 
 def fetch(url: str, policy: ImagePolicy) -> bytes:
     """Download an image, each redirect checked like the first URL.
 
-    Proxies of the environment are not used: the address that was checked is the one connected to.
+    Proxies of the environment are not used, and the connection goes to the very address that was checked.
 
     Raises
     ------
     ImageError
-        When scheme, host, address, size or time is not allowed, or the server does not deliver.
+        If scheme, host, address, size or time is not allowed, or the server fails.
     """
     deadline = time.monotonic() + policy.timeout
-    here = url
+    current = url
     try:
-        for _ in range(_MOST_REDIRECTS + 1):
-            with closing(_connection(here, policy)) as connection, _cut_at(deadline, connection):
-                response = _answer(connection, here)
-                if response.status not in _REDIRECTS:
-                    return _body(response, here, policy)
-                here = urljoin(here, response.getheader("Location", ""))
+        for _ in range(_MAX_REDIRECTS + 1):
+            with closing(_connect(current, policy)) as connection, _enforce_deadline(deadline, connection):
+                response = _send_request(connection, current)
+                if response.status not in _REDIRECT_STATUSES:
+                    return _read_body(response, current, policy)
+                current = urljoin(current, response.getheader("Location", ""))
     except ImageError:
         raise
     except (OSError, ValueError, http.client.HTTPException) as error:
         raise ImageError(
-            f"{named(here)} cannot be fetched within {policy.timeout:g} s ({reason(error)}): check "
-            "the address, raise ImagePolicy.timeout, or download the image and give its path"
+            f"{describe_source(current)} cannot be fetched within {policy.timeout:g} s ({describe_error(error)}): "
+            "check the address, raise ImagePolicy.timeout, or download the image and give its path"
         ) from error
-    raise ImageError(f"{named(url)} redirects more than {_MOST_REDIRECTS} times: give the last URL")
+    raise ImageError(f"{describe_source(url)} redirects more than {_MAX_REDIRECTS} times: give the last URL")
 
 
-def _connection(url: str, policy: ImagePolicy) -> http.client.HTTPConnection:
+def _connect(url: str, policy: ImagePolicy) -> http.client.HTTPConnection:
     parts = urlsplit(url)
-    host = _allowed_host(parts, url, policy)
+    host = _check_host(parts, url, policy)
     secure = parts.scheme == "https"
     port = parts.port or (443 if secure else 80)
-    sock = _socket(host, port, url, policy)
+    sock = _open_socket(host, port, url, policy)
     if secure:
         sock = ssl.create_default_context().wrap_socket(sock, server_hostname=host)
     kind = http.client.HTTPSConnection if secure else http.client.HTTPConnection
     connection = kind(host, port)
-    connection.sock = sock  # so that no second look-up can lead elsewhere
+    connection.sock = sock  # so that no second DNS lookup can return another address
     return connection
 
 
 @contextmanager
-def _cut_at(deadline: float, connection: http.client.HTTPConnection) -> Generator[None]:
-    # A socket's own timeout starts anew with each byte: a server that drips could hold us for ever.
-    timer = threading.Timer(deadline - time.monotonic(), _cut, [connection.sock])
+def _enforce_deadline(deadline: float, connection: http.client.HTTPConnection) -> Generator[None]:
+    # A socket's own timeout restarts with each byte: a slow server could hold the connection for ever.
+    timer = threading.Timer(deadline - time.monotonic(), _shut_down, [connection.sock])
     timer.daemon = True
     timer.start()
     try:
@@ -79,33 +80,34 @@ def _cut_at(deadline: float, connection: http.client.HTTPConnection) -> Generato
         raise TimeoutError("too slow")
 
 
-def _cut(sock: socket.socket) -> None:
+def _shut_down(sock: socket.socket) -> None:
     with suppress(OSError):
-        socket.socket.shutdown(sock, socket.SHUT_RDWR)  # the plain one: TLS would wait for its peer
+        socket.socket.shutdown(sock, socket.SHUT_RDWR)  # not the TLS one, which waits for its peer
 
 
-def _allowed_host(parts: SplitResult, url: str, policy: ImagePolicy) -> str:
+def _check_host(parts: SplitResult, url: str, policy: ImagePolicy) -> str:
     if parts.scheme not in ("http", "https"):
         raise ImageError(
-            f"{named(url)} has the scheme {parts.scheme!r}, allowed are http and https: give a path for a local file"
+            f"{describe_source(url)} has the scheme {parts.scheme!r}, allowed are http and https: "
+            "give a path for a local file"
         )
     host = parts.hostname or ""
     if host not in policy.hosts:
         allowed = ", ".join(sorted(policy.hosts)) or "none"
         raise ImageError(
-            f"{named(url)} is on the host {host!r}, allowed are: {allowed}. "
+            f"{describe_source(url)} is on the host {host!r}, allowed are: {allowed}. "
             "Add it to ImagePolicy.hosts, or download the image and give its path"
         )
     return host
 
 
-def _socket(host: str, port: int, url: str, policy: ImagePolicy) -> socket.socket:
+def _open_socket(host: str, port: int, url: str, policy: ImagePolicy) -> socket.socket:
     found = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)
     addresses = list(dict.fromkeys(str(entry[4][0]) for entry in found))
     private = [address for address in addresses if not _is_public(address)]
-    if private and not _is_address(host):
+    if private and not _is_ip_address(host):
         raise ImageError(
-            f"{named(url)} leads to the private address {private[0]}: if that is meant, "
+            f"{describe_source(url)} leads to the private address {private[0]}: if that is meant, "
             "use the address in the URL and name it in ImagePolicy.hosts"
         )
     failure = OSError(f"no address for {host}")
@@ -117,7 +119,7 @@ def _socket(host: str, port: int, url: str, policy: ImagePolicy) -> socket.socke
     raise failure
 
 
-def _is_address(host: str) -> bool:
+def _is_ip_address(host: str) -> bool:
     try:
         ipaddress.ip_address(host)
     except ValueError:
@@ -136,16 +138,16 @@ def _is_public(text: str) -> bool:
     return address.is_global and not address.is_multicast
 
 
-def _answer(connection: http.client.HTTPConnection, url: str) -> http.client.HTTPResponse:
+def _send_request(connection: http.client.HTTPConnection, url: str) -> http.client.HTTPResponse:
     parts = urlsplit(url)
     target = quote(f"{parts.path or '/'}{'?' if parts.query else ''}{parts.query}", safe="/%?&=~!$'()*+,;:@[]")
     connection.request("GET", target, headers={"User-Agent": "mmrag", "Accept": "image/*"})
     return connection.getresponse()
 
 
-def _body(response: http.client.HTTPResponse, url: str, policy: ImagePolicy) -> bytes:
+def _read_body(response: http.client.HTTPResponse, url: str, policy: ImagePolicy) -> bytes:
     if response.status != 200:
-        raise ImageError(f"{named(url)} answered {response.status}, not 200: check the address")
+        raise ImageError(f"{describe_source(url)} answered {response.status}, not 200: check the address")
     if (response.length or 0) > policy.max_bytes:
         raise policy.too_large(url, f"{response.length:,}")
     return policy.within_limit(response.read(policy.max_bytes + 1), url)

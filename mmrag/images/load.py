@@ -1,4 +1,4 @@
-"""Load an image: its bytes from any source, checked against the policy, then decoded upright."""
+"""Loading of images from paths, URLs, data URIs, bytes and files, checked against a policy."""
 
 from __future__ import annotations
 
@@ -13,9 +13,10 @@ from urllib.parse import unquote_to_bytes
 from PIL import Image
 
 from mmrag.errors import ImageError
-from mmrag.images.decode import decoded, upright
+from mmrag.images.decode import decode_image, open_image
 from mmrag.images.fetch import fetch
-from mmrag.images.policy import EncodedSource, ImagePolicy, ImageSource, named, reason, scheme_of
+from mmrag.images.policy import BytesSource, ImagePolicy, ImageSource
+from mmrag.images.redact import describe_error, describe_source, url_scheme
 
 __all__ = ["load_image", "read_bytes"]
 
@@ -23,25 +24,26 @@ _ANY_LOCAL_FILE = ImagePolicy()
 
 
 def load_image(source: ImageSource, policy: ImagePolicy = _ANY_LOCAL_FILE) -> Image.Image:
-    """Load an image whole, the right way up, in its own mode; greys of more than 8 bits in mode L.
+    """Load an image upright, in its own mode; grays of more than 8 bits in mode L.
 
     Parameters
     ----------
-    source
-        A path, an ``http(s)`` URL, a ``data:`` URI, bytes, a binary file or a PIL image, holding
-        JPEG, PNG, WebP, GIF, BMP or TIFF. Of an animation, the first image.
-    policy
-        Which files and hosts may be read, and how large an image may be.
+    source : str, path, bytes, binary file or PIL.Image.Image
+        A path, an ``http(s)`` URL, a ``data:`` URI, encoded bytes, a binary file or a PIL image. Formats: JPEG, PNG,
+        WebP, GIF, BMP and TIFF; of an animation, the first frame.
+    policy : ImagePolicy, optional
+        Which files and hosts may be read, and how large an image may be. Default: any local file, no URL.
 
     Returns
     -------
     PIL.Image.Image
-        A copy that holds no file open; EXIF orientation is applied and gone.
+        Fully decoded, with no file open and the EXIF orientation applied. A PIL image that already is all that is
+        returned as it is, not copied.
 
     Raises
     ------
     ImageError
-        When the image is refused, missing or damaged: names the source, the limit, the remedy.
+        If the image is refused, missing or damaged. The message holds the source, the limit and the next step.
 
     Examples
     --------
@@ -49,17 +51,17 @@ def load_image(source: ImageSource, policy: ImagePolicy = _ANY_LOCAL_FILE) -> Im
     (1, 1)
     """
     if isinstance(source, Image.Image):
-        return upright(source, source, policy)
+        return decode_image(source, source, policy)
     data = read_bytes(source, policy)
     if not data:
-        raise ImageError(f"{named(source)} is empty (0 bytes): copy or download the image again")
-    return upright(decoded(data, source, policy), source, policy)
+        raise ImageError(f"{describe_source(source)} is empty (0 bytes): copy or download the image again")
+    return decode_image(open_image(data, source, policy), source, policy)
 
 
-def read_bytes(source: EncodedSource, policy: ImagePolicy = _ANY_LOCAL_FILE) -> bytes:
-    """Read the bytes of an image, whatever they hold; sources and refusals are `load_image`'s."""
+def read_bytes(source: BytesSource, policy: ImagePolicy = _ANY_LOCAL_FILE) -> bytes:
+    """Read the encoded bytes of an image; sources and errors are those of `load_image`."""
     if isinstance(source, str):
-        scheme = scheme_of(source)
+        scheme = url_scheme(source)
         if scheme == "data":
             return policy.within_limit(_data_of(source), source)
         return fetch(source, policy) if scheme else _file_bytes(source, policy)
@@ -70,55 +72,56 @@ def read_bytes(source: EncodedSource, policy: ImagePolicy = _ANY_LOCAL_FILE) -> 
     if hasattr(source, "read"):
         return _stream_bytes(source, policy)
     raise ImageError(
-        f"cannot read an image from {named(source)}: give a path, URL, data URI, bytes, binary file or PIL image"
+        f"cannot read an image from {describe_source(source)}: "
+        "give a path, URL, data URI, bytes, binary file or PIL image"
     )
 
 
 def _data_of(uri: str) -> bytes:
     header, comma, payload = uri.partition(",")
     if not comma:
-        raise ImageError(f"{named(uri)} has no comma: write data:image/png;base64,…")
+        raise ImageError(f"{describe_source(uri)} has no comma: write data:image/png;base64,…")
     data = unquote_to_bytes(payload)
     if not header.lower().endswith(";base64"):
         return data
     try:
         return base64.b64decode(data, validate=True)
     except binascii.Error as error:
-        raise ImageError(f"{named(uri)} is not valid base64 ({error}): encode it again") from error
+        raise ImageError(f"{describe_source(uri)} is not valid base64 ({error}): encode it again") from error
 
 
 def _file_bytes(path: str | os.PathLike[str], policy: ImagePolicy) -> bytes:
     try:
-        place = Path(path).resolve()  # follows symbolic links, so that none leads out of the roots
-        _check_roots(place, path, policy)
-        facts = place.stat()
-        # Checked before opening: a pipe would wait for its writer for ever.
-        if stat.S_ISDIR(facts.st_mode):
-            raise ImageError(f"{named(path)} is a folder: name one image in it")
-        if not stat.S_ISREG(facts.st_mode):
-            raise ImageError(f"{named(path)} is no regular file: give its content as bytes")
-        if facts.st_size > policy.max_bytes:
-            raise policy.too_large(path, f"{facts.st_size:,}")
-        with place.open("rb") as stream:
+        resolved = Path(path).resolve()  # follows symbolic links, so that none leads out of the roots
+        _check_roots(resolved, path, policy)
+        status = resolved.stat()
+        # Checked before opening: reading a pipe would block until its writer writes.
+        if stat.S_ISDIR(status.st_mode):
+            raise ImageError(f"{describe_source(path)} is a folder: name one image in it")
+        if not stat.S_ISREG(status.st_mode):
+            raise ImageError(f"{describe_source(path)} is no regular file: give its content as bytes")
+        if status.st_size > policy.max_bytes:
+            raise policy.too_large(path, f"{status.st_size:,}")
+        with resolved.open("rb") as stream:
             return policy.within_limit(stream.read(policy.max_bytes + 1), path)
     except FileNotFoundError as error:
-        raise ImageError(f"{named(path)} does not exist: check the path") from error
+        raise ImageError(f"{describe_source(path)} does not exist: check the path") from error
     except PermissionError as error:
-        raise ImageError(f"{named(path)} may not be read: check its permissions") from error
-    except RuntimeError as error:  # pathlib's word for a loop, before Python 3.13
-        raise ImageError(f"{named(path)} is a loop of symbolic links: remove the loop") from error
+        raise ImageError(f"{describe_source(path)} may not be read: check its permissions") from error
+    except RuntimeError as error:  # what pathlib raises for a loop, before Python 3.13
+        raise ImageError(f"{describe_source(path)} is a loop of symbolic links: remove the loop") from error
     except ImageError:
         raise
     except (OSError, ValueError) as error:
-        raise ImageError(f"{named(path)} cannot be opened ({reason(error)}): check it") from error
+        raise ImageError(f"{describe_source(path)} cannot be opened ({describe_error(error)}): check it") from error
 
 
-def _check_roots(place: Path, path: str | os.PathLike[str], policy: ImagePolicy) -> None:
+def _check_roots(resolved: Path, path: str | os.PathLike[str], policy: ImagePolicy) -> None:
     roots = policy.roots
-    if roots is not None and not any(place.is_relative_to(root) for root in roots):
-        allowed = ", ".join(map(named, roots)) or "none"
+    if roots is not None and not any(resolved.is_relative_to(root) for root in roots):
+        allowed = ", ".join(map(describe_source, roots)) or "none"
         raise ImageError(
-            f"{named(path)} lies outside of the allowed folders ({allowed}): "
+            f"{describe_source(path)} lies outside of the allowed folders ({allowed}): "
             "move the image there, or add its folder to ImagePolicy.roots"
         )
 
@@ -132,7 +135,9 @@ def _stream_bytes(stream: IO[bytes], policy: ImagePolicy) -> bytes:
                 break
             data += block
     except TypeError as error:
-        raise ImageError(f"{named(stream)} gives text: open it in mode 'rb'") from error
+        raise ImageError(f"{describe_source(stream)} gives text: open it in mode 'rb'") from error
     except (OSError, ValueError) as error:
-        raise ImageError(f"{named(stream)} cannot be read ({reason(error)}): open it again") from error
+        raise ImageError(
+            f"{describe_source(stream)} cannot be read ({describe_error(error)}): open it again"
+        ) from error
     return policy.within_limit(bytes(data), stream)

@@ -10,7 +10,7 @@ from typing import Protocol
 
 from mmrag.filters import Scalar
 from mmrag.images import ImagePolicy
-from mmrag.images.policy import without_secrets
+from mmrag.images.redact import redact_url
 from mmrag.indexing.manifest import Entry, Manifest
 from mmrag.indexing.pipeline import Embed, Progress, Run, Shelf, counted
 from mmrag.indexing.records import Found, is_gone, note_of
@@ -97,8 +97,8 @@ def _found(listed: Listed) -> Found | Skipped:
         source.encode()
     except UnicodeEncodeError:
         readable = source.encode(errors="replace").decode()
-        return Skipped(without_secrets(readable), "its name is no valid UTF-8: rename it")
-    note = note_of(listed.metadata, without_secrets(source))
+        return Skipped(redact_url(readable), "its name is no valid UTF-8: rename it")
+    note = note_of(listed.metadata, redact_url(source))
     if "://" in source:
         return Found(source, note=note)
     path = _absolute(source)

@@ -16,7 +16,7 @@ from PIL import Image
 from mmrag.errors import ImageError, StoreError
 from mmrag.filters import Scalar
 from mmrag.images import ImagePolicy, load_image, read_bytes
-from mmrag.images.policy import named
+from mmrag.images.redact import describe_source
 from mmrag.indexing.manifest import Entry
 from mmrag.indexing.report import Skipped
 
@@ -53,7 +53,7 @@ class Found:
     @property
     def name(self) -> str:
         """How it is called in a report: a URL without its secrets."""
-        return named(self.path) if self.remote else self.path
+        return describe_source(self.path) if self.remote else self.path
 
     def untouched_since(self, entry: Entry) -> bool:
         """Tell whether it need not be read again."""
@@ -112,7 +112,7 @@ def examine(found: Found, known: Callable[[str], bool], policy: ImagePolicy) -> 
         image_id = hashlib.sha256(data).hexdigest()
         return Content(found, image_id, None if known(image_id) else load_image(data, policy))
     except ImageError as error:
-        reason = str(error).removeprefix(f"{named(found.path)} ").removeprefix(f"{named(data)} ")
+        reason = str(error).removeprefix(f"{describe_source(found.path)} ").removeprefix(f"{describe_source(data)} ")
         return Skipped(found.name, reason)
 
 

@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any, cast
 
 from mmrag.errors import SettingError, require
-from mmrag.filters import WORDS, Scalar
+from mmrag.filters import RESERVED_WORDS, Scalar
 from mmrag.indexing import Listed
 from mmrag.indexing.json_records import read_lines
 
@@ -134,7 +134,7 @@ def field_name(column: str) -> str:
     ['price', 'Unit_price', 'item_2nd', 'item_id']
     """
     name = re.sub(r"\W+", "_", column, flags=re.ASCII).strip("_")
-    taken = name in STORE_COLUMNS or name in WORDS
+    taken = name in STORE_COLUMNS or name in RESERVED_WORDS
     name = f"item_{name}" if not name or name[0].isdigit() or taken else name
     return name[:LONGEST_NAME]
 

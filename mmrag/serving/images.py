@@ -20,7 +20,7 @@ from PIL import Image
 from mmrag.errors import ImageError
 from mmrag.images import ImagePolicy, ImageSource, content_hash, load_image
 from mmrag.images.encode import thumbnail
-from mmrag.images.policy import named
+from mmrag.images.redact import describe_source
 
 __all__ = ["Indexed", "Uploads", "jpeg"]
 
@@ -100,7 +100,7 @@ class Uploads:
             image = load_image(source, self._policy)
         except ImageError as error:
             # Its sender knows no "bytes (5000)".
-            told = str(error).replace(named(source), "the query's image", 1)
+            told = str(error).replace(describe_source(source), "the query's image", 1)
             raise ImageError(told) from error
         image = image.convert("RGBA" if image.has_transparency_data else "RGB")
         image.thumbnail((LARGEST, LARGEST), Image.Resampling.LANCZOS)

@@ -68,7 +68,7 @@ async def page(site: Here) -> HTMLResponse:
         .get_template("page.html")
         .render(
             collection=store.collection_name,
-            encoder=site.searcher.encoder.name,
+            encoder=site.searcher.encoder.info.name,
             samples=samples,
             top=min(site.searcher.settings.top, MOST),
             most=MOST,

@@ -1,7 +1,7 @@
-"""An encoder for tests: no weights, no network. In: text, images, queries. Out: unit vectors.
+"""An encoder for tests, without weights.
 
-An image is its colors and a coarse layout; a word is itself; a color's name is also that color.
-So "red" finds red images, an image finds itself, and image + "red" finds its red likeness.
+An image is embedded by its colors and a coarse layout, a word by its hash, a color's name also by its color. So "red"
+finds red images, an image finds itself, and an image with "red" finds a red image like it.
 """
 
 from __future__ import annotations
@@ -10,12 +10,13 @@ import hashlib
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Literal
 
 import numpy as np
+import numpy.typing as npt
 from PIL import Image
 
-from mmrag.images import ImageSource, load_image
+from mmrag.embedding.base import EncoderInfo, EncoderItem, Progress, Role, as_query
+from mmrag.images import load_image
 from mmrag.query import Query
 
 __all__ = ["ToyEncoder", "toy_encoder"]
@@ -40,51 +41,48 @@ LAYOUT = 4
 
 @dataclass(frozen=True)
 class ToyEncoder:
-    """Answers like a real encoder, from pixels and letters alone."""
+    """Deterministic encoder of colors and words."""
 
     name: str = "toy"
 
     @property
-    def dim(self) -> int:
-        """The length of every vector."""
-        return len(COLORS) + WORD_BINS + 3 * LAYOUT * LAYOUT
-
-    def supports(self, kind: Literal["text", "image", "composed"]) -> bool:
-        """Tell whether ``kind`` of item can be encoded: all three can."""
-        return kind in ("text", "image", "composed")
+    def info(self) -> EncoderInfo:
+        """Name, fingerprint, dimension and kinds."""
+        return EncoderInfo(self.name, fingerprint=f"{self.name}-1", dim=len(COLORS) + WORD_BINS + 3 * LAYOUT * LAYOUT)
 
     def encode(
-        self, items: Sequence[Query | str | ImageSource], *, batch_size: int = 32, show_progress: bool = False
-    ) -> np.ndarray:
-        """Turn items into vectors, in order.  (n, dim) float32, each of length 1."""
-        vectors = np.stack([self._vector(item) for item in items]) if items else np.empty((0, self.dim))
+        self,
+        items: Sequence[EncoderItem],
+        *,
+        role: Role = "document",
+        batch_size: int = 32,
+        on_progress: Progress | None = None,
+    ) -> npt.NDArray[np.float32]:
+        """Encode items to unit vectors, ``(n, dim)``, in input order."""
+        vectors = np.stack([_vector(as_query(item)) for item in items]) if items else np.empty((0, self.info.dim))
+        if on_progress is not None:
+            on_progress(len(items), len(items))
         lengths = np.linalg.norm(vectors, axis=1, keepdims=True)
         return (vectors / np.maximum(lengths, 1e-9)).astype(np.float32)
 
-    def _vector(self, item: Query | str | ImageSource) -> np.ndarray:
-        match item:
-            case str():
-                return _of_text(item)
-            case Query(text=text, image=None):
-                return _of_text(text)
-            case Query(text=text, image=image) if image is not None:
-                return _of_image(load_image(image)) + _of_text(text)
-            case _:
-                return _of_image(load_image(item))  # pyright: ignore[reportArgumentType]
-
 
 def toy_encoder(name: str = "toy") -> ToyEncoder:
-    """Make the encoder; two encoders of the same name are equal.
+    """Create a toy encoder; two of the same name are equal.
 
     Examples
     --------
     >>> from PIL import Image
     >>> red, blue = (Image.new("RGB", (8, 8), color) for color in ("red", "blue"))
-    >>> wish, *shelf = toy_encoder().encode(["a red mug", blue, red])
-    >>> int(np.argmax(shelf @ wish))
+    >>> query, *gallery = toy_encoder().encode(["a red mug", blue, red])
+    >>> int(np.argmax(gallery @ query))
     1
     """
     return ToyEncoder(name)
+
+
+def _vector(query: Query) -> np.ndarray:
+    text = _of_text(query.text)
+    return text if query.image is None else text + _of_image(load_image(query.image))
 
 
 def _of_image(image: Image.Image) -> np.ndarray:

@@ -21,9 +21,9 @@ from PIL import Image
 from transformers import AutoTokenizer, BertConfig
 
 from mmrag import Query, VisualizedBGE
-from mmrag.embedding.published import PUBLISHED
-from mmrag.embedding.visualized_bge.joint import JointEncoder
-from mmrag.embedding.visualized_bge.tokenization import Item
+from mmrag.embedding.base import EncoderItem
+from mmrag.embedding.hub import PRETRAINED_MODELS
+from mmrag.embedding.visualized_bge.modeling import JointEncoder
 
 GOLDEN = Path(__file__).parents[1] / "golden" / "visualized_bge" / "base-tiny"
 WORDS = ("make", "the", "background", "dark", "at", "night", "with", "a", "image", "here")
@@ -46,7 +46,7 @@ def main() -> None:
         [Query(text, image=image) for text, image in zip(words, images, strict=False)] for words in (texts, texts[::-1])
     )
     clock = "CPU time, one thread" if encoder.device.type == "cpu" else "wall time"
-    _tell(f"{encoder.name} on {encoder.device}, {clock}")
+    _tell(f"{encoder.info.name} on {encoder.device}, {clock}")
     one_by_one, batched = {"batch_size": 1}, {"batch_size": 32}
 
     text = _speed("texts one by one", encoder, texts, one_by_one)
@@ -65,7 +65,7 @@ def main() -> None:
 def _speed(
     case: str,
     encoder: VisualizedBGE,
-    items: Sequence[Item],
+    items: Sequence[EncoderItem],
     how: dict[str, int],
     alternative: float | None = None,
     *,
@@ -73,7 +73,7 @@ def _speed(
 ) -> float:
     encoder.encode(items[:1], **how)
     if forget:
-        encoder = VisualizedBGE(encoder.network, encoder.tokenizer, name=encoder.name)
+        encoder = VisualizedBGE(encoder.network, encoder.tokenizer, name=encoder.info.name)
     clock: Callable[[], float] = time.process_time if encoder.device.type == "cpu" else time.perf_counter
     start = clock()
     encoder.encode(items, **how)
@@ -87,7 +87,7 @@ def _encoder(name: str | None, device: str) -> VisualizedBGE:
     if name is not None:
         return VisualizedBGE.from_pretrained(name, device=device)
     torch.manual_seed(0)
-    network = JointEncoder(BertConfig(), PUBLISHED["base-en-v1.5"].vision_config).to(device)
+    network = JointEncoder(BertConfig(), PRETRAINED_MODELS["base-en-v1.5"].vision_config).to(device)
     tokenizer = AutoTokenizer.from_pretrained(GOLDEN / "text")
     return VisualizedBGE(network, tokenizer, name="random weights, base-en-v1.5's size")
 
@@ -96,7 +96,7 @@ def _in_bfloat16(encoder: VisualizedBGE) -> VisualizedBGE:
     network = copy.deepcopy(encoder.network)
     for parameter in network.parameters():
         parameter.data = parameter.data.bfloat16()
-    return VisualizedBGE(network, encoder.tokenizer, name=encoder.name)
+    return VisualizedBGE(network, encoder.tokenizer, name=encoder.info.name)
 
 
 def _images(n: int) -> list[Image.Image]:

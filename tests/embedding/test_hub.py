@@ -1,4 +1,4 @@
-"""A published encoder comes from the hub, verified; without it, the message says what to do."""
+"""Pretrained encoders are downloaded from the hub and verified; without the hub, the message says what to do."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ import pytest
 from huggingface_hub.errors import LocalEntryNotFoundError
 
 from mmrag.embedding import VisualizedBGE, hub
-from mmrag.embedding.published import PUBLISHED, TEXT_FILES, WEIGHTS_REPO
+from mmrag.embedding.hub import PRETRAINED_MODELS, TEXT_FILES, WEIGHTS_REPO
 from mmrag.embedding.visualized_bge import checkpoint, model
 from mmrag.embedding.visualized_bge.checkpoint import read_vision_config
 from mmrag.errors import CheckpointError, SettingError
@@ -24,45 +24,45 @@ def published(base, monkeypatch):
     """The base variant, as if the golden encoder were what is published under its name."""
     weights = (base.folder / "Visualized_tiny.pth").read_bytes()
     tiny = dataclasses.replace(
-        PUBLISHED[NAME],
+        PRETRAINED_MODELS[NAME],
         size=len(weights),
         sha256=hashlib.sha256(weights).hexdigest(),
         vision_config=read_vision_config(base.folder / "vision_config.json"),
     )
     for module in (hub, checkpoint, model):
-        monkeypatch.setattr(module, "PUBLISHED", {NAME: tiny})
+        monkeypatch.setattr(module, "PRETRAINED_MODELS", {NAME: tiny})
     return tiny
 
 
 @pytest.fixture
 def fetched(base, published, tmp_path, monkeypatch):
-    """What was asked of the hub; it answers with the golden files."""
-    asked = []
+    """Requests to the hub, which returns the golden files."""
+    requests = []
 
     def hf_hub_download(repo, file, *, revision=None, local_files_only=False):
         if local_files_only:
             raise LocalEntryNotFoundError("the cache is empty")
-        asked.append((repo, file, revision))
+        requests.append((repo, file, revision))
         source = "Visualized_tiny.pth" if repo == WEIGHTS_REPO else f"text/{file}"
         path = tmp_path / repo / file
         path.parent.mkdir(parents=True, exist_ok=True)
         return str(shutil.copy(base.folder / source, path))
 
     monkeypatch.setattr(hub, "hf_hub_download", hf_hub_download)
-    return asked
+    return requests
 
 
 def test_weights_and_text_files_come_from_their_repositories(fetched, base):
     encoder = VisualizedBGE.from_pretrained(NAME, device="cpu", revision="f00d")
     assert base.error(encoder) <= 1e-5
-    assert encoder.name == NAME
+    assert encoder.info.name == NAME
     assert fetched == [
         *(("BAAI/bge-base-en-v1.5", file, None) for file in TEXT_FILES),
         ("BAAI/bge-visualized", "Visualized_base_en_v1.5.pth", "f00d"),
     ]
 
 
-def test_what_the_cache_has_is_not_asked_for_again(fetched, monkeypatch):
+def test_cached_files_need_no_request_to_the_hub(fetched, monkeypatch):
     fetch = hub.hf_hub_download
 
     def hf_hub_download(repo, file, *, revision=None, local_files_only=False):
@@ -73,22 +73,22 @@ def test_what_the_cache_has_is_not_asked_for_again(fetched, monkeypatch):
     VisualizedBGE.from_pretrained(NAME)
 
 
-def test_a_short_download_is_told(fetched, published, monkeypatch):
+def test_an_incomplete_download_is_refused(fetched, published, monkeypatch):
     longer = dataclasses.replace(published, size=published.size + 1)
-    monkeypatch.setattr(hub, "PUBLISHED", {NAME: longer})
+    monkeypatch.setattr(hub, "PRETRAINED_MODELS", {NAME: longer})
     with pytest.raises(CheckpointError, match=f"{published.size:,} bytes.*{longer.size:,}.*Delete"):
         VisualizedBGE.from_pretrained(NAME)
 
 
-def test_a_replaced_file_is_told(fetched, published, monkeypatch):
+def test_a_file_with_another_sha256_is_refused(fetched, published, monkeypatch):
     other = dataclasses.replace(published, sha256="0" * 64)
-    monkeypatch.setattr(hub, "PUBLISHED", {NAME: other})
+    monkeypatch.setattr(hub, "PRETRAINED_MODELS", {NAME: other})
     with pytest.raises(CheckpointError, match=f"sha256 {published.sha256}.*{'0' * 64}"):
         VisualizedBGE.from_pretrained(NAME)
 
 
 def test_an_unknown_hash_is_not_compared(fetched, published, monkeypatch):
-    monkeypatch.setattr(hub, "PUBLISHED", {NAME: dataclasses.replace(published, sha256=None)})
+    monkeypatch.setattr(hub, "PRETRAINED_MODELS", {NAME: dataclasses.replace(published, sha256=None)})
     VisualizedBGE.from_pretrained(NAME)
 
 
@@ -115,8 +115,8 @@ def test_files_placed_by_hand_need_no_vision_config(base, published, tmp_path):
     assert base.error(VisualizedBGE.from_pretrained(tmp_path, device="cpu")) <= 1e-5
 
 
-def test_the_published_sizes_are_those_of_the_papers():
-    base, m3 = PUBLISHED["base-en-v1.5"], PUBLISHED["m3"]
+def test_the_pretrained_models_have_the_published_sizes():
+    base, m3 = PRETRAINED_MODELS["base-en-v1.5"], PRETRAINED_MODELS["m3"]
     assert (base.size, m3.size) == (392_860_018, 1_746_155_890)
     assert (base.vision_config.tokens, m3.vision_config.tokens) == (196, 256)
     hidden = [int(v.vision_config.width * v.vision_config.mlp_ratio) for v in (base, m3)]
@@ -134,7 +134,7 @@ def test_a_missing_demo_encoder_says_how_to_make_it(monkeypatch, tmp_path):
         VisualizedBGE.from_pretrained("demo")
 
 
-def test_a_revision_means_nothing_for_a_folder(base):
+def test_a_revision_of_a_folder_is_refused(base):
     with pytest.raises(SettingError, match="revision 'main' means nothing"):
         VisualizedBGE.from_pretrained(base.folder, revision="main")
 
@@ -145,7 +145,7 @@ def test_an_impossible_setting_is_refused(base, setting, value):
         VisualizedBGE.from_pretrained(base.folder, **{setting: value})
 
 
-def test_brain_floats_stay_close_and_unit_length(base):
+def test_bfloat16_stays_close_and_unit_length(base):
     encoder = VisualizedBGE.from_pretrained(base.folder, device="cpu", dtype="bfloat16")
     vectors = encoder.encode(base.items)
     assert vectors.dtype == np.float32

@@ -49,7 +49,7 @@ def index(tmp_path: Path, folder: Path, shelf: InMemoryStore):
     encoder = toy_encoder()
 
     def run(where: Path = folder, **options) -> IndexReport:
-        with Manifest(tmp_path / "m.sqlite", "c", "toy", encoder.dim) as manifest:
+        with Manifest(tmp_path / "m.sqlite", "c", "toy", encoder.info.dim) as manifest:
             return index_folder(where, manifest, shelf, lambda images: encoder.encode(images).tolist(), **options)
 
     return run

@@ -136,7 +136,7 @@ class ShopUnderWay(RuleBasedStateMachine):
     def index(self, shelf: FragileShelf, manifest: str, sync: bool, sources=("folder", "table")) -> None:
         encoder = toy_encoder()
         path = Path(manifest) if manifest == ":memory:" else self.home / manifest
-        with Manifest(path, "c", "toy", encoder.dim) as record:
+        with Manifest(path, "c", "toy", encoder.info.dim) as record:
             for source in sources:
                 run_over, what = (index_folder, self.folder) if source == "folder" else (index_listing, self.table)
                 run_over(what, record, shelf, lambda i: encoder.encode(i).tolist(), sync=sync)

@@ -12,7 +12,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from mmrag.errors import SettingError
-from mmrag.filters import Comparison
+from mmrag.filters import FieldComparison
 from mmrag.indexing import Listed
 from mmrag.indexing.tables import field_name, field_names, open_table
 
@@ -183,7 +183,7 @@ def test_what_parquet_holds_beside_text_and_numbers_is_left_out(tmp_path):
 
 @given(column=st.text(min_size=1))
 def test_every_column_gets_a_name_that_a_filter_takes(column):
-    assert Comparison(field_name(column), "==", 1)
+    assert FieldComparison(field_name(column), "==", 1)
 
 
 @given(columns=st.lists(st.text(), unique=True))

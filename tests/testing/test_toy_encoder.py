@@ -21,14 +21,14 @@ def similarity(a, b) -> float:
 
 def test_vectors_have_length_one_and_keep_the_order():
     vectors = toy_encoder().encode(["red", RED, Query("red", RED)])
-    assert vectors.shape == (3, toy_encoder().dim)
+    assert vectors.shape == (3, toy_encoder().info.dim)
     assert vectors.dtype == np.float32
     np.testing.assert_allclose(np.linalg.norm(vectors, axis=1), 1, rtol=1e-6)
     np.testing.assert_array_equal(vectors[1], toy_encoder().encode([RED])[0])
 
 
 def test_no_items_make_no_vectors():
-    assert toy_encoder().encode([]).shape == (0, toy_encoder().dim)
+    assert toy_encoder().encode([]).shape == (0, toy_encoder().info.dim)
 
 
 def test_a_image_is_most_like_itself():
@@ -56,6 +56,9 @@ def test_it_can_be_pickled():
     assert pickle.loads(pickle.dumps(toy_encoder("mine"))) == toy_encoder("mine")
 
 
-@pytest.mark.parametrize("kind", ["text", "image", "composed"])
-def test_it_supports_all_kinds(kind):
-    assert toy_encoder().supports(kind)
+def test_it_encodes_all_kinds():
+    assert toy_encoder().info.kinds == {"text", "image", "composed"}
+
+
+def test_a_text_with_markdown_is_never_parsed():
+    assert similarity("red ![](nowhere.png)", "nowhere red png") == pytest.approx(1)

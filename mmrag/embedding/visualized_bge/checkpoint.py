@@ -1,4 +1,4 @@
-"""Reads and writes an encoder in the published layout: a folder in, network and tokenizer out.
+"""Checkpoints of Visualized BGE in the published layout.
 
 folder/*.pth or *.safetensors    fp16 tensors under the published names
 folder/text/                     config.json and the tokenizer's files
@@ -9,39 +9,61 @@ from __future__ import annotations
 
 import dataclasses
 import json
+import re
+from collections.abc import Iterable, Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
+import torch
+from safetensors.torch import load_file, save_file
+from torch import Tensor
 from transformers import AutoTokenizer, BertConfig, PreTrainedTokenizerBase, XLMRobertaConfig
 
-from mmrag.embedding.published import PUBLISHED
-from mmrag.embedding.visualized_bge.joint import JointEncoder, TextConfig
-from mmrag.embedding.visualized_bge.modeling import VisionConfig
-from mmrag.embedding.visualized_bge.weights import load_weights, save_weights
+from mmrag.embedding.hub import PRETRAINED_MODELS
+from mmrag.embedding.visualized_bge.modeling import JointEncoder, TextConfig, VisionConfig
 from mmrag.errors import CheckpointError
 
-__all__ = ["load_encoder", "load_network", "read_vision_config", "save_encoder"]
+__all__ = ["load_checkpoint", "load_network", "read_vision_config", "save_checkpoint"]
 
 _FAMILIES: dict[str, type[TextConfig]] = {"bert": BertConfig, "xlm-roberta": XLMRobertaConfig}
 
+# Our prefix -> the published one; the rest of the name is the same.
+_PREFIXES = {
+    "text.embeddings.": "bge_embeddings.",
+    "text.encoder.": "bge_encoder.",
+    "tower.": "model_visual.visual.",
+    "projection.": "visual_proj.",
+}
 
-def load_encoder(folder: str | Path) -> tuple[JointEncoder, PreTrainedTokenizerBase]:
-    """Read an encoder: float32, on the CPU, in eval mode.
+# Published but unused by the embedding: allowed, not required.
+_UNUSED = re.compile(
+    r"bge_embeddings\.(position_ids|token_type_ids)"
+    r"|bge_pooler\..+"
+    r"|model_visual\.logit_scale"
+    r"|model_visual\.visual\.(norm|fc_norm|head)\..+"
+    r"|model_visual\.visual\.blocks\.\d+\.attn\.rope\.freqs_(cos|sin)"
+)
+
+# Taken from the file if present, because they are rounded there; computed otherwise.
+_COMPUTABLE = {"tower.rope.freqs_cos", "tower.rope.freqs_sin"}
+
+
+def load_checkpoint(folder: str | Path) -> tuple[JointEncoder, PreTrainedTokenizerBase]:
+    """Load network and tokenizer from a folder: float32, on the CPU, in eval mode.
 
     Parameters
     ----------
-    folder
-        In the published layout. Beside weights under their published name,
-        ``vision_config.json`` may be missing.
+    folder : str or Path
+        In the published layout. ``vision_config.json`` may be missing beside weights under their published name.
 
     Raises
     ------
     CheckpointError
-        When a file is missing, damaged, or belongs to another model.
+        If a file is missing, damaged, or belongs to another model.
     """
     folder = Path(folder)
-    weights, sizes = _weights_in(folder), folder / "vision_config.json"
-    published = {variant.weights_file: variant for variant in PUBLISHED.values()}
+    weights, sizes = _find_weights(folder), folder / "vision_config.json"
+    published = {model.weights_file: model for model in PRETRAINED_MODELS.values()}
     if weights.name in published and not sizes.exists():
         vision_config = published[weights.name].vision_config
     else:
@@ -52,7 +74,7 @@ def load_encoder(folder: str | Path) -> tuple[JointEncoder, PreTrainedTokenizerB
 def load_network(
     weights: Path, text: Path, vision_config: VisionConfig
 ) -> tuple[JointEncoder, PreTrainedTokenizerBase]:
-    """Read an encoder whose parts lie in different places, as they do after a download."""
+    """Load network and tokenizer from separate files, as they lie after a download."""
     network = JointEncoder(_read_text_config(text / "config.json"), vision_config)
     tokenizer = _read_tokenizer(text)
     if len(tokenizer) > network.text_config.vocab_size:
@@ -60,19 +82,19 @@ def load_network(
             f"the tokenizer in {text} has {len(tokenizer)} words, config.json beside it says "
             f"{network.text_config.vocab_size}: take both from the same text model"
         )
-    load_weights(network, weights)
+    _load_weights(network, weights)
     return network.eval(), tokenizer
 
 
-def save_encoder(encoder: JointEncoder, tokenizer: PreTrainedTokenizerBase, folder: str | Path) -> None:
-    """Write an encoder as fp16 safetensors in the published layout; `load_encoder` reads it.
+def save_checkpoint(encoder: JointEncoder, tokenizer: PreTrainedTokenizerBase, folder: str | Path) -> None:
+    """Save an encoder as fp16 safetensors in the published layout.
 
     Parameters
     ----------
-    encoder, tokenizer
-        What to write.
-    folder
-        Made when missing; files of the same names in it are replaced.
+    encoder : JointEncoder
+    tokenizer : PreTrainedTokenizerBase
+    folder : str or Path
+        Created if missing; files of the same names in it are replaced.
     """
     folder = Path(folder)
     folder.mkdir(parents=True, exist_ok=True)
@@ -80,11 +102,11 @@ def save_encoder(encoder: JointEncoder, tokenizer: PreTrainedTokenizerBase, fold
     tokenizer.save_pretrained(folder / "text")
     vision = {"vision_cfg": dataclasses.asdict(encoder.vision_config)}
     (folder / "vision_config.json").write_text(json.dumps(vision, indent=1) + "\n")
-    save_weights(encoder, folder / "model.safetensors")
+    _save_weights(encoder, folder / "model.safetensors")
 
 
 def read_vision_config(path: Path) -> VisionConfig:
-    """Read the sizes of a tower from a published ``vision_config.json``."""
+    """Read the sizes of the vision tower from a published ``vision_config.json``."""
     content = _read_json(path)
     sizes = content.get("vision_cfg", content)
     for flag in ("rope", "naiveswiglu", "subln"):
@@ -123,11 +145,11 @@ def _read_json(path: Path) -> dict[str, Any]:
 
 def _read_tokenizer(folder: Path) -> PreTrainedTokenizerBase:
     try:
-        (folder / "tokenizer.json").stat()  # else transformers makes up an empty one
+        (folder / "tokenizer.json").stat()  # else transformers creates an empty one
         tokenizer: PreTrainedTokenizerBase = AutoTokenizer.from_pretrained(
             folder, local_files_only=True, padding_side="right"
         )
-    except Exception as error:  # whatever the tokenizer's parser trips over
+    except Exception as error:  # the tokenizer's parser raises many types
         raise CheckpointError(
             f"no tokenizer can be read from {folder} ({error}): it holds config.json, "
             "tokenizer.json and tokenizer_config.json of the text model"
@@ -135,7 +157,7 @@ def _read_tokenizer(folder: Path) -> PreTrainedTokenizerBase:
     return tokenizer
 
 
-def _weights_in(folder: Path) -> Path:
+def _find_weights(folder: Path) -> Path:
     if not folder.is_dir():
         raise CheckpointError(f"there is no folder {folder}: give one that holds an encoder")
     found = sorted([*folder.glob("*.safetensors"), *folder.glob("*.pth")])
@@ -145,3 +167,80 @@ def _weights_in(folder: Path) -> Path:
             f"{folder} must hold exactly one *.safetensors or *.pth, it holds {names}: leave only the file to load"
         )
     return found[0]
+
+
+def _load_weights(network: JointEncoder, path: Path) -> None:
+    state = _rename_tensors(_read_tensors(path), path)
+    _check_tensors(state, network.state_dict(), path)
+    network.load_state_dict(state, strict=False)
+
+
+def _save_weights(network: JointEncoder, path: Path) -> None:
+    tensors = {
+        _published_name(name): tensor.detach().to("cpu", torch.float16).contiguous()
+        for name, tensor in network.state_dict().items()
+    }
+    # Renamed last, so that the file is complete as soon as it exists.
+    unfinished = path.with_name(path.name + ".part")
+    save_file(tensors, unfinished)
+    unfinished.replace(path)
+
+
+def _read_tensors(path: Path) -> Mapping[str, Tensor]:
+    try:
+        if path.suffix == ".safetensors":
+            return load_file(path)
+        content = torch.load(path, map_location="cpu", weights_only=True, mmap=True)
+    except Exception as error:  # damaged files raise many types
+        raise CheckpointError(
+            f"{path} cannot be read as weights ({error}): it is damaged or something else; delete it and fetch it again"
+        ) from error
+    if not isinstance(content, Mapping) or not all(
+        isinstance(value, Tensor) for value in cast(Mapping[str, object], content).values()
+    ):
+        raise CheckpointError(f"{path} holds no plain state dict: take the published file")
+    return cast(Mapping[str, Tensor], content)
+
+
+def _rename_tensors(tensors: Mapping[str, Tensor], path: Path) -> dict[str, Tensor]:
+    used = {name: tensor for name, tensor in tensors.items() if not _UNUSED.fullmatch(name)}
+    renamed = {
+        prefix + name.removeprefix(published): tensor
+        for name, tensor in used.items()
+        for prefix, published in _PREFIXES.items()
+        if name.startswith(published)
+    }
+    if len(renamed) < len(used):
+        unknown = [name for name in used if not name.startswith(tuple(_PREFIXES.values()))]
+        raise CheckpointError(f"{path} {_list_keys('holds', unknown)} that no Visualized BGE has")
+    return renamed
+
+
+def _published_name(name: str) -> str:
+    prefix = next(prefix for prefix in _PREFIXES if name.startswith(prefix))
+    return _PREFIXES[prefix] + name.removeprefix(prefix)
+
+
+def _check_tensors(found: Mapping[str, Tensor], expected: Mapping[str, Tensor], path: Path) -> None:
+    errors: list[str] = []
+    if missing := expected.keys() - found.keys() - _COMPUTABLE:
+        errors.append(_list_keys("lacks", map(_published_name, missing)))
+    if unknown := found.keys() - expected.keys():
+        errors.append(_list_keys("holds unknown", map(_published_name, unknown)))
+    for name in found.keys() & expected.keys():
+        if found[name].shape != expected[name].shape:
+            errors.append(
+                f"holds {_published_name(name)} as {tuple(found[name].shape)}, "
+                f"the configuration says {tuple(expected[name].shape)}"
+            )
+    if errors:
+        raise CheckpointError(
+            f"{path} belongs to another model or variant: it {'; it '.join(sorted(errors)[:5])}. "
+            "Take weights, text/ and vision_config.json of the same variant"
+        )
+
+
+def _list_keys(verb: str, names: Iterable[str]) -> str:
+    listed = sorted(names)
+    more = f" and {len(listed) - 5} more" if len(listed) > 5 else ""
+    return f"{verb} {', '.join(listed[:5])}{more}"

@@ -1,26 +1,31 @@
-"""The EVA02-CLIP vision tower: images as pixels in, one token per patch out.
+"""Networks of Visualized BGE: the EVA02-CLIP vision tower and the joint text-image encoder.
 
-Attribute names are those of the published checkpoints, so that loading one needs no renaming here.
+Attribute names follow the published checkpoints.
 """
 
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Any
 
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
+from transformers import BertConfig, BertModel, XLMRobertaConfig, XLMRobertaModel
+from transformers.masking_utils import create_bidirectional_mask
 
-__all__ = ["VisionConfig", "VisionTower"]
+__all__ = ["JointEncoder", "TextConfig", "VisionConfig", "VisionTower"]
 
-# eva_clip/model.py builds every LayerNorm of the tower with this eps; no config file carries it.
+TextConfig = BertConfig | XLMRobertaConfig
+
+# eva_clip/model.py builds every LayerNorm of the tower with this eps; no config file holds it.
 _EPS = 1e-6
 _ROPE_BASE = 10_000.0
 
 
 @dataclass(frozen=True)
 class VisionConfig:
-    """Sizes of a tower; field names are those of the published ``vision_cfg``.
+    """Sizes of a vision tower, with the field names of the published ``vision_cfg``.
 
     Examples
     --------
@@ -37,7 +42,7 @@ class VisionConfig:
     pt_hw_seq_len: int = 16
 
     def __post_init__(self) -> None:
-        """Refuse sizes that no tower can have."""
+        """Validate the sizes."""
         if self.image_size % self.patch_size:
             raise ValueError(f"image_size {self.image_size} is no multiple of patch_size {self.patch_size}")
         if self.width % self.head_width or self.head_width % 4:
@@ -48,23 +53,105 @@ class VisionConfig:
 
     @property
     def grid(self) -> int:
-        """Patches along one side."""
+        """Patches along one side of the image."""
         return self.image_size // self.patch_size
 
     @property
     def tokens(self) -> int:
-        """Tokens an image becomes."""
+        """Number of tokens per image."""
         return self.grid**2
 
 
-class VisionTower(nn.Module):
-    """EVA02 without its final norm and head, which Visualized BGE never applies.
+class JointEncoder(nn.Module):
+    """A BERT or XLM-RoBERTa encoder with image tokens in its input: ``[CLS] image tokens, words [SEP]``.
 
     Parameters
     ----------
-    config
-        The sizes.
+    text_config : BertConfig or XLMRobertaConfig
+        BERT for the base model, XLM-RoBERTa for m3.
+    vision_config : VisionConfig
+        Sizes of the vision tower.
     """
+
+    def __init__(self, text_config: TextConfig, vision_config: VisionConfig) -> None:
+        super().__init__()
+        self.text_config = text_config
+        self.vision_config = vision_config
+        if isinstance(text_config, XLMRobertaConfig):
+            self.text = XLMRobertaModel(text_config, add_pooling_layer=False)
+        else:
+            self.text = BertModel(text_config, add_pooling_layer=False)
+        self.tower = VisionTower(vision_config)
+        self.projection = nn.Linear(vision_config.width, text_config.hidden_size)
+
+    @property
+    def dim(self) -> int:
+        """Length of the vectors."""
+        return self.text_config.hidden_size
+
+    @property
+    def text_limit(self) -> int:
+        """Maximum number of tokens of a text alone, ``[CLS]`` and ``[SEP]`` included."""
+        positions = self.text_config.max_position_embeddings
+        if isinstance(self.text_config, XLMRobertaConfig):
+            # Text alone counts from padding_idx + 1 in this family.
+            return positions - 1 - (self.text_config.pad_token_id or 0)
+        return positions
+
+    @property
+    def composed_limit(self) -> int:
+        """Maximum number of tokens of a text beside an image, ``[CLS]`` and ``[SEP]`` included."""
+        # Beside an image both families count from 0.
+        return self.text_config.max_position_embeddings - self.vision_config.tokens
+
+    def image_tokens(self, pixels: Tensor) -> Tensor:
+        """Embed normalized pixels, ``(batch, 3, side, side)``, as tokens of the text model, ``(batch, N, dim)``."""
+        embeddings: Any = self.text.embeddings
+        projected = self.projection(self.tower(pixels))  # (batch, N, dim)
+        positions = embeddings.position_embeddings.weight[1 : 1 + projected.shape[1]]  # (N, dim)
+        # No word and no token-type embedding, but the text model's own LayerNorm.
+        return embeddings.LayerNorm(projected + positions)
+
+    def forward(self, input_ids: Tensor, attention_mask: Tensor, image_tokens: Tensor | None = None) -> Tensor:
+        """Encode texts, each with its image if image tokens are given.
+
+        Parameters
+        ----------
+        input_ids : Tensor
+            ``(batch, length)``, padded on the right.
+        attention_mask : Tensor
+            ``(batch, length)``: 1 for a token, 0 for padding.
+        image_tokens : Tensor, optional
+            ``(batch, N, dim)``, from `image_tokens`. An image alone has the empty text.
+
+        Returns
+        -------
+        Tensor
+            ``(batch, dim)``, L2-normalized.
+        """
+        if image_tokens is None:
+            hidden = self.text.embeddings(input_ids)  # (batch, length, dim)
+        else:
+            hidden, attention_mask = self._compose(input_ids, attention_mask, image_tokens)
+        mask = create_bidirectional_mask(config=self.text.config, inputs_embeds=hidden, attention_mask=attention_mask)
+        last = self.text.encoder(hidden, attention_mask=mask).last_hidden_state
+        # [CLS], in full precision whatever the weights have; the pooler is never used.
+        return F.normalize(last[:, 0].float(), dim=-1)
+
+    def _compose(self, input_ids: Tensor, attention_mask: Tensor, image_tokens: Tensor) -> tuple[Tensor, Tensor]:
+        batch, n, _ = image_tokens.shape
+        # [CLS] has position 0, the image 1..N, words follow: without padding offset in both families.
+        positions = torch.arange(input_ids.shape[1], device=input_ids.device)  # (length,)
+        positions = positions + n * (positions > 0)
+        words = self.text.embeddings(input_ids, position_ids=positions.expand_as(input_ids))
+        hidden = torch.cat([words[:, :1], image_tokens, words[:, 1:]], dim=1)
+        ones = attention_mask.new_ones(batch, n)
+        mask = torch.cat([attention_mask[:, :1], ones, attention_mask[:, 1:]], dim=1)
+        return hidden, mask  # (batch, length + N, dim), (batch, length + N)
+
+
+class VisionTower(nn.Module):
+    """EVA02 vision transformer without the final norm and head, which Visualized BGE never applies."""
 
     def __init__(self, config: VisionConfig) -> None:
         super().__init__()
@@ -77,31 +164,20 @@ class VisionTower(nn.Module):
         nn.init.trunc_normal_(self.pos_embed, std=0.02)
 
     def forward(self, pixels: Tensor) -> Tensor:
-        """Look at images.
-
-        Parameters
-        ----------
-        pixels
-            Normalized, ``(batch, 3, side, side)``.
-
-        Returns
-        -------
-        Tensor
-            ``(batch, patches, width)``: the last block's output, the class token dropped.
-        """
+        """Encode normalized pixels, ``(batch, 3, side, side)``, to patch tokens, ``(batch, patches, width)``."""
         patches = self.patch_embed(pixels)  # (batch, patches, width)
         first = self.cls_token.expand(len(patches), -1, -1)  # (batch, 1, width)
         tokens = torch.cat([first, patches], dim=1) + self.pos_embed
         for block in self.blocks:
             tokens = block(tokens, self.rope)  # (batch, 1 + patches, width)
-        return tokens[:, 1:]
+        return tokens[:, 1:]  # without the class token
 
 
 class Rope(nn.Module):
-    """Rotary positions on a square grid: rows turn the first half of a head, columns the second.
+    """Rotary position embedding on a square grid: rows rotate the first half of a head, columns the second.
 
-    The tables are buffers *of the checkpoint*: published files hold them rounded to fp16, and
-    exact ones give other embeddings.
+    The tables are buffers of the checkpoint: published files hold them rounded to fp16, and exact ones give other
+    embeddings.
     """
 
     freqs_cos: Tensor
@@ -116,22 +192,22 @@ class Rope(nn.Module):
     def forward(self, heads: Tensor) -> Tensor:
         """Rotate ``(batch, heads, 1 + patches, head_width)``; the class token stays as it is."""
         first, patches = heads[:, :, :1], heads[:, :, 1:]
-        turned = patches * self.freqs_cos + _quarter_turn(patches) * self.freqs_sin
-        return torch.cat([first, turned.to(heads.dtype)], dim=2)
+        rotated = patches * self.freqs_cos + _rotate_half(patches) * self.freqs_sin
+        return torch.cat([first, rotated.to(heads.dtype)], dim=2)
 
 
 def _angles(config: VisionConfig) -> Tensor:
     per_axis = config.head_width // 2
-    speeds = _ROPE_BASE ** -(torch.arange(0, per_axis, 2).float() / per_axis)
-    # A grid of any size is stretched over the positions of pre-training.
-    places = torch.arange(config.grid) / config.grid * config.pt_hw_seq_len
-    turns = torch.outer(places, speeds).repeat_interleave(2, dim=1)  # (grid, per_axis)
-    rows = turns[:, None].expand(-1, config.grid, -1)
-    columns = turns[None].expand(config.grid, -1, -1)
+    frequencies = _ROPE_BASE ** -(torch.arange(0, per_axis, 2).float() / per_axis)
+    # A grid of any size is interpolated to the positions of pre-training.
+    positions = torch.arange(config.grid) / config.grid * config.pt_hw_seq_len
+    angles = torch.outer(positions, frequencies).repeat_interleave(2, dim=1)  # (grid, per_axis)
+    rows = angles[:, None].expand(-1, config.grid, -1)
+    columns = angles[None].expand(config.grid, -1, -1)
     return torch.cat([rows, columns], dim=-1).flatten(0, 1)  # (patches, head_width)
 
 
-def _quarter_turn(x: Tensor) -> Tensor:
+def _rotate_half(x: Tensor) -> Tensor:
     even, odd = x[..., 0::2], x[..., 1::2]
     return torch.stack([-odd, even], dim=-1).flatten(-2)  # (a, b, c, d) -> (-b, a, -d, c)
 
@@ -143,7 +219,7 @@ class _PatchEmbedding(nn.Module):
         self.proj = nn.Conv2d(3, config.width, self.side, stride=self.side)
 
     def forward(self, pixels: Tensor) -> Tensor:
-        # The same as a convolution, which a GPU would round to TF32 by default.
+        # Equal to a convolution, which a GPU would round to TF32 by default.
         patches = F.unfold(pixels, self.side, stride=self.side).transpose(1, 2)
         return F.linear(patches, self.proj.weight.flatten(1), self.proj.bias)
 
@@ -178,8 +254,8 @@ class _Attention(nn.Module):
         q = rope(self._heads(F.linear(tokens, self.q_proj.weight, self.q_bias)))
         k = rope(self._heads(self.k_proj(tokens)))
         v = self._heads(F.linear(tokens, self.v_proj.weight, self.v_bias))
-        seen = F.scaled_dot_product_attention(q, k, v)  # (batch, heads, tokens, head_width)
-        return self.proj(self.inner_attn_ln(seen.transpose(1, 2).flatten(2)))
+        attended = F.scaled_dot_product_attention(q, k, v)  # (batch, heads, tokens, head_width)
+        return self.proj(self.inner_attn_ln(attended.transpose(1, 2).flatten(2)))
 
     def _heads(self, x: Tensor) -> Tensor:
         return x.view(*x.shape[:2], -1, self.head_width).transpose(1, 2)

@@ -1,38 +1,130 @@
-"""An image as the tower wants it: an image from any source in, normalized pixels out."""
+"""Preprocessing of Visualized BGE: texts to token ids, images to normalized pixels."""
 
 from __future__ import annotations
 
 import hashlib
+import logging
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from threading import Lock
 
 import numpy as np
 import torch
 from PIL import Image
 from torch import Tensor
+from transformers import PreTrainedTokenizerBase
 
-from mmrag.errors import ImageError
+from mmrag.embedding.base import EncoderItem
+from mmrag.embedding.batching import EncodeRequest
+from mmrag.errors import EncodeError, ImageError
 from mmrag.images import ImageSource, load_image
+from mmrag.query import Query
 
-__all__ = ["PreprocessedImage", "image_pixels", "preprocess_image"]
+__all__ = ["ItemTokenizer", "PreprocessedImage", "image_pixels", "preprocess_image"]
 
 # OpenAI CLIP's statistics, which EVA02-CLIP kept.
 _MEAN = np.array((0.48145466, 0.4578275, 0.40821073), np.float32)
 _STD = np.array((0.26862954, 0.26130258, 0.27577711), np.float32)
 
-# A thinner strip would be blown up to gigabytes before its center is cut out.
-_LONGEST_STRIP = 100
+_MAX_ASPECT_RATIO = 100  # a thinner strip would be resized to gigabytes before its center is cropped
+_MAX_LISTED = 10  # indices or words in a warning
+
+_log = logging.getLogger(__name__)
+
+
+class ItemTokenizer:
+    """Tokenizer of texts and composed queries, truncated to the model's limits; thread-safe.
+
+    Parameters
+    ----------
+    tokenizer : PreTrainedTokenizerBase
+        The text model's tokenizer.
+    text_limit, composed_limit : int
+        Maximum number of tokens of a text alone and of a text beside an image, special tokens included.
+    """
+
+    def __init__(self, tokenizer: PreTrainedTokenizerBase, *, text_limit: int, composed_limit: int) -> None:
+        self._tokenizer = tokenizer
+        self._text_limit = text_limit
+        self._composed_limit = composed_limit
+        # A call resets the tokenizer's truncation settings, and concurrent calls panic.
+        self._lock = Lock()
+
+    def tokenize(self, items: Sequence[EncoderItem]) -> list[EncodeRequest]:
+        """Tokenize items; log one warning for all truncated texts and one for all unknown words.
+
+        Raises
+        ------
+        EncodeError
+            If an item is an empty text.
+        """
+        if not items:
+            return []
+        parts = [_text_and_image(index, item) for index, item in enumerate(items)]
+        texts = [text for text, _ in parts]
+        tokenized = self._token_ids(texts)
+        requests = [
+            EncodeRequest(self._truncate(ids, image), image, (index,))
+            for index, (ids, (_, image)) in enumerate(zip(tokenized, parts, strict=True))
+        ]
+        self._warn_truncated(
+            index
+            for index, (request, ids) in enumerate(zip(requests, tokenized, strict=True))
+            if len(request.token_ids) < len(ids)
+        )
+        self._warn_unknown_words(
+            text for text, ids in zip(texts, tokenized, strict=True) if self._tokenizer.unk_token_id in ids
+        )
+        return requests
+
+    def unknown_words(self, text: str) -> list[str]:
+        """List the words that the vocabulary lacks, each once, as written in the text."""
+        with self._lock:
+            encoded = self._tokenizer(text, add_special_tokens=False, return_offsets_mapping=True, verbose=False)
+        words = [
+            text[start:end].strip()
+            for token, (start, end) in zip(encoded["input_ids"], encoded["offset_mapping"], strict=True)
+            if token == self._tokenizer.unk_token_id
+        ]
+        return list(dict.fromkeys(words))
+
+    def _token_ids(self, texts: list[str]) -> list[list[int]]:
+        with self._lock:
+            return self._tokenizer(texts, verbose=False)["input_ids"]
+
+    def _truncate(self, ids: list[int], image: ImageSource | None) -> tuple[int, ...]:
+        limit = self._text_limit if image is None else self._composed_limit
+        return tuple(ids if len(ids) <= limit else [*ids[: limit - 1], ids[-1]])  # [SEP] stays
+
+    def _warn_truncated(self, indices: Iterable[int]) -> None:
+        if truncated := list(indices):
+            _log.warning(
+                "%s longer than this encoder reads (%d tokens, %d beside an image) and cut there: item %s",
+                f"{len(truncated)} texts were" if len(truncated) > 1 else "a text was",
+                self._text_limit,
+                self._composed_limit,
+                _join(map(str, truncated)),
+            )
+
+    def _warn_unknown_words(self, texts: Iterable[str]) -> None:
+        words = dict.fromkeys(word for text in texts for word in self.unknown_words(text))
+        if words:
+            _log.warning(
+                "this encoder's vocabulary lacks %s: say it in other words, or the search goes without",
+                _join(map(repr, words)),
+            )
 
 
 @dataclass(frozen=True, eq=False)
 class PreprocessedImage:
-    """What the tower will see.
+    """Input of the vision tower.
 
     Attributes
     ----------
-    pixels
-        float32, ``(3, side, side)``.
-    key
-        A hash of the pixels: images that look the same to the tower have the same key.
+    pixels : Tensor
+        Normalized float32 pixels, ``(3, side, side)``.
+    key : str
+        SHA-256 of the pixels, the key in the token cache.
     """
 
     pixels: Tensor
@@ -40,27 +132,21 @@ class PreprocessedImage:
 
 
 def preprocess_image(source: ImageSource, side: int) -> PreprocessedImage:
-    """Load an image and make it ready.
-
-    Raises
-    ------
-    ImageError
-        When it cannot be loaded, or is no more than a thin strip.
-    """
+    """Load an image and preprocess it; raises `ImageError` as `load_image` and `image_pixels` do."""
     pixels = image_pixels(load_image(source), side)
     return PreprocessedImage(pixels, hashlib.sha256(pixels.numpy().tobytes()).hexdigest())
 
 
 def image_pixels(image: Image.Image, side: int) -> Tensor:
-    """Resize, crop the center, convert to RGB and normalize, in the order of the original.
+    """Resize, center-crop, convert to RGB and normalize, in the order of the original implementation.
 
     Parameters
     ----------
-    image
-        Of any mode. It is resized in its own mode, as the original does: palettes by nearest
-        neighbor, alpha premultiplied and then dropped.
-    side
-        Of the square the tower looks at.
+    image : PIL.Image.Image
+        Of any mode. It is resized in its own mode, as in the original: palettes by nearest neighbor, alpha
+        premultiplied and then dropped.
+    side : int
+        Side of the square crop, in pixels.
 
     Returns
     -------
@@ -70,33 +156,47 @@ def image_pixels(image: Image.Image, side: int) -> Tensor:
     Raises
     ------
     ImageError
-        When the image is a strip of which the crop would show next to nothing.
+        If the longer side is more than 100 times the shorter one.
 
     Examples
     --------
     >>> image_pixels(Image.new("L", (50, 90)), side=32).shape
     torch.Size([3, 32, 32])
     """
-    square = _center(_resize(image, side), side).convert("RGB")
+    square = _center_crop(_resize(image, side), side).convert("RGB")
     # NumPy, not torch, whose thread pool would compete with the network's.
     scaled = np.asarray(square, np.float32) / np.float32(255)  # (side, side, 3)
     normalized = (scaled - _MEAN) / _STD
     return torch.from_numpy(np.ascontiguousarray(normalized.transpose(2, 0, 1)))
 
 
+def _text_and_image(index: int, item: EncoderItem | None) -> tuple[str, ImageSource | None]:
+    if isinstance(item, Query):
+        return item.text, item.image
+    if item is None or (isinstance(item, str) and not item.strip()):
+        raise EncodeError(f"item {index} is empty ({item!r}): leave it out", index)
+    return (item, None) if isinstance(item, str) else ("", item)
+
+
+def _join(names: Iterable[str]) -> str:
+    found = list(names)
+    more = f" and {len(found) - _MAX_LISTED} more" if len(found) > _MAX_LISTED else ""
+    return ", ".join(found[:_MAX_LISTED]) + more
+
+
 def _resize(image: Image.Image, side: int) -> Image.Image:
     short, long = sorted(image.size)
-    if long > _LONGEST_STRIP * short:
+    if long > _MAX_ASPECT_RATIO * short:
         raise ImageError(
             f"an image of {image.width} x {image.height} is a strip of more than "
-            f"{_LONGEST_STRIP} : 1, and only its center square would be seen: crop it first"
+            f"{_MAX_ASPECT_RATIO} : 1, and only its center square would be seen: crop it first"
         )
     longer = int(side * long / short)  # truncated, not rounded
     size = (side, longer) if image.width <= image.height else (longer, side)
     return image if image.size == size else image.resize(size, Image.Resampling.BICUBIC)
 
 
-def _center(image: Image.Image, side: int) -> Image.Image:
+def _center_crop(image: Image.Image, side: int) -> Image.Image:
     # Python rounds halves to the even neighbor here, and so did the original.
     left, top = round((image.width - side) / 2), round((image.height - side) / 2)
     return image.crop((left, top, left + side, top + side))

@@ -11,7 +11,7 @@ import torch
 from torch import Tensor
 from transformers.modeling_outputs import CausalLMOutputWithPast
 
-from mmrag.device import device_of, dtype_of
+from mmrag.device import resolve_device, resolve_dtype
 from mmrag.errors import AnswerError
 from mmrag.images import content_hash
 from mmrag.ranking import Ranking
@@ -87,10 +87,10 @@ class Phi3Vision:
             When the checkpoint cannot be found, or is not one of Phi-3 Vision.
         """
         folder = find_checkpoint(name_or_path, revision=revision)
-        place = device_of(device)
+        place = resolve_device(device)
         precise = torch.float32 if place.type == "cpu" else torch.bfloat16
         return cls(
-            load_vision_model(folder, device=place, dtype=dtype_of(dtype, default=precise)),
+            load_vision_model(folder, device=place, dtype=resolve_dtype(dtype, default=precise)),
             Phi3VisionProcessor.of_folder(folder),
             RankingRecipe.of_folder(folder),
             name=str(name_or_path),

@@ -1,7 +1,6 @@
-"""Our encoder gives what the original implementation gave, for both families.
+"""Golden parity: vectors equal those of the original implementation within 1e-5, for both families.
 
-The expected numbers were computed with the original code (see the README of the golden data);
-1e-5 is the limit that still tells a wrong LayerNorm eps from a right one.
+1e-5 is the largest tolerance that still detects a wrong LayerNorm eps.
 """
 
 from __future__ import annotations
@@ -20,14 +19,14 @@ def test_every_case_has_its_golden_vector(golden, batch_size):
     assert golden.error(golden.encoder(), batch_size) <= TOLERANCE
 
 
-def test_company_and_order_change_nothing(golden):
+def test_batch_composition_and_order_change_nothing(golden):
     encoder = golden.encoder()
     order = np.random.default_rng(0).permutation(len(golden.items))
     vectors = encoder.encode([golden.items[place] for place in order], batch_size=8)
     assert np.abs(vectors - golden.expected[order]).max() <= TOLERANCE
 
 
-def test_a_image_alone_needs_no_query_around_it(golden):
+def test_an_image_alone_needs_no_query(golden):
     alone = [
         place
         for place, (text, image) in enumerate(zip(golden.texts, golden.images, strict=True))
@@ -39,8 +38,8 @@ def test_a_image_alone_needs_no_query_around_it(golden):
 
 
 def test_texts_become_the_golden_token_ids(golden):
-    requests = golden.encoder()._reader.requests(golden.items)
-    assert [list(request.ids) for request in requests] == golden.input_ids
+    requests = golden.encoder()._tokenizer.tokenize(golden.items)
+    assert [list(request.token_ids) for request in requests] == golden.input_ids
 
 
 def test_images_become_the_golden_pixels(golden):

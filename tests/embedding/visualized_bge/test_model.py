@@ -1,4 +1,4 @@
-"""Whoever encodes gets unit vectors in order, the same each time, and is told what was lost."""
+"""Visualized BGE encodes to unit vectors, in input order and reproducibly, and warns of what it cuts."""
 
 from __future__ import annotations
 
@@ -13,6 +13,7 @@ import pytest
 from PIL import Image
 
 from mmrag.embedding import VisualizedBGE
+from mmrag.embedding.visualized_bge.checkpoint import save_checkpoint
 from mmrag.embedding.visualized_bge.modeling import VisionTower
 from mmrag.errors import EncodeError, SettingError
 from mmrag.query import Query
@@ -26,7 +27,7 @@ def swatch(color: str) -> Image.Image:
 
 @pytest.fixture
 def tower_batches(monkeypatch):
-    """How many images the tower looked at in each of its calls."""
+    """Number of images in each call of the vision tower."""
     seen = []
     forward = VisionTower.forward
 
@@ -41,15 +42,15 @@ def tower_batches(monkeypatch):
 def test_vectors_are_single_precision_and_of_length_one(encoder, base):
     vectors = encoder.encode(base.items)
     assert vectors.dtype == np.float32
-    assert vectors.shape == (len(base.items), encoder.dim) == (26, 64)
+    assert vectors.shape == (len(base.items), encoder.info.dim) == (26, 64)
     assert np.allclose(np.linalg.norm(vectors, axis=1), 1, atol=1e-6)
 
 
-def test_nothing_in_nothing_out(encoder):
+def test_no_items_make_no_vectors(encoder):
     assert encoder.encode([]).shape == (0, 64)
 
 
-def test_any_source_of_a_image_gives_its_vector(encoder, base):
+def test_every_kind_of_image_source_gives_the_same_vector(encoder, base):
     path = base.folder / "images" / "rgb.png"
     sources = [path, path.read_bytes(), io.BytesIO(path.read_bytes()), Image.open(path)]
     queries = [Query(image=path), Query(image=str(path))]
@@ -57,9 +58,12 @@ def test_any_source_of_a_image_gives_its_vector(encoder, base):
     assert np.abs(vectors - vectors[0]).max() <= LAST_BITS
 
 
-def test_a_string_is_a_text_even_if_it_looks_like_a_path(encoder, base):
-    path = str(base.folder / "images" / "rgb.png")
-    text, image = encoder.encode([path, Query(image=path)])
+@pytest.mark.parametrize("form", ["{}", "![]({})", r"\![]({})"])
+def test_a_string_is_a_text_even_if_it_holds_a_path_or_markdown(encoder, base, monkeypatch, form):
+    path = base.folder / "images" / "rgb.png"
+    (image,) = encoder.encode([path])
+    monkeypatch.setattr("mmrag.images.load.read_bytes", lambda source, policy: pytest.fail(f"{source} was opened"))
+    (text,) = encoder.encode([form.format(path)])
     assert text @ image < 0.99
 
 
@@ -69,7 +73,7 @@ def test_the_same_call_gives_the_same_bits(encoder, base):
         assert np.array_equal(encoder.encode(base.items, batch_size=batch_size), first)
 
 
-def test_the_same_call_gives_the_same_bits_when_images_outnumber_the_cache(base):
+def test_the_same_call_gives_the_same_bits_with_more_images_than_the_cache_holds(base):
     whole = base.encoder()
     encoder = VisualizedBGE(whole.network, whole.tokenizer, name="small", cached_images=5)
     images = [swatch(f"rgb({step}, 90, 10)") for step in range(0, 240, 30)]
@@ -83,18 +87,18 @@ def test_a_repeated_item_has_one_vector(encoder, base):
     assert np.array_equal(vectors, vectors[:, :1].repeat(3, axis=1))
 
 
-def test_train_mode_cannot_leak_in(encoder, base):
+def test_train_mode_is_switched_off_before_encoding(encoder, base):
     encoder.network.train()
     assert base.error(encoder) <= 1e-5
     assert not any(module.training for module in encoder.network.modules())
 
 
-def test_no_gradients_are_kept(encoder):
+def test_encoding_keeps_no_gradients(encoder):
     encoder.encode(["a"])
     assert all(weight.grad is None for weight in encoder.network.parameters())
 
 
-def test_threads_may_share_an_encoder(encoder, base):
+def test_threads_can_share_an_encoder(encoder, base):
     alone = encoder.encode(base.items, batch_size=4)
     fresh = base.encoder()
     with ThreadPoolExecutor(8) as pool:
@@ -103,22 +107,22 @@ def test_threads_may_share_an_encoder(encoder, base):
 
 
 def test_progress_counts_items_up_to_all(encoder, base):
-    told = []
-    encoder.encode(base.items, batch_size=5, on_progress=lambda *counts: told.append(counts))
-    done = [count for count, _ in told]
-    assert {total for _, total in told} == {26}
+    calls = []
+    encoder.encode(base.items, batch_size=5, on_progress=lambda *counts: calls.append(counts))
+    done = [count for count, _ in calls]
+    assert {total for _, total in calls} == {26}
     assert done == sorted(set(done))
     assert done[-1] == 26
 
 
-def test_the_progress_bar_leaves_stdout_alone(encoder, capsys):
+def test_the_progress_bar_is_on_stderr(encoder, capsys):
     encoder.encode(["a", "b"], show_progress=True)
     out, err = capsys.readouterr()
     assert out == ""
     assert "2/2" in err
 
 
-def test_a_long_text_is_cut_with_one_warning_that_names_the_limits(encoder, base, caplog):
+def test_long_texts_are_truncated_with_one_warning(encoder, base, caplog):
     image = base.folder / "images" / "rgb.png"
     words, kept, kept_beside = (" ".join(["night"] * n) for n in (600, 510, 314))
     cut = encoder.encode([words, "night", Query(words, image=image)])
@@ -141,7 +145,7 @@ def test_the_longest_composed_query_runs_in_both_families(golden, caplog):
     assert str(network.composed_limit) in caplog.text
 
 
-def test_unknown_words_are_named_once_as_they_were_typed(encoder, caplog):
+def test_unknown_words_are_listed_once_as_written(encoder, caplog):
     assert encoder.unknown_words("a 龘 at night 🤡, 龘!") == ["龘", "🤡"]
     assert encoder.unknown_words("make the background dark") == []
     encoder.encode(["a 龘 at night", "🤡 and 龘", "night"])
@@ -150,7 +154,7 @@ def test_unknown_words_are_named_once_as_they_were_typed(encoder, caplog):
     assert "lacks '龘', '🤡'" in record.message
 
 
-def test_a_second_sentence_about_a_image_costs_no_look_at_it(encoder, tower_batches):
+def test_a_second_text_about_a_cached_image_needs_no_vision_tower(encoder, tower_batches):
     leopard = swatch("orange")
     first = encoder.encode([Query("phone case with this", image=leopard)])
     again = encoder.encode([Query("tote bag with this", image=leopard.copy())])
@@ -158,13 +162,13 @@ def test_a_second_sentence_about_a_image_costs_no_look_at_it(encoder, tower_batc
     assert first[0] @ again[0] < 0.9999
 
 
-def test_a_image_in_many_queries_is_looked_at_once(encoder, tower_batches):
+def test_an_image_of_many_queries_passes_the_vision_tower_once(encoder, tower_batches):
     queries = [Query(f"{word} with this", image=swatch("orange")) for word in "abcde"]
     encoder.encode([*queries, swatch("teal")])
     assert tower_batches == [2]
 
 
-def test_forgotten_images_are_looked_at_again(base, tower_batches):
+def test_evicted_images_pass_the_vision_tower_again(base, tower_batches):
     whole = base.encoder()
     small = VisualizedBGE(whole.network, whole.tokenizer, name="small", cached_images=1)
     for color in ("red", "blue", "blue", "red"):
@@ -172,7 +176,7 @@ def test_forgotten_images_are_looked_at_again(base, tower_batches):
     assert tower_batches == [1, 1, 1]
 
 
-def test_a_bad_image_is_named_by_its_place(encoder, base, tmp_path):
+def test_a_damaged_image_raises_with_its_index(encoder, base, tmp_path):
     torn = tmp_path / "torn.png"
     torn.write_bytes((base.folder / "images" / "rgb.png").read_bytes()[:500])
     with pytest.raises(EncodeError, match=r"item 2: .*torn\.png") as caught:
@@ -181,44 +185,55 @@ def test_a_bad_image_is_named_by_its_place(encoder, base, tmp_path):
     assert copy.copy(caught.value).index == 2
 
 
-def test_a_strip_is_refused_before_it_fills_the_memory(encoder):
+def test_a_thin_strip_is_refused_before_it_fills_the_memory(encoder):
     with pytest.raises(EncodeError, match=r"item 0: .*1 x 30000 is a strip"):
         encoder.encode([Image.new("L", (1, 30000))])
 
 
 @pytest.mark.parametrize("text", ["", "  \n"])
-def test_an_empty_text_is_named_by_its_place(encoder, text):
+def test_an_empty_text_raises_with_its_index(encoder, text):
     with pytest.raises(EncodeError, match="item 1 is empty") as caught:
         encoder.encode(["a", text])
     assert caught.value.index == 1
 
 
 @pytest.mark.parametrize("nothing", [None, 3, object()])
-def test_what_is_no_item_is_named_by_its_place(encoder, nothing):
+def test_an_item_of_an_unknown_type_raises_with_its_index(encoder, nothing):
     with pytest.raises(EncodeError, match="item 1"):
         encoder.encode(["a", nothing])
 
 
 @pytest.mark.parametrize("single", ["one text", Query("one"), b"image"])
-def test_one_item_is_no_list_of_items(encoder, single):
+def test_a_single_item_instead_of_a_list_is_refused(encoder, single):
     with pytest.raises(EncodeError, match=re.escape("give a list")):
         encoder.encode(single)
 
 
-def test_a_batch_holds_something(encoder):
+def test_a_batch_size_of_zero_is_refused(encoder):
     with pytest.raises(SettingError, match="batch_size=0"):
         encoder.encode(["a"], batch_size=0)
 
 
-def test_an_encoder_knows_its_facts(encoder):
-    assert (encoder.name, encoder.dim) == ("base-tiny", 64)
-    assert [kind for kind in ("text", "image", "composed", "audio") if encoder.supports(kind)] == [
-        "text",
-        "image",
-        "composed",
-    ]
+def test_info_holds_name_dimension_and_kinds(encoder):
+    assert (encoder.info.name, encoder.info.dim) == ("base-tiny", 64)
+    assert encoder.info.kinds == {"text", "image", "composed"}
+
+
+def test_the_fingerprint_is_that_of_the_weights_wherever_they_lie_and_whatever_the_dtype(base, xlm_roberta, tmp_path):
+    encoder = base.encoder()
+    save_checkpoint(encoder.network, encoder.tokenizer, tmp_path / "copy")
+    same = [VisualizedBGE.from_pretrained(folder, dtype="bfloat16") for folder in (base.folder, tmp_path / "copy")]
+    assert {encoder.info.fingerprint} == {other.info.fingerprint for other in same}
+    assert encoder.info.fingerprint != xlm_roberta.encoder().info.fingerprint
+
+
+def test_the_fingerprint_changes_when_any_tensor_is_trained(encoder):
+    for parameter in list(encoder.network.parameters())[:: len(list(encoder.network.parameters())) // 5]:
+        before = VisualizedBGE(encoder.network, encoder.tokenizer, name="a").info.fingerprint
+        parameter.data += 1e-3
+        assert VisualizedBGE(encoder.network, encoder.tokenizer, name="a").info.fingerprint != before
 
 
 def test_a_folder_may_be_named_from_home(base, monkeypatch):
     monkeypatch.setenv("HOME", str(base.folder.parent))
-    assert VisualizedBGE.from_pretrained(f"~/{base.folder.name}").name == base.folder.name
+    assert VisualizedBGE.from_pretrained(f"~/{base.folder.name}").info.name == base.folder.name

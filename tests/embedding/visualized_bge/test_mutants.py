@@ -1,7 +1,4 @@
-"""Each way to get the network wrong leaves the golden tolerance: so the golden tests can fail.
-
-A mutant changes one thing of a loaded encoder. Those of preprocessing have a file of their own.
-"""
+"""Every mutant of the network exceeds the golden tolerance; mutants of the preprocessing have a file of their own."""
 
 from __future__ import annotations
 
@@ -12,9 +9,8 @@ from torch.nn import functional as F
 from transformers.models.xlm_roberta.modeling_xlm_roberta import XLMRobertaEmbeddings
 
 from mmrag.embedding import batching
-from mmrag.embedding.visualized_bge import joint, model, modeling
-from mmrag.embedding.visualized_bge.joint import JointEncoder
-from mmrag.embedding.visualized_bge.modeling import Rope, VisionTower
+from mmrag.embedding.visualized_bge import model, modeling
+from mmrag.embedding.visualized_bge.modeling import JointEncoder, Rope, VisionTower
 
 TOLERANCE = 1e-5
 
@@ -28,11 +24,11 @@ def rope_tables_recomputed(patch, network, weights):
 
 
 def rope_pairs_half_split(patch, network, weights):
-    def quarter_turn(x):
+    def rotate_half(x):
         first, second = x.chunk(2, dim=-1)
         return torch.cat([-second, first], dim=-1)
 
-    patch.setattr(modeling, "_quarter_turn", quarter_turn)
+    patch.setattr(modeling, "_rotate_half", rotate_half)
 
 
 def rope_axes_swapped(patch, network, weights):
@@ -94,21 +90,21 @@ def image_positions_off_by_one(patch, network, weights):
     patch.setattr(JointEncoder, "image_tokens", image_tokens)
 
 
-def word_positions_beside_a_image_off_by_one(patch, network, weights):
+def word_positions_beside_an_image_off_by_one(patch, network, weights):
     def composed(embeddings, ids, position_ids):
         return embeddings(ids, position_ids=position_ids - (position_ids > 0).long())
 
     intercept(patch, network, composed)
 
 
-def words_beside_a_image_keep_their_positions(patch, network, weights):
+def words_beside_an_image_keep_their_positions(patch, network, weights):
     def composed(embeddings, ids, position_ids):
         return embeddings(ids, position_ids=torch.arange(ids.shape[1]).expand_as(ids))
 
     intercept(patch, network, composed)
 
 
-def padding_offset_beside_a_image(patch, network, weights):
+def padding_offset_beside_an_image(patch, network, weights):
     def composed(embeddings, ids, position_ids):
         return embeddings(ids, position_ids=position_ids + 2)
 
@@ -167,27 +163,27 @@ def gelu_by_tanh(patch, network, weights):
 
 
 def padding_on_the_left(patch, network, weights):
-    def padded(batch, pad):
-        ids, mask = batching.padded(batch, pad)
+    def pad_batch(batch, pad):
+        ids, mask = batching.pad_batch(batch, pad)
         shifts = [int((row == 0).sum()) for row in mask]
         moved = [row.roll(shift) for row, shift in zip(ids, shifts, strict=True)]
         masks = [row.roll(shift) for row, shift in zip(mask, shifts, strict=True)]
         return torch.stack(moved), torch.stack(masks)
 
-    patch.setattr(model, "padded", padded)
+    patch.setattr(model, "pad_batch", pad_batch)
 
 
 def pads_not_masked(patch, network, weights):
-    def padded(batch, pad):
-        ids, mask = batching.padded(batch, pad)
+    def pad_batch(batch, pad):
+        ids, mask = batching.pad_batch(batch, pad)
         return ids, torch.ones_like(mask)
 
-    patch.setattr(model, "padded", padded)
+    patch.setattr(model, "pad_batch", pad_batch)
 
 
 def image_masked(patch, network, weights):
     patch.setattr(
-        joint,
+        modeling,
         "create_bidirectional_mask",
         lambda config, inputs_embeds, attention_mask: (
             attention_mask[:, None, None].bool() & (torch.arange(attention_mask.shape[1]) != 1)
@@ -210,8 +206,8 @@ EVERYWHERE = [
     gate_and_value_swapped,
     no_positions_in_the_tower,
     image_positions_off_by_one,
-    word_positions_beside_a_image_off_by_one,
-    words_beside_a_image_keep_their_positions,
+    word_positions_beside_an_image_off_by_one,
+    words_beside_an_image_keep_their_positions,
     token_type_on_image_tokens,
     no_token_type_on_words,
     image_tokens_not_normed,
@@ -226,18 +222,18 @@ EVERYWHERE = [
 
 
 @pytest.mark.parametrize("mutant", EVERYWHERE, ids=lambda mutant: mutant.__name__)
-def test_a_mutant_leaves_the_tolerance(golden, mutant, monkeypatch):
+def test_a_mutant_exceeds_the_tolerance(golden, mutant, monkeypatch):
     assert golden.error_with(mutant, monkeypatch) > TOLERANCE
 
 
 @pytest.mark.parametrize(
-    "mutant", [padding_offset_beside_a_image, no_padding_offset_in_texts], ids=lambda mutant: mutant.__name__
+    "mutant", [padding_offset_beside_an_image, no_padding_offset_in_texts], ids=lambda mutant: mutant.__name__
 )
-def test_a_mutant_of_xlm_roberta_leaves_the_tolerance(xlm_roberta, mutant, monkeypatch):
+def test_a_mutant_of_xlm_roberta_exceeds_the_tolerance(xlm_roberta, mutant, monkeypatch):
     assert xlm_roberta.error_with(mutant, monkeypatch) > TOLERANCE
 
 
-def test_what_is_no_mutant_stays_within(golden, monkeypatch):
+def test_the_unchanged_network_stays_within_the_tolerance(golden, monkeypatch):
     assert golden.error_with(lambda patch, network, weights: None, monkeypatch) <= TOLERANCE
 
 
@@ -248,7 +244,7 @@ def set_eps(module, eps):
 
 
 def intercept(patch, network, composed):
-    """Let `composed` embed the words that stand beside an image."""
+    """Let `composed` embed the words beside an image."""
     embeddings = network.text.embeddings
     original = embeddings.forward
 
@@ -261,7 +257,7 @@ def intercept(patch, network, composed):
 
 
 def change_hidden(patch, network, change):
-    """Change what comes out of the text model before the first place is taken."""
+    """Change the output of the text model before [CLS] is taken."""
 
     def hook(module, inputs, output):
         output.last_hidden_state = change(output.last_hidden_state)

@@ -1,4 +1,4 @@
-"""Every image becomes a square of numbers, in the original's order of steps."""
+"""Images become normalized square pixels, in the original's order of steps."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ edges = st.integers(1, 90)
 
 @settings(max_examples=scaled(fast=15, full=120))
 @given(width=edges, height=edges, side=st.integers(1, 64))
-def test_any_shape_becomes_the_square(width, height, side):
+def test_any_shape_becomes_a_square(width, height, side):
     pixels = image_pixels(Image.new("RGB", (width, height), "red"), side)
     assert pixels.shape == (3, side, side)
     assert len(pixels.flatten(1).unique(dim=1)[0]) == 1
@@ -35,7 +35,7 @@ def test_black_and_white_are_normalized_by_clips_statistics():
     assert np.allclose(white[:, 0, 0], [1.93034, 2.07488, 2.14590], atol=1e-5)
 
 
-def test_a_image_of_the_right_size_is_left_alone():
+def test_an_image_of_the_right_size_is_not_resampled():
     noise = np.random.default_rng(0).integers(0, 256, (16, 16, 3), dtype=np.uint8)
     pixels = image_pixels(Image.fromarray(noise), 16)
     back = pixels.numpy().transpose(1, 2, 0) * processing._STD + processing._MEAN
@@ -45,7 +45,7 @@ def test_a_image_of_the_right_size_is_left_alone():
 @pytest.mark.parametrize(("longer", "offset"), [(225, 0), (227, 2), (229, 2), (231, 4)])
 def test_the_crop_rounds_halves_to_the_even_neighbor(longer, offset):
     columns = np.tile(np.arange(longer, dtype=np.uint8), (224, 1))
-    square = processing._center(Image.fromarray(columns), 224)
+    square = processing._center_crop(Image.fromarray(columns), 224)
     assert np.asarray(square)[0, 0] == offset
 
 
@@ -53,13 +53,13 @@ def test_the_long_edge_is_truncated():
     assert processing._resize(Image.new("L", (150, 101)), 224).size == (332, 224)  # 332.67
 
 
-def test_a_strip_is_refused_and_told_why():
+def test_a_thin_strip_is_refused():
     image_pixels(Image.new("L", (1, 100)), 8)
     with pytest.raises(ImageError, match=r"1 x 101 .*100 : 1.*crop it first"):
         image_pixels(Image.new("L", (1, 101)), 8)
 
 
-def test_the_key_is_that_of_what_the_tower_sees():
+def test_the_cache_key_is_a_hash_of_the_pixels():
     small, large, other = (
         Image.new("RGB", size, color) for size, color in (((8, 8), "red"), ((90, 50), "red"), ((8, 8), "blue"))
     )

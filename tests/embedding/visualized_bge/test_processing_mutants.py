@@ -1,4 +1,4 @@
-"""Each wrong way to prepare images leaves the golden tolerance: the golden tests can fail."""
+"""Every mutant of the image preprocessing exceeds the golden tolerance."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ def rgb_before_resize(patch, *_):
 
 
 def alpha_on_white(patch, *_):
-    center = processing._center
+    center = processing._center_crop
 
     def on_white(image, side):
         image = center(image, side)
@@ -25,7 +25,7 @@ def alpha_on_white(patch, *_):
             return image
         return Image.alpha_composite(Image.new("RGBA", image.size, "white"), image)
 
-    patch.setattr(processing, "_center", on_white)
+    patch.setattr(processing, "_center_crop", on_white)
 
 
 def squeezed_instead_of_cropped(patch, *_):
@@ -33,10 +33,10 @@ def squeezed_instead_of_cropped(patch, *_):
 
 
 def crop_one_pixel_off(patch, *_):
-    center = processing._center
+    center = processing._center_crop
     patch.setattr(
         processing,
-        "_center",
+        "_center_crop",
         lambda image, side: center(image.transform(image.size, Image.Transform.AFFINE, (1, 0, 1, 0, 1, 1)), side),
     )
 
@@ -46,7 +46,7 @@ def crop_rounded_half_up(patch, *_):
         left, top = ((size - side + 1) // 2 for size in image.size)
         return image.crop((left, top, left + side, top + side))
 
-    patch.setattr(processing, "_center", center)
+    patch.setattr(processing, "_center_crop", center)
 
 
 def long_edge_rounded(patch, *_):
@@ -74,5 +74,5 @@ MUTANTS = [
 
 
 @pytest.mark.parametrize("mutant", MUTANTS, ids=lambda mutant: mutant.__name__)
-def test_a_mutant_leaves_the_tolerance(golden, mutant, monkeypatch):
+def test_a_mutant_exceeds_the_tolerance(golden, mutant, monkeypatch):
     assert golden.error_with(mutant, monkeypatch) > TOLERANCE

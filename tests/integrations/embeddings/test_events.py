@@ -1,4 +1,4 @@
-"""What the embedding tells LlamaIndex's two event systems, and what it never tells."""
+"""Embedding events in both of LlamaIndex's event systems."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ RED = Image.new("RGB", (8, 8), "red")
 
 
 class Events(BaseEventHandler):
-    """Keeps the embedding events."""
+    """Records embedding events."""
 
     seen: list = Field(default_factory=list)
 
@@ -37,7 +37,7 @@ def events():
     root.event_handlers.remove(handler)
 
 
-def test_images_and_composed_queries_tell_start_and_end(embedding, events):
+def test_images_and_composed_queries_emit_start_and_end_events(embedding, events):
     embedding.get_composed_embedding("in blue", RED)
     start, end = events
     assert start.model_dict == embedding.to_payload()
@@ -48,7 +48,7 @@ def test_images_and_composed_queries_tell_start_and_end(embedding, events):
     assert [event.class_name() for event in events] == ["EmbeddingStartEvent", "EmbeddingEndEvent"]
 
 
-def test_events_never_carry_the_bytes_of_a_image(embedding, events):
+def test_events_hold_no_image_bytes(embedding, events):
     buffer = pytest.importorskip("io").BytesIO()
     RED.save(buffer, "PNG")
     data = base64.b64encode(buffer.getvalue()).decode()
@@ -56,7 +56,7 @@ def test_events_never_carry_the_bytes_of_a_image(embedding, events):
     assert data not in events[-1].chunks[0]
 
 
-def test_the_older_callbacks_are_told_too():
+def test_the_callback_manager_gets_the_events_too():
     handler = LlamaDebugHandler(print_trace_on_end=False)
     model = VisualizedBGEEmbedding.from_defaults(encoder=toy_encoder(), callback_manager=CallbackManager([handler]))
     model.get_image_embedding(RED)

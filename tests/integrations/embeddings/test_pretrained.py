@@ -1,4 +1,4 @@
-"""The same embedding and index over the real network, on its tiny golden checkpoint."""
+"""Embedding and index with Visualized BGE, on the tiny golden checkpoint."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ def published() -> VisualizedBGEEmbedding:
     return VisualizedBGEEmbedding(str(TINY), device="cpu")
 
 
-def test_it_gives_the_golden_vectors(published):
+def test_composed_embeddings_are_the_golden_vectors(published):
     expected = np.load(TINY / "expected.npz")
     for case in json.loads((TINY / "cases.json").read_text()):
         image = IMAGES / Path(case["image"]).name if case["image"] else None
@@ -29,7 +29,7 @@ def test_it_gives_the_golden_vectors(published):
         np.testing.assert_allclose(vector, expected[case["id"]], rtol=0, atol=1e-5)
 
 
-def test_it_searches_its_own_images(published, tmp_path):
+def test_every_indexed_image_finds_itself(published, tmp_path):
     with ComposedImageIndex.open(tmp_path / "tiny.db", published) as index:
         assert index.add_folder(IMAGES).new == len(list(IMAGES.iterdir()))
         engine = index.as_query_engine(similarity_top_k=1)
@@ -46,7 +46,7 @@ def test_an_index_is_opened_again_by_the_same_model_at_another_path(published, t
     ComposedImageIndex.open(tmp_path / "tiny.db", moved).close()
 
 
-def test_it_is_sent_to_another_process_without_its_weights(published):
+def test_it_is_pickled_without_its_weights(published):
     published.get_text_embedding("load it")
     sent = pickle.dumps(published)
     assert len(sent) < 10_000

@@ -15,7 +15,7 @@ from llama_index.indices.composed_image import ImageStore, metadata_filters, mil
 from run_profile import scaled
 
 from mmrag.errors import QueryError
-from mmrag.filters import Comparison, Filter, Junction
+from mmrag.filters import BooleanFilter, FieldComparison, Filter
 
 HOSTILE = [
     "mug", "it's", 'say "hi"', "back\\slash", "\\", "'", '"', "\\'", '\\"', "a\nb", "\r\n", "\t",
@@ -33,15 +33,15 @@ COMPARED: dict[str, Callable] = {
 
 texts = st.sampled_from(HOSTILE) | st.text(st.characters(codec="utf-8"), max_size=8)
 text_comparisons = st.builds(
-    Comparison, st.sampled_from(["kind", "loose"]), st.sampled_from(["==", "!="]), texts
+    FieldComparison, st.sampled_from(["kind", "loose"]), st.sampled_from(["==", "!="]), texts
 ) | st.builds(
-    Comparison,
+    FieldComparison,
     st.sampled_from(["kind", "loose"]),
     st.sampled_from(["in", "not in"]),
     st.lists(texts, min_size=1, max_size=3).map(tuple),
 )
 number_comparisons = st.builds(
-    Comparison,
+    FieldComparison,
     st.sampled_from(["stock", "shelf"]),
     st.sampled_from(["==", "!=", "<", "<=", ">", ">="]),
     st.integers(-4, 4) | st.floats(-4, 4),
@@ -49,7 +49,7 @@ number_comparisons = st.builds(
 filters = st.recursive(
     text_comparisons | number_comparisons,
     lambda inside: st.builds(
-        Junction, st.sampled_from(["and", "or"]), st.lists(inside, min_size=2, max_size=3).map(tuple)
+        BooleanFilter, st.sampled_from(["and", "or"]), st.lists(inside, min_size=2, max_size=3).map(tuple)
     ),
     max_leaves=5,
 )
@@ -71,9 +71,9 @@ def facts(name: str) -> dict[str, str | int]:
 
 
 def holds(tree: Filter, row: dict[str, str | int]) -> bool:
-    if isinstance(tree, Comparison):
+    if isinstance(tree, FieldComparison):
         return COMPARED[tree.operator](row[tree.key], tree.value)
-    return (all if tree.word == "and" else any)(holds(term, row) for term in tree.terms)
+    return (all if tree.operator == "and" else any)(holds(term, row) for term in tree.operands)
 
 
 def found(store: ImageStore, filters: MetadataFilters) -> set[str]:
@@ -85,16 +85,16 @@ def found(store: ImageStore, filters: MetadataFilters) -> set[str]:
 @pytest.mark.parametrize("key", ["kind", "loose"])
 def test_each_hostile_value_finds_itself_alone(store, key, value):
     (name,) = (name for name, text in ROWS.items() if text == value)
-    for tree in (Comparison(key, "==", value), Comparison(key, "in", (value,))):
+    for tree in (FieldComparison(key, "==", value), FieldComparison(key, "in", (value,))):
         assert found(store, metadata_filters(tree)) == {name}
         assert found(store, metadata_filters(str(tree))) == {name}
-    for tree in (Comparison(key, "!=", value), Comparison(key, "not in", (value,))):
+    for tree in (FieldComparison(key, "!=", value), FieldComparison(key, "not in", (value,))):
         assert found(store, metadata_filters(tree)) == ROWS.keys() - {name}
 
 
 @settings(max_examples=scaled(fast=40, full=300), suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(tree=filters)
-@example(tree=Comparison("kind", "in", ("a\\", "' or 1 == 1")))
+@example(tree=FieldComparison("kind", "in", ("a\\", "' or 1 == 1")))
 def test_a_filter_finds_what_it_says_in_python(store, tree):
     wanted = {name for name in ROWS if holds(tree, facts(name))}
     assert found(store, metadata_filters(tree)) == wanted

@@ -1,9 +1,7 @@
-"""Visualized BGE for LlamaIndex: text, images and both together in one vector space."""
+"""Visualized BGE embeddings of texts, images and composed queries."""
 
 from __future__ import annotations
 
 from llama_index.embeddings.visualized_bge.base import VisualizedBGEEmbedding
 
-from mmrag.embedding.base import Encoder
-
-__all__ = ["Encoder", "VisualizedBGEEmbedding"]
+__all__ = ["VisualizedBGEEmbedding"]

@@ -71,8 +71,8 @@ class ComposedImageIndex(VectorStoreIndex):
         store = milvus_store(
             uri,
             collection,
-            embed_model.dim,
-            model=embed_model.encoder_name,
+            embed_model.info.dim,
+            model=embed_model.info.name,
             token=token,
             scalar_fields=scalar_fields,
             index_type=index_type,

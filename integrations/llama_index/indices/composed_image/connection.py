@@ -16,7 +16,7 @@ import grpc
 from pymilvus.exceptions import ConnectionConfigException, MilvusException, ParamError
 
 from mmrag.errors import StoreError, StoreLockedError
-from mmrag.images.policy import named, reason, scheme_of
+from mmrag.images.redact import describe_error, describe_source, url_scheme
 
 __all__ = ["Place", "answered", "patiently", "place_of"]
 
@@ -71,8 +71,8 @@ def place_of(uri: str | os.PathLike[str]) -> Place:
     Traceback (most recent call last):
     mmrag.errors.StoreError: 'catalog' cannot be a Milvus Lite folder: its name must end...
     """
-    if isinstance(uri, str) and (scheme_of(uri) or uri.startswith("unix:")):
-        return Place(named(uri))
+    if isinstance(uri, str) and (url_scheme(uri) or uri.startswith("unix:")):
+        return Place(describe_source(uri))
     folder = Path(os.path.expanduser(uri)).absolute()
     if folder.suffix != ".db":
         raise StoreError(
@@ -96,7 +96,7 @@ def answered(place: Place, doing: str) -> Generator[None]:
     except ConnectionConfigException as error:
         raise _cannot_open(place, error) from None  # its text may quote the URI, with credentials
     except ParamError as error:
-        raise StoreError(f"{doing} in {place} was not tried: {reason(error)}") from error
+        raise StoreError(f"{doing} in {place} was not tried: {describe_error(error)}") from error
     except (MilvusException, grpc.RpcError, OSError) as error:
         advice = (
             "Check that Milvus runs there and has room on its disk"
@@ -104,7 +104,7 @@ def answered(place: Place, doing: str) -> Generator[None]:
             else "Check that the disk has room; if it has, move the folder away"
         )
         raise StoreError(
-            f"{doing} in {place} failed ({reason(error)}). {advice}; "
+            f"{doing} in {place} failed ({describe_error(error)}). {advice}; "
             "running the same command again continues where it stopped"
         ) from error
 
@@ -137,7 +137,7 @@ def _cannot_open(place: Place, error: Exception) -> StoreError:
             f"or let both use a server: milvus-lite server --data-dir {folder} --port 19530"
         )
     return StoreError(
-        f"{folder} cannot be opened ({reason(error)}). Check that you may write there and that the disk has room"
+        f"{folder} cannot be opened ({describe_error(error)}). Check that you may write there and the disk has room"
     )
 
 

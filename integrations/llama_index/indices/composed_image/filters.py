@@ -15,7 +15,7 @@ from typing import Any, cast
 from llama_index.core.vector_stores.types import FilterCondition, FilterOperator, MetadataFilter, MetadataFilters
 
 from mmrag.errors import QueryError
-from mmrag.filters import WORDS, Comparison, Filter, Junction, parse_filter
+from mmrag.filters import RESERVED_WORDS, BooleanFilter, FieldComparison, Filter, parse_filter
 
 __all__ = ["expression", "metadata_filters"]
 
@@ -46,9 +46,9 @@ def metadata_filters(filters: str | Filter) -> MetadataFilters:
     [MetadataFilter(key='price', value=40, operator=<FilterOperator.LT: '<'>)]
     """
     tree = parse_filter(filters) if isinstance(filters, str) else filters
-    if isinstance(tree, Junction):
-        terms = [_term(term) for term in tree.terms]
-        return MetadataFilters(filters=terms, condition=FilterCondition(tree.word))
+    if isinstance(tree, BooleanFilter):
+        terms = [_term(term) for term in tree.operands]
+        return MetadataFilters(filters=terms, condition=FilterCondition(tree.operator))
     return MetadataFilters(filters=[_term(tree)])
 
 
@@ -89,7 +89,7 @@ def _joined(filters: MetadataFilters | None) -> str:
 
 
 def _compared(term: MetadataFilter) -> str:
-    if not KEY.fullmatch(term.key) or term.key in WORDS:
+    if not KEY.fullmatch(term.key) or term.key in RESERVED_WORDS:
         raise QueryError(f"filter key {term.key!r} is no field name: use letters, digits and '_'")
     if term.operator == FilterOperator.IS_EMPTY:
         return f"array_length({term.key}) == 0"
@@ -123,7 +123,7 @@ def _literal(value: Any) -> str:
 
 
 def _term(tree: Filter) -> MetadataFilter | MetadataFilters:
-    if isinstance(tree, Comparison):
+    if isinstance(tree, FieldComparison):
         value = list(tree.value) if isinstance(tree.value, tuple) else tree.value
         operator = OPERATORS.get(tree.operator) or FilterOperator(tree.operator)
         # not validated: LlamaIndex's class knows no booleans, and the tree is sound already

@@ -15,7 +15,7 @@ from llama_index.embeddings.visualized_bge import VisualizedBGEEmbedding
 from llama_index.indices.composed_image.vector_store import ImageStore
 
 from mmrag.errors import StoreError
-from mmrag.images.policy import without_secrets
+from mmrag.images.redact import redact_url
 from mmrag.indexing import ImageRecord
 from mmrag.indexing.manifest import FOLDERS, MANIFEST_SUFFIX, Entry, Manifest
 from mmrag.indexing.records import note_of
@@ -68,7 +68,7 @@ def image_node(image: ImageRecord, vector: Sequence[float] | None = None) -> Ima
     file_name = file_name.rstrip("/").rsplit("/", 1)[-1]
     metadata: dict[str, Any] = {"file_name": file_name, **image.metadata}
     if len(image.paths) > 1:
-        metadata["names"] = _within(MOST_NAMES_BYTES, map(without_secrets, image.paths))
+        metadata["names"] = _within(MOST_NAMES_BYTES, map(redact_url, image.paths))
     return ImageNode(
         id_=image.id,
         image_path=None if remote else first,
@@ -101,7 +101,7 @@ def open_manifest(store: ImageStore, embed_model: VisualizedBGEEmbedding) -> Man
             "check that you may write there, or set XDG_DATA_HOME"
         ) from error
     file = folder / f"{store.collection_name}{MANIFEST_SUFFIX}"
-    return Manifest(file, store.identity, embed_model.encoder_name, embed_model.dim)
+    return Manifest(file, store.identity, embed_model.info.name, embed_model.info.dim)
 
 
 def _data_folder(store: ImageStore) -> Path:

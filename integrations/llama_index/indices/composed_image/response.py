@@ -17,10 +17,10 @@ from llama_index.core.llms import MockLLM
 from llama_index.core.prompts.mixin import PromptDictType
 from llama_index.core.response_synthesizers import BaseSynthesizer
 from llama_index.core.schema import NodeWithScore, QueryBundle
-from llama_index.embeddings.visualized_bge.image_sources import address_of
+from llama_index.embeddings.composed_image.image_sources import node_image_path
 
 from mmrag.images.encode import img_tag, thumbnail
-from mmrag.images.policy import without_secrets
+from mmrag.images.redact import redact_url
 
 __all__ = ["RankedImage", "RankedImages", "RankedImagesResponse", "RankedImagesSynthesizer"]
 
@@ -163,8 +163,8 @@ class RankedImagesSynthesizer(BaseSynthesizer):
 def _item(rank: int, found: NodeWithScore) -> RankedImage:
     node, facts = found.node, found.node.metadata
     reranked = facts.get(RERANKED, {})
-    path = address_of(node)
-    name = PurePath(without_secrets(path)).stem
+    path = node_image_path(node)
+    name = PurePath(redact_url(path)).stem
     return RankedImage(
         id=node.node_id,
         path=path,
@@ -180,7 +180,7 @@ def _item(rank: int, found: NodeWithScore) -> RankedImage:
 def _tile(item: RankedImage) -> str:
     was = "" if item.rank == item.retrieval_rank else f", was {item.retrieval_rank}"
     return (
-        f'<figure style="width: {TILE}px; margin: 0" title="{escape(without_secrets(item.path))}">'
+        f'<figure style="width: {TILE}px; margin: 0" title="{escape(redact_url(item.path))}">'
         f"{img_tag(thumbnail(item.path, TILE), item.title)}"
         f"<figcaption><b>{item.rank}</b>{was} · {item.retrieval_score:.3f}<br>"
         f"{escape(item.title)}</figcaption></figure>"
@@ -188,6 +188,6 @@ def _tile(item: RankedImage) -> str:
 
 
 def _line(item: RankedImage) -> str:
-    place = without_secrets(item.path)
+    place = redact_url(item.path)
     line = f"{item.rank}. {item.title} ({place}), similarity {item.retrieval_score:.3f}"
     return f"{line}: {item.reason}" if item.reason else line

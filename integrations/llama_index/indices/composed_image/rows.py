@@ -11,11 +11,11 @@ import numpy as np
 from llama_index.core.bridge.pydantic import ConfigDict, TypeAdapter, ValidationError
 from llama_index.core.schema import BaseNode, ImageNode, TextNode
 from llama_index.core.vector_stores.utils import node_to_metadata_dict
-from llama_index.embeddings.visualized_bge.image_sources import address_of, image_of
+from llama_index.embeddings.composed_image.image_sources import node_image, node_image_path
 from llama_index.indices.composed_image.schema import LONGEST_TEXT, ScalarType
 
 from mmrag.errors import StoreError, StoreMismatchError
-from mmrag.images.policy import scheme_of
+from mmrag.images.redact import url_scheme
 
 __all__ = ["Rows"]
 
@@ -63,7 +63,7 @@ class Rows:
             When its id, metadata or image cannot be.
         """
         name = _name(node)
-        if image_of(node) is not None and not address_of(node):
+        if node_image(node) is not None and not node_image_path(node):
             raise StoreError(
                 f"{name} holds its image as base64, which Milvus is no place for: save it to a file and set image_path"
             )
@@ -129,8 +129,8 @@ def _readable(node: BaseNode) -> TextNode:
         return node
     fields = {name: getattr(node, name) for name in BaseNode.model_fields}
     fields["text"] = node.get_content()
-    if address := address_of(node):
-        return ImageNode(**fields, **{"image_url" if scheme_of(address) else "image_path": address})
+    if address := node_image_path(node):
+        return ImageNode(**fields, **{"image_url" if url_scheme(address) else "image_path": address})
     return TextNode(**fields)
 
 

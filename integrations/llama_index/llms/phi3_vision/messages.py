@@ -7,7 +7,7 @@ from typing import Any
 
 import PIL.Image
 from llama_index.core.base.llms.types import ChatMessage, ImageBlock, MessageRole, TextBlock
-from llama_index.embeddings.visualized_bge.image_sources import image_in
+from llama_index.embeddings.composed_image.image_sources import block_image
 
 from mmrag.errors import QueryError
 from mmrag.images import ImagePolicy, load_image
@@ -42,7 +42,7 @@ def turns_of(messages: Sequence[ChatMessage], policy: ImagePolicy) -> tuple[list
             if isinstance(block, TextBlock):
                 parts.append({"type": "text", "text": block.text})
             elif isinstance(block, ImageBlock):
-                source = image_in(block)
+                source = block_image(block)
                 if source is None:
                     raise QueryError("an ImageBlock holds no image: give it image, path or url")
                 parts.append({"type": "image"})

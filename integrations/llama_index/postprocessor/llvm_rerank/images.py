@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from llama_index.core.schema import BaseNode, QueryBundle
-from llama_index.embeddings.visualized_bge.image_sources import image_of
+from llama_index.embeddings.composed_image.image_sources import node_image
 
 from mmrag.errors import QueryError
 from mmrag.images import ImageSource
@@ -15,7 +15,7 @@ __all__ = ["query_of", "shown"]
 
 def shown(node: BaseNode) -> ImageSource | None:
     """Take a node's image; a node of words alone is drawn as its words, an empty one is None."""
-    if (image := image_of(node)) is not None:
+    if (image := node_image(node)) is not None:
         return image
     text = node.get_content().strip()
     return text_image(text) if text else None

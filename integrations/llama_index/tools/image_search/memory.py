@@ -5,7 +5,7 @@ from __future__ import annotations
 from llama_index.core.base.llms.types import ImageBlock, MessageRole
 from llama_index.core.memory import BaseMemory
 from llama_index.core.workflow import Context
-from llama_index.embeddings.visualized_bge.image_sources import image_in
+from llama_index.embeddings.composed_image.image_sources import block_image
 
 from mmrag.images import ImageSource
 
@@ -21,6 +21,6 @@ async def last_image(ctx: Context | None) -> ImageSource | None:
         if message.role != MessageRole.USER:
             continue
         for block in reversed(message.blocks):
-            if isinstance(block, ImageBlock) and (source := image_in(block)) is not None:
+            if isinstance(block, ImageBlock) and (source := block_image(block)) is not None:
                 return source
     return None

@@ -1,4 +1,4 @@
-"""The embedding: every way in gives the encoder's vector, and blocks no loop."""
+"""Every method of the embedding returns the encoder's vector, and async ones do not block the event loop."""
 
 from __future__ import annotations
 
@@ -16,10 +16,12 @@ from llama_index.core.embeddings import MultiModalEmbedding
 from llama_index.core.ingestion import IngestionPipeline
 from llama_index.core.schema import Document, ImageDocument, ImageNode, MediaResource, Node, TextNode
 from llama_index.core.storage.kvstore import SimpleKVStore
+from llama_index.embeddings.composed_image import ComposedImageEmbedding
 from llama_index.embeddings.visualized_bge import VisualizedBGEEmbedding
 from PIL import Image
 
-from mmrag.errors import EncodeError, ImageError, QueryError
+from mmrag.embedding.base import EncoderInfo
+from mmrag.errors import EncodeError, ImageError, QueryError, SettingError
 from mmrag.images import ImagePolicy
 from mmrag.query import Query
 from mmrag.testing import ToyEncoder, toy_encoder
@@ -28,7 +30,7 @@ RED = Image.new("RGB", (8, 8), "red")
 
 
 class CountingEncoder(ToyEncoder):
-    """Remembers how many items each call brought."""
+    """Records the number of items per call."""
 
     def __init__(self, pause: float = 0.0):
         super().__init__()
@@ -45,14 +47,14 @@ def expected(item) -> list[float]:
     return toy_encoder().encode([item])[0].tolist()
 
 
-def test_it_is_a_multi_modal_embedding():
-    names = [cls.__name__ for cls in VisualizedBGEEmbedding.__mro__]
+def test_it_is_a_llamaindex_multi_modal_embedding():
+    names = [cls.__name__ for cls in ComposedImageEmbedding.__mro__]
     assert MultiModalEmbedding.__name__ in names
     assert BaseEmbedding.__name__ in names
-    assert VisualizedBGEEmbedding.class_name() == "VisualizedBGEEmbedding"
+    assert ComposedImageEmbedding.class_name() == "ComposedImageEmbedding"
 
 
-def test_each_way_in_gives_the_vector_of_the_encoder(embedding, images):
+def test_every_method_returns_the_encoders_vector(embedding, images):
     path = str(images / "red.png")
     assert embedding.get_text_embedding("red") == expected("red")
     assert embedding.get_query_embedding("red") == expected("red")
@@ -65,10 +67,10 @@ def test_each_way_in_gives_the_vector_of_the_encoder(embedding, images):
     assert embedding.get_image_embedding_batch([path, RED]) == [expected(RED)] * 2
 
 
-def test_each_async_way_in_gives_the_same(embedding, images):
+def test_every_async_method_returns_the_same_vector(embedding, images):
     path = str(images / "red.png")
 
-    async def all_ways():
+    async def all_methods():
         return await asyncio.gather(
             embedding.aget_text_embedding("red"),
             embedding.aget_query_embedding("red"),
@@ -76,16 +78,16 @@ def test_each_async_way_in_gives_the_same(embedding, images):
             embedding.aget_composed_embedding("in blue", path),
         )
 
-    wanted = [expected("red")] * 2 + [expected(RED), expected(Query("in blue", RED))]
-    assert asyncio.run(all_ways()) == wanted
-    assert asyncio.run(all_ways()) == wanted  # and in a second loop
+    expected_vectors = [expected("red")] * 2 + [expected(RED), expected(Query("in blue", RED))]
+    assert asyncio.run(all_methods()) == expected_vectors
+    assert asyncio.run(all_methods()) == expected_vectors  # and in a second loop
     batch = asyncio.run(embedding.aget_image_embedding_batch([path, RED]))
     assert batch == [expected(RED)] * 2
 
 
 @pytest.mark.parametrize("method", ["text", "query", "image", "composed"])
-def test_the_event_loop_goes_on_while_the_model_works(method):
-    model = VisualizedBGEEmbedding(encoder=CountingEncoder(pause=0.2))
+def test_async_methods_do_not_block_the_event_loop(method):
+    model = ComposedImageEmbedding(encoder=CountingEncoder(pause=0.2))
     calls = {
         "text": lambda: model.aget_text_embedding("a"),
         "query": lambda: model.aget_query_embedding("a"),
@@ -103,14 +105,39 @@ def test_the_event_loop_goes_on_while_the_model_works(method):
     assert asyncio.run(turns_of_the_loop()) > 5
 
 
-def test_a_query_of_nothing_is_refused(embedding):
+def test_an_empty_query_is_refused(embedding):
     with pytest.raises(QueryError, match="empty"):
         embedding.get_composed_embedding(" ", None)
 
 
+def test_a_text_with_markdown_opens_no_file(embedding, images):
+    text = f"![]({images / 'red.png'})"
+    for method in (embedding.get_text_embedding, embedding.get_query_embedding):
+        assert method(text) == expected(text) != expected(RED)
+    assert embedding.get_composed_embedding(rf"\{text}", RED) == expected(Query(rf"\{text}", RED))
+
+
+def test_an_encoder_is_not_called_with_a_kind_it_lacks():
+    class TextEncoder(CountingEncoder):
+        info = EncoderInfo("text-only", "1", 124, kinds=frozenset({"text"}))
+
+    encoder = TextEncoder()
+    model = ComposedImageEmbedding(encoder=encoder)
+    with pytest.raises(EncodeError, match=r"item 0 is of the kind 'composed', encoder 'text-only' encodes only text"):
+        model.get_composed_embedding("in blue", RED)
+    assert model.get_text_embedding("blue") == expected("blue")
+    assert encoder.calls == [1]
+
+
+def test_without_model_or_encoder_it_cannot_be_created():
+    with pytest.raises(SettingError, match="give model_name"):
+        ComposedImageEmbedding()
+    assert VisualizedBGEEmbedding().model_name == "base-en-v1.5"
+
+
 def test_images_go_to_the_encoder_in_batches():
     encoder = CountingEncoder()
-    model = VisualizedBGEEmbedding(encoder=encoder, embed_batch_size=3)
+    model = ComposedImageEmbedding(encoder=encoder, embed_batch_size=3)
     assert len(model.get_image_embedding_batch([RED] * 7)) == 7
     assert encoder.calls == [3, 3, 1]
 
@@ -120,9 +147,9 @@ def test_progress_is_shown_when_asked(embedding, capfd):
     assert "Embedding images" in capfd.readouterr().err
 
 
-def test_the_cache_knows_a_image_by_its_content_and_its_text(images):
+def test_the_embeddings_cache_is_keyed_by_image_content_and_text(images):
     encoder = CountingEncoder()
-    model = VisualizedBGEEmbedding(encoder=encoder, embeddings_cache=SimpleKVStore())
+    model = ComposedImageEmbedding(encoder=encoder, embeddings_cache=SimpleKVStore())
     first = model.get_composed_embedding("in blue", str(images / "red.png"))
     again = model.get_composed_embedding("in blue", Image.new("RGB", (16, 16), "red"))
     assert (first, len(encoder.calls)) == (again, 1)
@@ -133,12 +160,12 @@ def test_the_cache_knows_a_image_by_its_content_and_its_text(images):
 
 def test_one_image_twice_in_a_batch_is_encoded_once_with_a_cache():
     encoder = CountingEncoder()
-    model = VisualizedBGEEmbedding(encoder=encoder, embeddings_cache=SimpleKVStore())
+    model = ComposedImageEmbedding(encoder=encoder, embeddings_cache=SimpleKVStore())
     assert model.get_image_embedding_batch([RED, RED]) == [expected(RED)] * 2
     assert encoder.calls == [1]
 
 
-def test_image_nodes_are_embedded_by_their_image_and_text_nodes_by_their_text(embedding, images):
+def test_nodes_with_an_image_are_embedded_by_it_and_others_by_their_text(embedding, images):
     data = base64.b64encode((images / "red.png").read_bytes()).decode()
     nodes = [
         ImageNode(image_path=str(images / "red.png"), text="a green thing"),
@@ -146,10 +173,10 @@ def test_image_nodes_are_embedded_by_their_image_and_text_nodes_by_their_text(em
         ImageNode(image=data),
         ImageNode(text="no image at all"),
     ]
-    wanted = [expected(RED), expected("green"), expected(RED), expected("no image at all")]
-    assert [node.embedding for node in embedding(nodes)] == wanted
+    expected_vectors = [expected(RED), expected("green"), expected(RED), expected("no image at all")]
+    assert [node.embedding for node in embedding(nodes)] == expected_vectors
     nodes = asyncio.run(embedding.acall([node.model_copy() for node in nodes]))
-    assert [node.embedding for node in nodes] == wanted
+    assert [node.embedding for node in nodes] == expected_vectors
 
 
 def test_an_ingestion_pipeline_embeds_images(embedding, images):
@@ -158,7 +185,7 @@ def test_an_ingestion_pipeline_embeds_images(embedding, images):
     assert nodes[0].embedding == expected(RED)
 
 
-def test_a_pipeline_never_takes_one_image_for_another(embedding, tmp_path):
+def test_an_ingestion_pipeline_caches_no_image_under_anothers_key(embedding, tmp_path):
     pipeline = IngestionPipeline(transformations=[embedding])
     path = tmp_path / "photo.png"
     for color in ("red", "blue", "green"):  # no text tells these nodes apart, nor any path
@@ -168,7 +195,7 @@ def test_a_pipeline_never_takes_one_image_for_another(embedding, tmp_path):
 
 
 @pytest.mark.parametrize("node_class", [ImageDocument, Document, Node])
-def test_documents_and_nodes_with_a_image_are_embedded_by_it(node_class, embedding, images):
+def test_every_node_class_with_an_image_is_embedded_by_it(node_class, embedding, images):
     path = str(images / "red.png")
     kept = {"image_path": path} if node_class is ImageDocument else {}
     node = node_class(**(kept or {"image_resource": MediaResource(path=path)}))
@@ -176,7 +203,7 @@ def test_documents_and_nodes_with_a_image_are_embedded_by_it(node_class, embeddi
 
 
 def test_a_deep_copy_shares_the_weights():
-    model = VisualizedBGEEmbedding("demo", embed_batch_size=5)
+    model = ComposedImageEmbedding("demo", embed_batch_size=5)
     model.get_text_embedding("a mug")
     copied = copy.deepcopy(model)
     assert copied.embed_batch_size == 5
@@ -184,21 +211,21 @@ def test_a_deep_copy_shares_the_weights():
     assert copied._model is model._model
 
 
-def test_a_node_whose_image_is_no_base64_is_named(embedding):
+def test_a_node_with_invalid_base64_is_named(embedding):
     with pytest.raises(EncodeError, match="node n1: its `image` is no base64"):
         embedding([ImageNode(id_="n1", image="%%%")])
 
 
-def test_the_policy_decides_what_may_be_opened(tmp_path, images):
-    model = VisualizedBGEEmbedding(encoder=toy_encoder(), image_policy=ImagePolicy(roots=[tmp_path]))
+def test_the_image_policy_is_enforced(tmp_path, images):
+    model = ComposedImageEmbedding(encoder=toy_encoder(), image_policy=ImagePolicy(roots=[tmp_path]))
     with pytest.raises(ImageError, match="outside of the allowed folders"):
         model.get_composed_embedding("in blue", str(images / "red.png"))
     with pytest.raises(ImageError):
         model.get_image_embedding("http://images.example/a.png")
 
 
-def test_a_pickled_embedding_works_on():
-    model = VisualizedBGEEmbedding(encoder=toy_encoder(), embed_batch_size=5)
+def test_an_embedding_can_be_pickled():
+    model = ComposedImageEmbedding(encoder=toy_encoder(), embed_batch_size=5)
     arrived = pickle.loads(pickle.dumps(model))
     assert arrived.embed_batch_size == 5
     assert arrived.get_image_embedding(RED) == expected(RED)
@@ -209,17 +236,15 @@ def test_a_named_model_is_loaded_once_and_left_out_of_pickles(monkeypatch):
 
     loads = []
 
-    class Loader:
-        @staticmethod
-        def from_pretrained(name, **options):
-            loads.append((name, options))
-            time.sleep(0.05)
-            encoder = toy_encoder()
-            object.__setattr__(encoder, "lock", threading.Lock())  # as unpicklable as weights
-            return encoder
+    def load_encoder(name, **options):
+        loads.append((name, options))
+        time.sleep(0.05)
+        encoder = toy_encoder()
+        object.__setattr__(encoder, "lock", threading.Lock())  # as unpicklable as weights
+        return encoder
 
-    monkeypatch.setattr(mmrag.embedding, "VisualizedBGE", Loader, raising=False)
-    model = VisualizedBGEEmbedding("tiny", device="cpu", dtype="bfloat16")
+    monkeypatch.setattr(mmrag.embedding, "load_encoder", load_encoder, raising=False)
+    model = ComposedImageEmbedding("tiny", device="cpu", dtype="bfloat16")
     assert loads == []
     threads = [threading.Thread(target=model.get_image_embedding, args=(RED,)) for _ in range(4)]
     for thread in threads:
@@ -232,13 +257,13 @@ def test_a_named_model_is_loaded_once_and_left_out_of_pickles(monkeypatch):
     assert len(loads) == 2
 
 
-def test_what_is_shown_of_it_holds_neither_encoder_nor_policy(embedding):
+def test_serialized_settings_hold_neither_encoder_nor_policy(embedding):
     assert set(embedding.to_payload()) == {"class_name", "model_name", "embed_batch_size"}
     assert not {"encoder", "image_policy"} & set(embedding.to_dict())
-    assert VisualizedBGEEmbedding.from_dict(embedding.to_dict()).model_name == "toy"
+    assert ComposedImageEmbedding.from_dict(embedding.to_dict()).model_name == "toy"
 
 
-def test_similarity_of_a_image_to_itself_is_one(embedding):
+def test_the_similarity_of_an_image_to_itself_is_one(embedding):
     vector = embedding.get_image_embedding(RED)
     assert embedding.similarity(vector, vector) == pytest.approx(1)
     assert np.linalg.norm(vector) == pytest.approx(1)
