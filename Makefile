@@ -8,9 +8,9 @@ JOBS ?= 2
 PYTEST := OMP_NUM_THREADS=1 $(BIN)/pytest -n $(JOBS) --dist loadgroup --no-loadscope-reorder
 
 .DEFAULT_GOAL := help
-.PHONY: demo test test-full lint bench audit lock help
+.PHONY: demo test test-full lint docs bench audit lock help
 
-demo: $(READY)  ## Draw a catalog of 900 pictures, index it, and search it by picture and sentence
+demo: $(READY)  ## Draw a catalog of 900 images, index it, and search it by image and sentence
 	$(BIN)/mmrag demo
 
 test: $(READY)  ## Run all tests and doctests; some only: make test ARGS="tests/vision -k slot"
@@ -23,6 +23,9 @@ lint: $(READY)  ## Check style (ruff) and types (pyright)
 	$(BIN)/ruff check
 	$(BIN)/ruff format --check
 	PYRIGHT_PYTHON_IGNORE_WARNINGS=1 $(BIN)/pyright --pythonpath $(BIN)/python
+
+docs: $(READY)  ## Draw the figures of docs/architecture.md anew, from the import graph
+	$(BIN)/python docs/draw_architecture.py
 
 bench: $(READY)  ## Time each part against its alternative
 	set -e; for script in tests/benchmarks/bench_*.py; do echo "== $$script"; $(BIN)/python "$$script"; done
@@ -42,7 +45,7 @@ lock: $(READY)  ## Write constraints.txt anew, out of what .venv holds now
 	touch $(READY)
 
 help:  ## Show this list
-	@awk -F ':.*## ' '/^[a-z]+:.*## /{printf "make %-9s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z-]+:.*## /{printf "make %-9s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
 $(READY): pyproject.toml constraints.txt
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "mmrag needs Python 3.11 or newer: name one, as in make PYTHON=python3.12")'
