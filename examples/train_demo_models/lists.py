@@ -13,7 +13,7 @@ from transformers import PreTrainedTokenizerBase
 from examples.train_demo_models.augment import encoder_pixels
 from examples.train_demo_models.sampling import Sampler, Shares, Wanted, grades
 from examples.train_demo_models.specimens import Specimens
-from mmrag.datasets.wording import Kind
+from mmrag.datasets.wording import QueryType
 from mmrag.embedding.visualized_bge.modeling import JointEncoder
 
 __all__ = ["ListSampler", "Lists"]
@@ -21,12 +21,12 @@ __all__ = ["ListSampler", "Lists"]
 _GALLERY = 900
 # Three things are harder to compare than two: wishes that name or show a color come more often.
 _SHARES: Shares = {
-    Kind.SWATCH_PRODUCT: 2,
-    Kind.PRODUCT_PRODUCT: 2,
-    Kind.RECOLOR: 4,
-    Kind.REPATTERN: 2,
-    Kind.TEXT: 3,
-    Kind.IMAGE: 3,
+    QueryType.SWATCH_PRODUCT: 2,
+    QueryType.PRODUCT_PRODUCT: 2,
+    QueryType.RECOLOR: 4,
+    QueryType.REPATTERN: 2,
+    QueryType.TEXT: 3,
+    QueryType.IMAGE: 3,
 }
 # How probable it is that a made-up candidate has the product, or the pattern, that is wished for.
 _CLOSENESS = (0.3, 0.5, 0.7, 0.85)

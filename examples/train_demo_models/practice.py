@@ -22,7 +22,7 @@ from examples.train_demo_models.naming import Naming
 from examples.train_demo_models.sampling import ANY, Wanted
 from examples.train_demo_models.specimens import SWATCH, Shown, Specimens
 from mmrag.datasets.attributes import COLORS
-from mmrag.datasets.wording import Kind
+from mmrag.datasets.wording import QueryType
 from mmrag.rerank.prompts import Prompt
 from mmrag.vision.config import RankingRecipe
 from mmrag.vision.phi3.conversation import published_turns
@@ -33,12 +33,12 @@ __all__ = ["Practice", "attributes"]
 
 # Which words of a wish (color, pattern, product) only the query's image tells.
 _SEEN = {
-    Kind.SWATCH_PRODUCT: (False, True, False),
-    Kind.PRODUCT_PRODUCT: (False, True, False),
-    Kind.RECOLOR: (False, True, True),
-    Kind.REPATTERN: (False, False, True),
-    Kind.TEXT: (False, False, False),
-    Kind.IMAGE: (True, True, True),
+    QueryType.SWATCH_PRODUCT: (False, True, False),
+    QueryType.PRODUCT_PRODUCT: (False, True, False),
+    QueryType.RECOLOR: (False, True, True),
+    QueryType.REPATTERN: (False, False, True),
+    QueryType.TEXT: (False, False, False),
+    QueryType.IMAGE: (True, True, True),
 }
 _NOISE = 0.3  # of described images, in standard deviations
 

@@ -14,7 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
-from mmrag.datasets import HELD_OUT, DrawnQuery, Item, Kind, queries, write_catalog
+from mmrag.datasets import HELD_OUT_PAIRS, DrawnQuery, Item, QueryType, queries, write_catalog
 from mmrag.embedding.visualized_bge.model import VisualizedBGE
 from mmrag.query import Query
 
@@ -77,9 +77,9 @@ class Figures:
 def set_exam(folder: Path, *, size: int = 900, queries_of_kind: int = 120, seed: int = 7001) -> Exam:
     """Draw a gallery and queries, each of which has an exact answer in it."""
     items = write_catalog(folder, n=size, seed=seed)
-    asked = [query for kind in Kind for query in queries(kind, queries_of_kind, seed, catalog=items)]
+    asked = [query for kind in QueryType for query in queries(kind, queries_of_kind, seed, catalog=items)]
     grades = np.array(
-        [[query.wish.finer_grade(item.product, item.pattern, item.color) for item in items] for query in asked]
+        [[query.target.fine_grade(item.product, item.pattern, item.color) for item in items] for query in asked]
     )
     return Exam(folder, items, asked, grades)
 
@@ -89,15 +89,15 @@ def encoder_table(exam: Exam, ways: Mapping[str, Similarity]) -> list[tuple[str,
 
     The first way also gets a row for each kind of query.
     """
-    kinds = np.array([query.kind for query in exam.queries])
-    held_out = np.array([(q.wish.product, q.wish.pattern) in HELD_OUT for q in exam.queries])
+    kinds = np.array([query.query_type for query in exam.queries])
+    held_out = np.array([(q.target.product, q.target.pattern) in HELD_OUT_PAIRS for q in exam.queries])
     rows: list[tuple[str, str, Figures]] = []
     for number, (name, similarity) in enumerate(ways.items()):
         order = np.argsort(-similarity(exam), axis=1, kind="stable")
         ranked = np.take_along_axis(exam.grades, order, axis=1)
         parts = {"all": np.ones(len(kinds), bool), "held-out pairs": held_out}
         if number == 0:
-            parts |= {str(kind): kinds == kind for kind in Kind}
+            parts |= {str(kind): kinds == kind for kind in QueryType}
         rows += [(name, part, Figures.of(ranked[chosen], exam.grades[chosen])) for part, chosen in parts.items()]
     return rows
 

@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 
 from examples.train_demo_models.report_encoder import Exam, gain
 from examples.train_demo_models.vocabulary import compound
-from mmrag.datasets import Item, Kind
+from mmrag.datasets import Item, QueryType
 from mmrag.embedding.visualized_bge.model import VisualizedBGE
 from mmrag.query import Query
 from mmrag.rerank import ListwiseReranker
@@ -102,8 +102,8 @@ def rerank_exam(
 
 def change_table(exam: Exam, reranking: Reranking) -> list[tuple[str, Change, Change]]:
     """Compare top-1 and nDCG@9 (of the list) before and after: for all, and for each kind."""
-    kinds = np.array([query.kind for query in exam.queries])
-    parts = {"all": np.ones(len(kinds), bool)} | {str(kind): kinds == kind for kind in Kind}
+    kinds = np.array([query.query_type for query in exam.queries])
+    parts = {"all": np.ones(len(kinds), bool)} | {str(kind): kinds == kind for kind in QueryType}
     return [
         (
             part,

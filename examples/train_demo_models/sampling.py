@@ -11,25 +11,24 @@ import numpy as np
 from numpy.typing import NDArray
 
 from examples.train_demo_models.specimens import SWATCH, Shown, Specimens
-from mmrag.datasets.attributes import COLORS, PATTERNS, PRODUCTS, colors_of
-from mmrag.datasets.relevance import Wish
-from mmrag.datasets.wording import Kind, sentence
+from mmrag.datasets.attributes import COLORS, PATTERNS, PRODUCTS, Target, colors_of
+from mmrag.datasets.wording import QueryType, sentence
 
 __all__ = ["ANY", "SHARES", "Sampler", "Shares", "Wanted", "grades"]
 
 ANY = -1
 """The color number of a wish that leaves the color free."""
 
-Shares = Mapping[Kind, float]
+Shares = Mapping[QueryType, float]
 """How often each kind of wish is drawn."""
 
 SHARES: Shares = {
-    Kind.SWATCH_PRODUCT: 3,
-    Kind.PRODUCT_PRODUCT: 3,
-    Kind.RECOLOR: 3,
-    Kind.REPATTERN: 3,
-    Kind.TEXT: 2,
-    Kind.IMAGE: 2,
+    QueryType.SWATCH_PRODUCT: 3,
+    QueryType.PRODUCT_PRODUCT: 3,
+    QueryType.RECOLOR: 3,
+    QueryType.REPATTERN: 3,
+    QueryType.TEXT: 2,
+    QueryType.IMAGE: 2,
 }
 _COLOR_NAMED = 0.4
 
@@ -38,7 +37,7 @@ _COLOR_NAMED = 0.4
 class Wanted:
     """A wish in numbers, its sentence, and the row of the specimen beside it (None: text alone)."""
 
-    kind: Kind
+    kind: QueryType
     row: int | None
     text: str
     product: int
@@ -47,7 +46,7 @@ class Wanted:
 
 
 def grades(wanted: Wanted, shown: Shown) -> NDArray[np.int64]:
-    """Grade many images 0..3 at once, as `Wish.finer_grade` grades one."""
+    """Grade many images 0..3 at once, as `Target.fine_grade` grades one."""
     wrong_product = shown.product != wanted.product
     missed = wrong_product.astype(np.int64) + (shown.pattern != wanted.pattern)
     if wanted.color != ANY:
@@ -113,26 +112,26 @@ class Sampler:
     def _fulfilling(self, wanted: Wanted) -> list[int]:
         return self._rows.get(("all", wanted.product, wanted.pattern, wanted.color), [])
 
-    def _draw(self, kind: Kind, rng: Random) -> Wanted:
-        beside = "swatch" if kind is Kind.SWATCH_PRODUCT else "product"
+    def _draw(self, kind: QueryType, rng: Random) -> Wanted:
+        beside = "swatch" if kind is QueryType.SWATCH_PRODUCT else "product"
         row = rng.choice(self._rows[beside, ANY, ANY, ANY])
         product = int(self.specimens.shown.product[row])
         pattern = int(self.specimens.shown.pattern[row])
         color = int(self.specimens.shown.color[row])
         match kind:
-            case Kind.SWATCH_PRODUCT | Kind.PRODUCT_PRODUCT:
+            case QueryType.SWATCH_PRODUCT | QueryType.PRODUCT_PRODUCT:
                 product, color = _other(len(PRODUCTS), product, rng), ANY
-            case Kind.RECOLOR:
+            case QueryType.RECOLOR:
                 own = [COLORS.index(name) for name in colors_of(PATTERNS[pattern])]
                 color = rng.choice([other for other in own if other != color])
-            case Kind.REPATTERN:
+            case QueryType.REPATTERN:
                 pattern, color = _other(len(PATTERNS), pattern, rng), ANY
-            case Kind.TEXT if rng.random() > _COLOR_NAMED:
+            case QueryType.TEXT if rng.random() > _COLOR_NAMED:
                 color = ANY
             case _:
                 pass
-        wish = Wish(PRODUCTS[product], PATTERNS[pattern], None if color == ANY else COLORS[color])
-        return Wanted(kind, None if kind is Kind.TEXT else row, sentence(kind, wish, rng), product, pattern, color)
+        wish = Target(PRODUCTS[product], PATTERNS[pattern], None if color == ANY else COLORS[color])
+        return Wanted(kind, None if kind is QueryType.TEXT else row, sentence(kind, wish, rng), product, pattern, color)
 
 
 def _other(count: int, taken: int, rng: Random) -> int:

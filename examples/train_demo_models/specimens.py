@@ -20,7 +20,7 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
-from mmrag.datasets.attributes import COLORS, HELD_OUT, PATTERNS, PRODUCTS, colors_of
+from mmrag.datasets.attributes import COLORS, HELD_OUT_PAIRS, PATTERNS, PRODUCTS, colors_of
 from mmrag.datasets.render import draw_product, draw_swatch
 from mmrag.rerank.composite import bare_cell, query_cell
 
@@ -71,7 +71,7 @@ class Specimens:
 def draw_specimens(folder: Path, count: int, seed: int) -> Specimens:
     """Draw ``count`` images, or as many as are not yet in ``folder``.
 
-    No image shows a pair of `HELD_OUT`.
+    No image shows a pair of `HELD_OUT_PAIRS`.
     """
     folder.mkdir(parents=True, exist_ok=True)
     files = [folder / f"seed{seed}-{chunk:04}.npz" for chunk in range(-(-count // _CHUNK))]
@@ -103,7 +103,7 @@ def _draw(seed: int, number: int) -> tuple[NDArray[np.uint8] | int, ...]:
     if rng.random() * 10 < _SWATCHES_OF_TEN:
         product, image = SWATCH, draw_swatch(pattern, color, own_seed)
     else:
-        name = rng.choice([name for name in PRODUCTS if (name, pattern) not in HELD_OUT])
+        name = rng.choice([name for name in PRODUCTS if (name, pattern) not in HELD_OUT_PAIRS])
         product, image = PRODUCTS.index(name), draw_product(name, pattern, color, own_seed)
     seen = _through_jpeg(image)
     return (

@@ -11,8 +11,7 @@ from tokenizers.processors import TemplateProcessing
 from transformers import PreTrainedTokenizerFast
 
 from mmrag.datasets.attributes import COLORS, PATTERNS, PRODUCTS
-from mmrag.datasets.synonyms import COLOR_WORDS, PATTERN_ADJECTIVES, PATTERN_NOUNS, PRODUCT_WORDS
-from mmrag.datasets.wording import plural, vocabulary
+from mmrag.datasets.wording import COLOR_WORDS, PATTERN_ADJECTIVES, PATTERN_NOUNS, PRODUCT_WORDS, plural, vocabulary
 
 __all__ = ["ANY_COLOR", "compound", "encoder_tokenizer", "reranker_tokenizer"]
 

@@ -9,7 +9,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from statistics import median
 
-from mmrag.datasets import DrawnQuery, Item, Kind, draw_swatch, plan_catalog, queries, read_catalog, write_catalog
+from mmrag.datasets import DrawnQuery, Item, QueryType, draw_swatch, plan_catalog, queries, read_catalog, write_catalog
 from mmrag.evaluation.metrics import Grades, summarize
 from mmrag.filters import Scalar
 from mmrag.indexing import IndexReport
@@ -121,14 +121,14 @@ def _catalog(folder: Path, n: int, on_progress: Progress) -> list[Item]:
 
 
 def _shown(folder: Path, items: list[Item]) -> Iterator[Query]:
-    """Make up searches to look at, one of each kind; their images are kept in the folder."""
+    """Make up searches to look at, one of each kind, the swatch first; their images are kept in the folder."""
     folder.mkdir(parents=True, exist_ok=True)
     leopard = folder / "leopard.jpg"
     draw_swatch("leopard", "tan", UNSEEN).save(leopard, quality=92)
     yield Query("phone case with this", leopard)
-    for kind in (Kind.PRODUCT_PRODUCT, Kind.RECOLOR, Kind.REPATTERN, Kind.TEXT, Kind.IMAGE):
-        query = queries(kind, 1, UNSEEN, catalog=items)[0]
-        image, file = query.image(), folder / f"{kind}.jpg"
+    for query_type in list(QueryType)[1:]:
+        query = queries(query_type, 1, UNSEEN, catalog=items)[0]
+        image, file = query.image(), folder / f"{query_type}.jpg"
         if image is not None:
             image.save(file, quality=92)
         yield Query(query.text, None if image is None else file)
@@ -139,8 +139,8 @@ def _judged(
     searcher: Searcher, items: list[Item], n: int, rerank: bool, on_progress: Progress
 ) -> list[tuple[Found, Grades]]:
     """Search for n queries of all kinds, and grade the whole catalog for each."""
-    each = -(-n // len(Kind))
-    mixed = [query for kind in Kind for query in queries(kind, each, UNSEEN + 1, catalog=items)]
+    each = -(-n // len(QueryType))
+    mixed = [query for query_type in QueryType for query in queries(query_type, each, UNSEEN + 1, catalog=items)]
     searches: list[tuple[Found, Grades]] = []
     for query in random.Random(UNSEEN).sample(mixed, n):
         on_progress(len(searches), n)
@@ -150,7 +150,7 @@ def _judged(
 
 
 def _grades(query: DrawnQuery, items: list[Item]) -> Grades:
-    graded = ((i.id, query.wish.grade(i.product, i.pattern, i.color)) for i in items)
+    graded = ((i.id, query.target.grade(i.product, i.pattern, i.color)) for i in items)
     return {item: grade for item, grade in graded if grade}
 
 

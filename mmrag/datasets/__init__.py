@@ -1,30 +1,25 @@
-"""A drawn product catalog, deterministic by seed: images, queries, and what answers what."""
+"""A drawn product catalog with composed queries and graded answers, deterministic by seed."""
 
 from __future__ import annotations
 
-from .attributes import COLORS, HELD_OUT, PATTERNS, PRODUCTS, colors_of
-from .catalog import Item, plan_catalog, read_catalog, write_catalog
-from .depiction import Depiction
-from .judging import qrels, write_queries
-from .queries import EVERYTHING, DrawnQuery, Shelf, make_query, queries
-from .relevance import GRADE_NAMES, Wish
-from .render import draw_product, draw_swatch
-from .studio import draw_files
-from .wording import Kind, vocabulary
+from .attributes import COLORS, HELD_OUT_PAIRS, PATTERNS, PRODUCTS, Target, colors_of
+from .catalog import Item, draw_files, plan_catalog, read_catalog, write_catalog
+from .queries import ALL_PAIRS, AttributePairs, DrawnQuery, make_query, qrels, queries, write_queries
+from .render import ImageSpec, draw_product, draw_swatch
+from .wording import QueryType, vocabulary
 
 __all__ = [
+    "ALL_PAIRS",
     "COLORS",
-    "EVERYTHING",
-    "GRADE_NAMES",
-    "HELD_OUT",
+    "HELD_OUT_PAIRS",
     "PATTERNS",
     "PRODUCTS",
-    "Depiction",
+    "AttributePairs",
     "DrawnQuery",
+    "ImageSpec",
     "Item",
-    "Kind",
-    "Shelf",
-    "Wish",
+    "QueryType",
+    "Target",
     "colors_of",
     "draw_files",
     "draw_product",

@@ -1,25 +1,41 @@
-"""The products of a catalog: planned by seed, written as JPEG files and one `catalog.jsonl`."""
+"""Catalogs of drawn products: planning by seed, drawing in parallel, reading and writing `catalog.jsonl`."""
 
 from __future__ import annotations
 
 import json
-from dataclasses import asdict, dataclass
-from itertools import product as every
+import os
+import subprocess
+import sys
+from collections.abc import Callable, Mapping
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import asdict, astuple, dataclass
+from itertools import product as cross
 from pathlib import Path
 from random import Random
+from threading import Lock
 
-from mmrag.errors import MMRagError
+from mmrag.errors import ImageError, MMRagError
 
 from .attributes import PATTERNS, PRODUCTS, colors_of
-from .depiction import Depiction
-from .studio import Progress, draw_files
+from .render import ImageSpec
 
-__all__ = ["Item", "plan_catalog", "read_catalog", "write_catalog"]
+__all__ = ["Item", "draw_files", "plan_catalog", "read_catalog", "write_catalog"]
+
+Progress = Callable[[int, int], None]
+"""``on_progress(done, total)``."""
+
+_LIST = "catalog.jsonl"
+_IMAGES_PER_PROCESS = 40  # drawing fewer takes no longer than starting Python
+_PRICES = {
+    "phone case": (9, 24), "mug": (6, 16), "t-shirt": (12, 29), "tote bag": (10, 27), "sneaker": (34, 89),
+    "backpack": (29, 79), "lamp": (24, 69), "cushion": (11, 29), "watch": (39, 149), "dress": (29, 89),
+    "umbrella": (14, 34), "notebook": (4, 14),
+}  # fmt: skip
 
 
 @dataclass(frozen=True)
 class Item:
-    """One product of a catalog; ``file`` lies in the catalog's folder."""
+    """A product of a catalog; ``file`` is relative to the catalog's folder."""
 
     id: str
     file: str
@@ -37,53 +53,51 @@ def write_catalog(
 
     Parameters
     ----------
-    folder
-        Made when missing; files of the same name are replaced.
-    n
-        How many products. The 144 pairs of product and pattern come equally often, give or take 1.
-    seed
-        Decides everything: the same seed gives the same files.
-    workers
-        Processes at most; by default one for each core.
-    on_progress
+    folder : str or Path
+        Created if missing; files of the same name are replaced.
+    n : int, optional
+        Number of products. The 144 pairs of product and pattern come equally often, give or take 1. Default: 900.
+    seed : int, optional
+        Equal seeds give equal files. Default: 0.
+    workers : int, optional
+        Maximum number of processes. Default: one per core.
+    on_progress : callable, optional
         Called as ``on_progress(done, total)`` after each image.
 
     Returns
     -------
-    list[Item]
-        What was drawn, in the order of ``catalog.jsonl``.
+    list of Item
+        The products, in the order of ``catalog.jsonl``.
     """
     folder = Path(folder)
     folder.mkdir(parents=True, exist_ok=True)
     items = plan_catalog(n, seed)
     images = {
-        folder / item.file: Depiction(item.product, item.pattern, item.color, f"catalogue {seed} {item.id}")
+        folder / item.file: ImageSpec(item.product, item.pattern, item.color, f"catalogue {seed} {item.id}")
         for item in items
     }
     draw_files(images, workers=workers, on_progress=on_progress)
-    lines = [json.dumps(asdict(item)) + "\n" for item in items]
-    (folder / _LIST).write_text("".join(lines), encoding="utf-8")
+    (folder / _LIST).write_text("".join(json.dumps(asdict(item)) + "\n" for item in items), encoding="utf-8")
     return items
 
 
 def read_catalog(folder: str | Path) -> list[Item]:
-    """Read the items that `write_catalog` wrote.
+    """Read the items of a folder written by `write_catalog`.
 
     Raises
     ------
     MMRagError
-        When the folder holds no catalog, or a line of it is damaged.
+        If the folder holds no catalog, or a line of it is damaged.
     """
     path = Path(folder) / _LIST
     try:
-        lines = path.read_text(encoding="utf-8").splitlines()
-        return [Item(**json.loads(line)) for line in lines]
+        return [Item(**json.loads(line)) for line in path.read_text(encoding="utf-8").splitlines()]
     except (OSError, ValueError, TypeError) as error:
         raise MMRagError(f"{path} is no catalog ({error}). Write one: mmrag.datasets.write_catalog(folder)") from error
 
 
 def plan_catalog(n: int, seed: int = 0) -> list[Item]:
-    """Decide what a catalog holds, without drawing it.
+    """Return the items of a catalog without drawing them.
 
     Examples
     --------
@@ -91,41 +105,92 @@ def plan_catalog(n: int, seed: int = 0) -> list[Item]:
     >>> item.id, item.file
     ('item-0000', 'item-0000.jpg')
     """
-    dice = Random(f"catalogue {seed}")  # the old spelling: another seed draws another catalog
-    pairs = list(every(PRODUCTS, PATTERNS))
-    colors = {pair: dice.sample(colors_of(pair[1]), len(colors_of(pair[1]))) for pair in pairs}
+    rng = Random(f"catalogue {seed}")  # the old spelling: another seed draws another catalog
+    pairs = list(cross(PRODUCTS, PATTERNS))
+    colors = {pair: rng.sample(colors_of(pair[1]), len(colors_of(pair[1]))) for pair in pairs}
     items: list[Item] = []
     for number in range(n):
-        turn, place = divmod(number, len(pairs))
-        if place == 0:
-            dice.shuffle(pairs)
-        product, pattern = pairs[place]
-        of_pair = colors[product, pattern]
-        items.append(_item(number, product, pattern, of_pair[turn % len(of_pair)], dice))
+        round_, position = divmod(number, len(pairs))
+        if position == 0:
+            rng.shuffle(pairs)
+        product, pattern = pairs[position]
+        pair_colors = colors[product, pattern]
+        items.append(_make_item(number, product, pattern, pair_colors[round_ % len(pair_colors)], rng))
     return items
 
 
-def _item(number: int, product: str, pattern: str, color: str, dice: Random) -> Item:
+def draw_files(
+    images: Mapping[Path, ImageSpec], *, workers: int | None = None, on_progress: Progress | None = None
+) -> None:
+    """Draw images into JPEG files of quality 90, in several processes.
+
+    The processes are started as commands: `multiprocessing` would need a guarded main module, and
+    forking is unsafe in programs with threads.
+
+    Parameters
+    ----------
+    images : mapping of Path to ImageSpec
+        What to draw, by path; the folders must exist.
+    workers : int, optional
+        Maximum number of processes. Default: one per core.
+    on_progress : callable, optional
+        Called as ``on_progress(done, total)`` after each image, by one thread at a time.
+
+    Raises
+    ------
+    ImageError
+        If a process cannot draw or write.
+    """
+    jobs = [[str(path), *astuple(spec)] for path, spec in images.items()]
+    processes = max(1, min(workers or os.cpu_count() or 1, -(-len(jobs) // _IMAGES_PER_PROCESS)))
+    done, lock = 0, Lock()
+
+    def count_image() -> None:
+        nonlocal done
+        with lock:
+            done += 1
+            if on_progress is not None:
+                on_progress(done, len(jobs))
+
+    with ThreadPoolExecutor(processes) as threads:
+        shares = [jobs[first::processes] for first in range(processes)]
+        for future in [threads.submit(_run_process, share, count_image) for share in shares]:
+            future.result()
+
+
+def draw_jobs() -> None:
+    """Draw the jobs on standard input and write a line after each; the main function of a process."""
+    for path, *arguments in json.load(sys.stdin):
+        ImageSpec(*arguments).draw().save(path, "JPEG", quality=90)
+        sys.stdout.write("drawn\n")
+        sys.stdout.flush()
+
+
+def _run_process(jobs: list[list[str | None]], on_image: Callable[[], None]) -> None:
+    command = [sys.executable, "-c", f"from {__name__} import draw_jobs; draw_jobs()"]
+    # The process must import this very mmrag, wherever it was found.
+    path = os.pathsep.join(filter(None, [str(Path(__file__).resolve().parents[2]), os.environ.get("PYTHONPATH")]))
+    pipe = subprocess.PIPE
+    with subprocess.Popen(
+        command, stdin=pipe, stdout=pipe, stderr=pipe, text=True, env={**os.environ, "PYTHONPATH": path}
+    ) as process:
+        assert process.stdin and process.stdout and process.stderr  # all three are pipes
+        process.stdin.write(json.dumps(jobs))
+        process.stdin.close()
+        for _ in process.stdout:
+            on_image()
+        errors = process.stderr.read().strip().splitlines()
+    if process.returncode:
+        reason = errors[-1] if errors else f"exit code {process.returncode}"
+        raise ImageError(
+            f"A process that drew the catalog failed: {reason}. "
+            "Check that the folder exists, can be written, and has room."
+        )
+
+
+def _make_item(number: int, product: str, pattern: str, color: str, rng: Random) -> Item:
     low, high = _PRICES[product]
     name = f"item-{number:04d}"
     title = f"{color} {pattern} {product}".capitalize()
-    price = dice.randint(low, high) + dice.choice([0.49, 0.95, 0.99])
+    price = rng.randint(low, high) + rng.choice([0.49, 0.95, 0.99])
     return Item(name, f"{name}.jpg", title, product, pattern, color, round(price, 2))
-
-
-_LIST = "catalog.jsonl"
-
-_PRICES = {
-    "phone case": (9, 24),
-    "mug": (6, 16),
-    "t-shirt": (12, 29),
-    "tote bag": (10, 27),
-    "sneaker": (34, 89),
-    "backpack": (29, 79),
-    "lamp": (24, 69),
-    "cushion": (11, 29),
-    "watch": (39, 149),
-    "dress": (29, 89),
-    "umbrella": (14, 34),
-    "notebook": (4, 14),
-}

@@ -1,4 +1,4 @@
-"""Fields over the plane that patterns are made of: smooth noise, a lattice of cells, soft edges."""
+"""Building blocks of patterns: smooth noise, lattices of cells, anti-aliased edges, rotation."""
 
 from __future__ import annotations
 
@@ -10,45 +10,41 @@ from numpy.typing import NDArray
 
 from .palette import Field, Paint
 
-__all__ = ["Cell", "Lattice", "Noise", "inside", "turned", "wave"]
+__all__ = ["Lattice", "LatticePoints", "Noise", "inside", "rotate", "wave"]
 
-_TABLE = 32  # fields repeat after this many cells: far more than any image shows
+_TABLE = 32  # random values repeat after this many cells: far more than any image shows
 
 
 def inside(distance: Field, pixel: float) -> Field:
-    """Cover 0..1 from the signed distance to an edge (positive inside), 1.5 pixels soft."""
+    """Convert the signed distance to an edge (positive inside) to coverage 0..1, with 1.5 pixels of anti-aliasing."""
     return np.clip(distance / (1.5 * pixel) + 0.5, 0, 1)
 
 
 def wave(phase: Field) -> Field:
-    """Sine of a phase counted in turns."""
+    """Compute the sine of a phase in turns."""
     return np.sin(phase * np.float32(2 * math.pi))
 
 
-def turned(paint: Paint, degrees: float, scale: float, dice: Random) -> Paint:
-    """Turn a paint, enlarge it, and let it start anywhere."""
+def rotate(paint: Paint, degrees: float, scale: float, rng: Random) -> Paint:
+    """Rotate and scale a paint, with a random offset."""
     cos, sin = math.cos(math.radians(degrees)) / scale, math.sin(math.radians(degrees)) / scale
-    right, down = dice.uniform(2, 6), dice.uniform(2, 6)
-
-    def turned_paint(x: Field, y: Field, pixel: float) -> Field:
-        return paint(x * cos + y * sin + right, y * cos - x * sin + down, pixel / scale)
-
-    return turned_paint
+    right, down = rng.uniform(2, 6), rng.uniform(2, 6)
+    return lambda x, y, pixel: paint(x * cos + y * sin + right, y * cos - x * sin + down, pixel / scale)
 
 
 class Noise:
-    """Smooth random values in 0..1 with about ``frequency`` bumps a unit."""
+    """Smooth random values in 0..1 with about ``frequency`` bumps per unit."""
 
-    def __init__(self, dice: Random, frequency: float):
-        table = np.random.default_rng(dice.getrandbits(64)).random((_TABLE, _TABLE))
+    def __init__(self, rng: Random, frequency: float):
+        table = np.random.default_rng(rng.getrandbits(64)).random((_TABLE, _TABLE))
         self._values = table.astype(np.float32).ravel()
         self._frequency = frequency
 
     def __call__(self, x: Field, y: Field) -> Field:
-        """Give the value at each point."""
-        column, across = _whole_and_rest(x * self._frequency)
-        row, down = _whole_and_rest(y * self._frequency)
-        across, down = _eased(across), _eased(down)
+        """Interpolate the value at each point."""
+        column, across = _split(x * self._frequency)
+        row, down = _split(y * self._frequency)
+        across, down = _smoothstep(across), _smoothstep(down)
         column, right = column % _TABLE, (column + 1) % _TABLE
         row, below = row % _TABLE * _TABLE, (row + 1) % _TABLE * _TABLE
         values = self._values
@@ -58,45 +54,45 @@ class Noise:
         return top + (bottom - top) * down
 
 
-class Cell:
-    """Where each point lies in its cell, in steps from the center, and the cell's own chances."""
+class LatticePoints:
+    """Coordinates of points within their lattice cells, in steps from the cell's center, and random values per cell."""
 
-    def __init__(self, u: Field, v: Field, chances: Field):
+    def __init__(self, u: Field, v: Field, randoms: Field):
         self.u, self.v = u, v
-        self._chances = chances
+        self._randoms = randoms  # (h, w, 4) in 0..1
 
-    def uniform(self, which: int, low: float, high: float) -> Field:
-        """One chance of the cell, the same at all of its points; ``which`` is 0..3."""
-        return low + (high - low) * self._chances[..., which]
+    def uniform(self, index: int, low: float, high: float) -> Field:
+        """Return a random value per cell, the same for all points of a cell; ``index`` is 0..3."""
+        return low + (high - low) * self._randoms[..., index]
 
-    def turned(self, angle: Field) -> tuple[Field, Field]:
-        """Turn the cell's coordinates by an angle in radians."""
+    def rotated(self, angle: Field) -> tuple[Field, Field]:
+        """Return the coordinates rotated by an angle in radians."""
         cos, sin = np.cos(angle), np.sin(angle)
         return self.u * cos + self.v * sin, self.v * cos - self.u * sin
 
 
 class Lattice:
-    """Rows of cells, each half a step beside the last: motifs of a radius below 0.43 steps fit."""
+    """Rows of cells, every other row shifted by half a step; motifs of a radius below 0.43 steps fit."""
 
     row_height = 0.87
 
-    def __init__(self, dice: Random, step: float):
-        chances = np.random.default_rng(dice.getrandbits(64)).random((_TABLE * _TABLE, 4))
-        self._chances = chances.astype(np.float32)
+    def __init__(self, rng: Random, step: float):
+        randoms = np.random.default_rng(rng.getrandbits(64)).random((_TABLE * _TABLE, 4))
+        self._randoms = randoms.astype(np.float32)
         self.step = step
 
-    def __call__(self, x: Field, y: Field) -> Cell:
-        """Find the cell of each point."""
-        row, down = _whole_and_rest(y / (self.step * self.row_height))
-        column, across = _whole_and_rest(x / self.step + (row % 2) * np.float32(0.5))
-        chances = self._chances[row % _TABLE * _TABLE + column % _TABLE]  # (h, w, 4)
-        return Cell(across - 0.5, (down - 0.5) * self.row_height, chances)
+    def __call__(self, x: Field, y: Field) -> LatticePoints:
+        """Locate each point in its cell."""
+        row, down = _split(y / (self.step * self.row_height))
+        column, across = _split(x / self.step + (row % 2) * np.float32(0.5))
+        randoms = self._randoms[row % _TABLE * _TABLE + column % _TABLE]  # (h, w, 4)
+        return LatticePoints(across - 0.5, (down - 0.5) * self.row_height, randoms)
 
 
-def _whole_and_rest(values: Field) -> tuple[NDArray[np.int32], Field]:
+def _split(values: Field) -> tuple[NDArray[np.int32], Field]:
     whole = np.floor(values)
     return whole.astype(np.int32), values - whole
 
 
-def _eased(share: Field) -> Field:
+def _smoothstep(share: Field) -> Field:
     return share * share * (3 - 2 * share)

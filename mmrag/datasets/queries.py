@@ -1,24 +1,24 @@
-"""Queries about the catalog: a sentence, mostly a drawn image, and the wish behind both."""
+"""Composed queries about the drawn catalog with graded answers, in memory and as files."""
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Mapping
-from dataclasses import dataclass
-from functools import cached_property
-from itertools import product as every
+import json
+from collections.abc import Collection, Iterable, Mapping, Sequence
+from dataclasses import asdict, dataclass
+from itertools import product as cross
+from pathlib import Path
 from random import Random
 
 from PIL import Image
 
 from mmrag.errors import QueryError
 
-from .attributes import PATTERNS, PRODUCTS, colors_of
-from .catalog import Item
-from .depiction import Depiction
-from .relevance import Wish
-from .wording import Kind, sentence
+from .attributes import PATTERNS, PRODUCTS, Target, colors_of
+from .catalog import Item, draw_files
+from .render import ImageSpec
+from .wording import QueryType, sentence
 
-__all__ = ["EVERYTHING", "DrawnQuery", "Shelf", "make_query", "queries"]
+__all__ = ["ALL_PAIRS", "AttributePairs", "DrawnQuery", "make_query", "qrels", "queries", "write_queries"]
 
 Pair = tuple[str, str]
 """A product and a pattern."""
@@ -26,124 +26,178 @@ Pair = tuple[str, str]
 
 @dataclass(frozen=True)
 class DrawnQuery:
-    """A query whose right answers are known."""
+    """A query with known relevant items.
+
+    Attributes
+    ----------
+    text : str
+        Empty if the query is an image alone.
+    image_spec : ImageSpec or None
+        The query's image, which is in no catalog; None if the query is text alone.
+    """
 
     id: str
-    kind: Kind
+    query_type: QueryType
     text: str
-    shown: Depiction | None
-    wish: Wish
+    image_spec: ImageSpec | None
+    target: Target
 
     def image(self, size: int = 192) -> Image.Image | None:
-        """Draw the query's image, which is in no catalog; a text query has none."""
-        return None if self.shown is None else self.shown.draw(size)
+        """Draw the query's image, ``size`` pixels wide and high; returns None for text queries."""
+        return None if self.image_spec is None else self.image_spec.draw(size)
 
 
 @dataclass(frozen=True)
-class Shelf:
-    """What can be wished for: pairs of product and pattern, each with its colors."""
+class AttributePairs:
+    """Pairs of product and pattern that queries may look for, each with its colors."""
 
     colors: Mapping[Pair, tuple[str, ...]]
 
     @classmethod
-    def of(cls, items: Iterable[Item]) -> Shelf:
-        """Only what a catalog holds, so that each wish has an exact answer."""
+    def from_items(cls, items: Iterable[Item]) -> AttributePairs:
+        """Collect the pairs and colors of a catalog, so that each query has an exact answer in it."""
         colors: dict[Pair, dict[str, None]] = {}
         for item in items:
             colors.setdefault((item.product, item.pattern), {})[item.color] = None
-        return cls({pair: tuple(seen) for pair, seen in colors.items()})
+        return cls({pair: tuple(names) for pair, names in colors.items()})
 
-    def without(self, pairs: Collection[Pair]) -> Shelf:
-        """All but some pairs: `HELD_OUT` in a training whose figures on them are reported."""
-        return Shelf({pair: seen for pair, seen in self.colors.items() if pair not in pairs})
+    def without(self, pairs: Collection[Pair]) -> AttributePairs:
+        """Exclude pairs, such as `HELD_OUT_PAIRS`."""
+        return AttributePairs({pair: colors for pair, colors in self.colors.items() if pair not in pairs})
 
-    @cached_property
-    def products(self) -> Mapping[str, list[str]]:
-        """The products of each pattern."""
-        return {q: [p for p, other in self.colors if other == q] for _, q in self.colors}
+    def other_products(self, product: str, pattern: str) -> list[str]:
+        """List the other products that come in a pattern."""
+        return [p for p, q in self.colors if q == pattern and p != product]
 
-    @cached_property
-    def patterns(self) -> Mapping[str, list[str]]:
-        """The patterns of each product."""
-        return {p: [q for other, q in self.colors if other == p] for p, _ in self.colors}
+    def other_patterns(self, product: str, pattern: str) -> list[str]:
+        """List the other patterns of a product."""
+        return [q for p, q in self.colors if p == product and q != pattern]
 
 
-EVERYTHING = Shelf({(p, q): colors_of(q) for p, q in every(PRODUCTS, PATTERNS)})
+ALL_PAIRS = AttributePairs({(p, q): colors_of(q) for p, q in cross(PRODUCTS, PATTERNS)})
 
 
-def make_query(kind: Kind | str, dice: Random, shelf: Shelf = EVERYTHING, id: str = "") -> DrawnQuery:
-    """Make up a query of a kind: a wish from the shelf, then words and an image that lead to it.
+def queries(query_type: QueryType | str, n: int, seed: int, catalog: Iterable[Item] | None = None) -> list[DrawnQuery]:
+    """Generate n queries of a type.
 
-    The color is wished for when the query shows or says it: always in `RECOLOR` and
-    `IMAGE`, in two of five `TEXT` queries, in no other. Images show pairs of the shelf only.
-
-    Examples
-    --------
-    >>> query = make_query("recolor", Random(0))
-    >>> query.text
-    'this one but in blue'
-    >>> query.shown.pattern == query.wish.pattern, query.wish.color
-    (True, 'blue')
-    """
-    kind = _known(kind)
-    product, pattern = _wished_pair(kind, dice, shelf)
-    color = dice.choice(shelf.colors[product, pattern])
-    free = Wish(product, pattern)
-    fixed = Wish(product, pattern, color)
-    match kind:
-        case Kind.SWATCH_PRODUCT:
-            shown, wish = (None, pattern, dice.choice(colors_of(pattern))), free
-        case Kind.PRODUCT_PRODUCT:
-            other = dice.choice(_others(product, shelf.products[pattern]))
-            shown, wish = (other, pattern, dice.choice(colors_of(pattern))), free
-        case Kind.REPATTERN:
-            other = dice.choice(_others(pattern, shelf.patterns[product]))
-            shown, wish = (product, other, dice.choice(colors_of(other))), free
-        case Kind.RECOLOR:
-            other = dice.choice(_others(color, colors_of(pattern)))
-            shown, wish = (product, pattern, other), fixed
-        case Kind.IMAGE:
-            shown, wish = (product, pattern, color), fixed
-        case Kind.TEXT:
-            shown, wish = None, fixed if dice.random() < 0.4 else free
-    text = sentence(kind, wish, dice)
-    seed = f"query {dice.getrandbits(64):x}"
-    return DrawnQuery(id, kind, text, shown and Depiction(*shown, seed), wish)
-
-
-def queries(kind: Kind | str, n: int, seed: int, catalog: Iterable[Item] | None = None) -> list[DrawnQuery]:
-    """Make up n queries of a kind; with a catalog, each has an exact answer in it.
+    Parameters
+    ----------
+    query_type : QueryType or str
+        Such as ``"swatch_product"``.
+    n : int
+        Number of queries.
+    seed : int
+        Equal arguments give equal queries.
+    catalog : iterable of Item, optional
+        If given, each query has an exact answer in it. Default: any product, pattern and color.
 
     Examples
     --------
     >>> [query.id for query in queries("text", n=2, seed=1)]
     ['text-0000', 'text-0001']
     """
-    kind = _known(kind)
-    shelf = EVERYTHING if catalog is None else Shelf.of(catalog)
-    dice = Random(f"{kind} {seed}")
-    return [make_query(kind, dice, shelf, id=f"{kind}-{number:04d}") for number in range(n)]
+    query_type = _validate(query_type)
+    pairs = ALL_PAIRS if catalog is None else AttributePairs.from_items(catalog)
+    rng = Random(f"{query_type} {seed}")
+    return [make_query(query_type, rng, pairs, id=f"{query_type}-{number:04d}") for number in range(n)]
 
 
-def _known(kind: Kind | str) -> Kind:
+def make_query(query_type: QueryType | str, rng: Random, pairs: AttributePairs = ALL_PAIRS, id: str = "") -> DrawnQuery:
+    """Generate a query: sample a target, then a text and an image that describe it together.
+
+    The target has a color if the query shows or names one: always for `RECOLOR` and `IMAGE`, in two
+    of five `TEXT` queries, and never for the other types. Images show only pairs of ``pairs``.
+
+    Examples
+    --------
+    >>> query = make_query("recolour", Random(0))
+    >>> query.text
+    'this one but in blue'
+    >>> query.image_spec.pattern == query.target.pattern, query.target.color
+    (True, 'blue')
+    """
+    query_type = _validate(query_type)
+    product, pattern = _sample_pair(query_type, rng, pairs)
+    color = rng.choice(pairs.colors[product, pattern])
+    any_color = Target(product, pattern)
+    with_color = Target(product, pattern, color)
+    match query_type:
+        case QueryType.SWATCH_PRODUCT:
+            shown, target = (None, pattern, rng.choice(colors_of(pattern))), any_color
+        case QueryType.PRODUCT_PRODUCT:
+            other = rng.choice(pairs.other_products(product, pattern))
+            shown, target = (other, pattern, rng.choice(colors_of(pattern))), any_color
+        case QueryType.REPATTERN:
+            other = rng.choice(pairs.other_patterns(product, pattern))
+            shown, target = (product, other, rng.choice(colors_of(other))), any_color
+        case QueryType.RECOLOR:
+            other = rng.choice([other for other in colors_of(pattern) if other != color])
+            shown, target = (product, pattern, other), with_color
+        case QueryType.IMAGE:
+            shown, target = (product, pattern, color), with_color
+        case QueryType.TEXT:
+            shown, target = None, with_color if rng.random() < 0.4 else any_color
+    text = sentence(query_type, target, rng)
+    seed = f"query {rng.getrandbits(64):x}"
+    return DrawnQuery(id, query_type, text, shown and ImageSpec(*shown, seed), target)
+
+
+def qrels(queries: Iterable[DrawnQuery], items: Sequence[Item]) -> list[str]:
+    """Grade each item for each query; returns TREC lines ``query 0 item grade``.
+
+    Grades are 2 (exact) and 1 (partial). As usual in TREC files, grade 0 is not listed.
+
+    Examples
+    --------
+    >>> from mmrag.datasets import plan_catalog, queries
+    >>> items = plan_catalog(288)
+    >>> qrels(queries("swatch_product", 1, seed=3, catalog=items), items)[0].split()[:2]
+    ['swatch_product-0000', '0']
+    """
+    graded = (
+        (query.id, item.id, query.target.grade(item.product, item.pattern, item.color))
+        for query in queries
+        for item in items
+    )
+    return [f"{query} 0 {item} {grade}" for query, item, grade in graded if grade]
+
+
+def write_queries(folder: str | Path, queries: Sequence[DrawnQuery], items: Sequence[Item]) -> None:
+    """Write queries (``queries.jsonl``), their images (JPEG) and grades (``qrels.txt``) into a folder."""
+    folder = Path(folder)
+    folder.mkdir(parents=True, exist_ok=True)
+    draw_files({folder / f"{query.id}.jpg": query.image_spec for query in queries if query.image_spec})
+    lines = [json.dumps(_to_record(query)) + "\n" for query in queries]
+    (folder / "queries.jsonl").write_text("".join(lines), encoding="utf-8")
+    (folder / "qrels.txt").write_text("".join(f"{line}\n" for line in qrels(queries, items)), encoding="utf-8")
+
+
+def _to_record(query: DrawnQuery) -> dict[str, object]:
+    return {
+        "id": query.id,
+        "kind": query.query_type,
+        "text": query.text,
+        "image": f"{query.id}.jpg" if query.image_spec else None,
+        "target": asdict(query.target),
+    }
+
+
+def _validate(query_type: QueryType | str) -> QueryType:
     try:
-        return Kind(kind)
+        return QueryType(query_type)
     except ValueError as error:
-        raise QueryError(f"No query kind {kind!r}. Use one of: {', '.join(Kind)}") from error
+        raise QueryError(f"No query type {query_type!r}. Use one of: {', '.join(QueryType)}") from error
 
 
-def _wished_pair(kind: Kind, dice: Random, shelf: Shelf) -> Pair:
-    pairs = list(shelf.colors)
-    if kind is Kind.PRODUCT_PRODUCT:
-        pairs = [(p, q) for p, q in pairs if len(shelf.products[q]) > 1]
-    if kind is Kind.REPATTERN:
-        pairs = [(p, q) for p, q in pairs if len(shelf.patterns[p]) > 1]
-    if not pairs:
+def _sample_pair(query_type: QueryType, rng: Random, pairs: AttributePairs) -> Pair:
+    choices = list(pairs.colors)
+    if query_type is QueryType.PRODUCT_PRODUCT:
+        choices = [pair for pair in choices if pairs.other_products(*pair)]
+    if query_type is QueryType.REPATTERN:
+        choices = [pair for pair in choices if pairs.other_patterns(*pair)]
+    if not choices:
         raise QueryError(
-            f"{len(shelf.colors)} pairs of product and pattern leave nothing for a {kind} query. Use a larger catalog."
+            f"{len(pairs.colors)} pairs of product and pattern leave nothing for a {query_type} query. "
+            "Use a larger catalog."
         )
-    return dice.choice(pairs)
-
-
-def _others(one: str, names: Iterable[str]) -> list[str]:
-    return [name for name in names if name != one]
+    return rng.choice(choices)

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     import numpy as np
     from PIL import Image
 
-    from mmrag.datasets import Item, Wish
+    from mmrag.datasets import Item, Target
 
 __all__ = ["DrawnCatalog", "drawn_catalog", "milvus_lite"]
 
@@ -46,16 +46,16 @@ class DrawnCatalog:
         """Where the image of an item lies."""
         return self.folder / item.file
 
-    def relevance(self, wish: Wish) -> Callable[[Image.Image], float]:
-        """Grade images by how well they answer a wish, by recognizing what they show.
+    def relevance(self, target: Target) -> Callable[[Image.Image], float]:
+        """Grade images by how well they answer a target, by recognizing what they show.
 
-        ``MockVision(looking(drawn_catalog.relevance(query.wish)))`` is a reranker without faults.
+        ``MockVision(looking(drawn_catalog.relevance(query.target)))`` is a reranker without faults.
         """
 
         def grade(image: Image.Image) -> float:
             distances = ((self._looks - _look(image)) ** 2).sum(axis=1)  # (items,)
             item = self.items[int(distances.argmin())]
-            return float(wish.grade(item.product, item.pattern, item.color))
+            return float(target.grade(item.product, item.pattern, item.color))
 
         return grade
 

@@ -1,4 +1,4 @@
-"""A catalog is the same for the same seed, holds all pairs evenly, and reads back as written."""
+"""Catalogs: deterministic by seed, even over all pairs, and read back as written."""
 
 from __future__ import annotations
 
@@ -54,16 +54,16 @@ def test_prices_have_two_decimals(tmp_path):
     assert all(re.search(r'"price": \d+\.\d\d}$', line) for line in lines)
 
 
-def test_one_process_and_several_write_the_same_bytes(tmp_path):
+def test_one_worker_and_several_write_the_same_bytes(tmp_path):
     write_catalog(tmp_path / "one", n=82, workers=1)
     write_catalog(tmp_path / "several", n=82, workers=3)
     assert fingerprints(tmp_path / "one") == fingerprints(tmp_path / "several")
 
 
-def test_progress_counts_every_image(tmp_path):
-    told: list[tuple[int, int]] = []
-    write_catalog(tmp_path, n=82, workers=2, on_progress=lambda *step: told.append(step))
-    assert told == [(done, 82) for done in range(1, 83)]
+def test_on_progress_is_called_for_every_image(tmp_path):
+    calls: list[tuple[int, int]] = []
+    write_catalog(tmp_path, n=82, workers=2, on_progress=lambda *step: calls.append(step))
+    assert calls == [(done, 82) for done in range(1, 83)]
 
 
 def test_a_script_without_a_main_guard_can_write_a_catalog(tmp_path):
@@ -76,14 +76,14 @@ def test_a_script_without_a_main_guard_can_write_a_catalog(tmp_path):
     assert done.stdout == "82\n"
 
 
-def test_a_folder_that_cannot_be_written_is_named(tmp_path):
+def test_an_unwritable_file_raises_image_error_with_its_name(tmp_path):
     (tmp_path / "item-0000.jpg").mkdir()
     with pytest.raises(ImageError, match=r"item-0000\.jpg.*can be written"):
         write_catalog(tmp_path, n=1)
 
 
 @pytest.mark.parametrize("content", [None, "{", '{"id": "item-0000"}'])
-def test_what_is_no_catalog_is_an_error_with_the_next_step(tmp_path, content):
+def test_reading_a_missing_or_damaged_catalog_raises_with_the_next_step(tmp_path, content):
     if content is not None:
         (tmp_path / "catalog.jsonl").write_text(content)
     with pytest.raises(MMRagError, match="write_catalog"):

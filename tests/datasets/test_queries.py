@@ -1,4 +1,4 @@
-"""A query's words and image lead to its wish, and its judgements say what answers it."""
+"""Queries: types, targets, images and grades, in memory and as files."""
 
 from __future__ import annotations
 
@@ -9,109 +9,119 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from mmrag.datasets import EVERYTHING, HELD_OUT, Kind, Shelf, make_query, plan_catalog, qrels, queries, write_queries
+from mmrag.datasets import (
+    ALL_PAIRS,
+    HELD_OUT_PAIRS,
+    AttributePairs,
+    QueryType,
+    make_query,
+    plan_catalog,
+    qrels,
+    queries,
+    write_queries,
+)
 from mmrag.errors import QueryError
 
-kinds, seeds = st.sampled_from(Kind), st.integers()
+query_types, seeds = st.sampled_from(QueryType), st.integers()
 ITEMS = plan_catalog(300, seed=1)
 
 
-def test_a_shelf_holds_all_pairs_or_all_but_some():
-    assert len(EVERYTHING.colors) == 144
-    seen = EVERYTHING.without(HELD_OUT)
+def test_pairs_can_be_excluded():
+    assert len(ALL_PAIRS.colors) == 144
+    seen = ALL_PAIRS.without(HELD_OUT_PAIRS)
     assert len(seen.colors) == 124
-    assert not HELD_OUT & set(seen.colors)
+    assert not HELD_OUT_PAIRS & set(seen.colors)
 
 
-@given(kind=kinds, seed=seeds)
-def test_held_out_pairs_are_neither_shown_nor_wished_for(kind, seed):
-    query = make_query(kind, Random(seed), EVERYTHING.without(HELD_OUT))
-    assert (query.wish.product, query.wish.pattern) not in HELD_OUT
-    if query.shown is not None:
-        assert (query.shown.product, query.shown.pattern) not in HELD_OUT
+@given(query_type=query_types, seed=seeds)
+def test_excluded_pairs_are_neither_shown_nor_targets(query_type, seed):
+    query = make_query(query_type, Random(seed), ALL_PAIRS.without(HELD_OUT_PAIRS))
+    assert (query.target.product, query.target.pattern) not in HELD_OUT_PAIRS
+    if query.image_spec is not None:
+        assert (query.image_spec.product, query.image_spec.pattern) not in HELD_OUT_PAIRS
 
 
-@given(kind=kinds, seed=seeds)
-def test_the_image_shows_what_its_kind_says(kind, seed):
-    query = make_query(kind, Random(seed))
-    wish, shown = query.wish, query.shown
+@given(query_type=query_types, seed=seeds)
+def test_the_query_type_decides_what_the_image_shares_with_the_target(query_type, seed):
+    query = make_query(query_type, Random(seed))
+    target, shown = query.target, query.image_spec
     if shown is None:
-        assert kind is Kind.TEXT
+        assert query_type is QueryType.TEXT
         return
-    same = (shown.product == wish.product, shown.pattern == wish.pattern, shown.color == wish.color)
+    same = (shown.product == target.product, shown.pattern == target.pattern, shown.color == target.color)
     assert (
         same
         == {
-            Kind.SWATCH_PRODUCT: (False, True, False),
-            Kind.PRODUCT_PRODUCT: (False, True, False),
-            Kind.REPATTERN: (True, False, False),
-            Kind.RECOLOR: (True, True, False),
-            Kind.IMAGE: (True, True, True),
-        }[kind]
+            QueryType.SWATCH_PRODUCT: (False, True, False),
+            QueryType.PRODUCT_PRODUCT: (False, True, False),
+            QueryType.REPATTERN: (True, False, False),
+            QueryType.RECOLOR: (True, True, False),
+            QueryType.IMAGE: (True, True, True),
+        }[query_type]
     )
-    assert (shown.product is None) == (kind is Kind.SWATCH_PRODUCT)
-    assert (wish.color is None) == (kind not in (Kind.RECOLOR, Kind.IMAGE))
+    assert (shown.product is None) == (query_type is QueryType.SWATCH_PRODUCT)
+    assert (target.color is None) == (query_type not in (QueryType.RECOLOR, QueryType.IMAGE))
 
 
-@pytest.mark.parametrize("kind", Kind)
-def test_every_query_has_an_exact_answer_in_the_catalog(kind):
-    for query in queries(kind, 40, seed=2, catalog=ITEMS):
-        grades = [query.wish.grade(i.product, i.pattern, i.color) for i in ITEMS]
+@pytest.mark.parametrize("query_type", QueryType)
+def test_every_query_has_an_exact_answer_in_the_catalog(query_type):
+    for query in queries(query_type, 40, seed=2, catalog=ITEMS):
+        grades = [query.target.grade(i.product, i.pattern, i.color) for i in ITEMS]
         assert 2 in grades
 
 
-@pytest.mark.parametrize("kind", Kind)
-def test_queries_follow_from_kind_and_seed(kind):
-    assert queries(kind, 5, seed=1) == queries(kind, 5, seed=1)
-    assert queries(kind, 5, seed=1) != queries(kind, 5, seed=2)
-    assert len({query.id for query in queries(kind, 5, seed=1)}) == 5
+@pytest.mark.parametrize("query_type", QueryType)
+def test_queries_are_deterministic_by_type_and_seed(query_type):
+    assert queries(query_type, 5, seed=1) == queries(query_type, 5, seed=1)
+    assert queries(query_type, 5, seed=1) != queries(query_type, 5, seed=2)
+    assert len({query.id for query in queries(query_type, 5, seed=1)}) == 5
 
 
-def test_the_text_sometimes_names_the_color():
-    named = sum(query.wish.color is not None for query in queries(Kind.TEXT, 200, seed=0))
+def test_some_text_queries_name_a_color():
+    named = sum(query.target.color is not None for query in queries(QueryType.TEXT, 200, seed=0))
     assert 40 < named < 120
 
 
 def test_a_query_draws_its_image_or_has_none():
-    (recolor,) = queries(Kind.RECOLOR, 1, seed=1)
+    (recolor,) = queries(QueryType.RECOLOR, 1, seed=1)
     image = recolor.image(size=48)
     assert image is not None
     assert image.size == (48, 48)
     assert image == recolor.image(size=48)
-    (text,) = queries(Kind.TEXT, 1, seed=1)
+    (text,) = queries(QueryType.TEXT, 1, seed=1)
     assert text.image() is None
 
 
-def test_an_unknown_kind_names_the_known_ones():
+def test_an_unknown_query_type_raises_with_the_known_ones():
     with pytest.raises(QueryError, match=r"'riddle'.*swatch_product"):
         queries("riddle", 1, seed=0)
 
 
-def test_a_shelf_too_small_for_a_kind_says_so():
+def test_too_few_pairs_for_a_query_type_raise_query_error():
     with pytest.raises(QueryError, match="larger catalog"):
-        make_query(Kind.REPATTERN, Random(0), Shelf({("mug", "star"): ("red",)}))
+        make_query(QueryType.REPATTERN, Random(0), AttributePairs({("mug", "star"): ("red",)}))
 
 
-def test_judgements_agree_with_the_wishes_and_leave_out_zeros():
-    asked = queries(Kind.RECOLOR, 10, seed=4, catalog=ITEMS)
+def test_qrels_are_the_targets_grades_without_zeros():
+    drawn = queries(QueryType.RECOLOR, 10, seed=4, catalog=ITEMS)
     judged = {
         (query, item): int(grade)
-        for query, zero, item, grade in (line.split() for line in qrels(asked, ITEMS))
+        for query, zero, item, grade in (line.split() for line in qrels(drawn, ITEMS))
         if zero == "0"
     }
-    for query in asked:
+    for query in drawn:
         for item in ITEMS:
-            grade = query.wish.grade(item.product, item.pattern, item.color)
+            grade = query.target.grade(item.product, item.pattern, item.color)
             assert judged.get((query.id, item.id), 0) == grade
 
 
-def test_queries_are_written_with_images_and_judgements(tmp_path):
-    asked = [query for kind in Kind for query in queries(kind, 2, seed=6, catalog=ITEMS)]
-    write_queries(tmp_path, asked, ITEMS)
+def test_queries_are_written_with_images_and_qrels(tmp_path):
+    drawn = [query for query_type in QueryType for query in queries(query_type, 2, seed=6, catalog=ITEMS)]
+    write_queries(tmp_path, drawn, ITEMS)
     lines = [json.loads(line) for line in (tmp_path / "queries.jsonl").read_text().splitlines()]
-    assert [line["id"] for line in lines] == [query.id for query in asked]
-    for line, query in zip(lines, asked, strict=True):
-        assert (line["text"], line["wish"]["product"]) == (query.text, query.wish.product)
-        assert (line["image"] is None) == (query.kind is Kind.TEXT)
+    assert [line["id"] for line in lines] == [query.id for query in drawn]
+    for line, query in zip(lines, drawn, strict=True):
+        assert (line["text"], line["target"]["product"]) == (query.text, query.target.product)
+        assert (line["image"] is None) == (query.query_type is QueryType.TEXT)
         assert line["image"] is None or (tmp_path / line["image"]).stat().st_size > 1000
-    assert (tmp_path / "qrels.txt").read_text().splitlines() == qrels(asked, ITEMS)
+    assert (tmp_path / "qrels.txt").read_text().splitlines() == qrels(drawn, ITEMS)

@@ -1,4 +1,4 @@
-"""An image follows from its arguments alone, and shows what they say."""
+"""Drawings: deterministic by their arguments, and recognizable."""
 
 from __future__ import annotations
 
@@ -95,7 +95,7 @@ def test_global_random_state_changes_nothing_and_is_left_alone():
         (lambda: draw_swatch("zebra", "mauve", 1), "mauve"),
     ],
 )
-def test_an_unknown_name_is_an_error_that_lists_the_known(draw, unknown):
+def test_an_unknown_name_raises_with_the_known_ones(draw, unknown):
     with pytest.raises(MMRagError, match=f"no '{unknown}'. Use one of: .*,"):
         draw()
 
@@ -109,7 +109,7 @@ def test_another_process_draws_the_same_image():
     assert answer.stdout.strip() == digest(draw_product("watch", "plaid", "green", 9))
 
 
-def test_the_drawing_is_still_the_one_the_demo_models_were_trained_on():
+def test_drawings_equal_those_the_demo_models_were_trained_on():
     # drawn by this code when the models were trained; machines may differ in the last bit
     golden = np.asarray(Image.open(GOLDEN), np.float32)
     assert golden.shape == contact_sheet().shape

@@ -1,4 +1,4 @@
-"""Every sentence is made of the vocabulary, and says what is wished and nothing else."""
+"""Sentences: within the vocabulary, and naming what the target says and the image does not show."""
 
 from __future__ import annotations
 
@@ -9,27 +9,36 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from mmrag.datasets import COLORS, PATTERNS, PRODUCTS, Kind, Wish, make_query, plan_catalog
-from mmrag.datasets.synonyms import COLOR_WORDS, PATTERN_ADJECTIVES, PATTERN_NOUNS, PRODUCT_WORDS
-from mmrag.datasets.wording import TEMPLATES, plural, sentence, vocabulary, words_of
+from mmrag.datasets import COLORS, PATTERNS, PRODUCTS, QueryType, Target, make_query, plan_catalog
+from mmrag.datasets.wording import (
+    COLOR_WORDS,
+    PATTERN_ADJECTIVES,
+    PATTERN_NOUNS,
+    PRODUCT_WORDS,
+    TEMPLATES,
+    plural,
+    sentence,
+    vocabulary,
+    words_of,
+)
 
 KNOWN = frozenset(vocabulary())
 
 
-@given(kind=st.sampled_from(Kind), seed=st.integers())
-def test_a_query_is_made_of_known_words(kind, seed):
-    text = make_query(kind, Random(seed)).text
+@given(query_type=st.sampled_from(QueryType), seed=st.integers())
+def test_queries_are_within_the_vocabulary(query_type, seed):
+    text = make_query(query_type, Random(seed)).text
     assert set(words_of(text)) <= KNOWN
     assert "{" not in text
-    assert bool(text) == (kind is not Kind.IMAGE)
+    assert bool(text) == (query_type is not QueryType.IMAGE)
 
 
-@pytest.mark.parametrize("kind", [kind for kind in Kind if kind is not Kind.IMAGE])
-def test_a_kind_is_worded_in_a_dozen_ways_or_more(kind):
-    assert len(set(TEMPLATES[kind])) >= 12
+@pytest.mark.parametrize("query_type", [query_type for query_type in QueryType if query_type is not QueryType.IMAGE])
+def test_a_query_type_has_a_dozen_templates_or_more(query_type):
+    assert len(set(TEMPLATES[query_type])) >= 12
 
 
-def test_titles_are_made_of_known_words():
+def test_titles_are_within_the_vocabulary():
     words = {word for item in plan_catalog(144) for word in words_of(item.title)}
     assert words <= KNOWN
 
@@ -49,11 +58,11 @@ def test_titles_are_made_of_known_words():
         "a gray t-shirt with no pattern",
     ],
 )
-def test_what_people_type_is_known(words):
+def test_common_phrasings_are_in_the_vocabulary(words):
     assert set(words_of(words)) <= KNOWN
 
 
-def test_every_attribute_has_words_its_own_name_first():
+def test_every_attribute_has_words_with_its_own_name_first():
     for names, tables in ((PRODUCTS, [PRODUCT_WORDS]), (PATTERNS, [PATTERN_ADJECTIVES]), (COLORS, [COLOR_WORDS])):
         for table in tables:
             assert list(table) == list(names)
@@ -67,7 +76,7 @@ def test_no_word_means_two_things(table):
     assert len(set(words)) == len(words)
 
 
-def test_plurals_are_known_words():
+def test_plurals_are_within_the_vocabulary():
     for names in PRODUCT_WORDS.values():
         for name in names:
             assert plural(name) != name
@@ -75,15 +84,15 @@ def test_plurals_are_known_words():
 
 
 @given(seed=st.integers())
-def test_what_the_image_shows_stays_unsaid(seed):
-    said = words_of(sentence(Kind.RECOLOR, Wish("mug", "zebra", "green"), Random(seed)))
-    assert "green" in said
-    assert not {"mug", "cup", "zebra"} & set(said)
+def test_attributes_that_the_image_shows_are_not_named(seed):
+    words = words_of(sentence(QueryType.RECOLOR, Target("mug", "zebra", "green"), Random(seed)))
+    assert "green" in words
+    assert not {"mug", "cup", "zebra"} & set(words)
 
 
 @given(seed=st.integers())
 def test_the_article_fits_its_word(seed):
-    said = words_of(sentence(Kind.TEXT, Wish("umbrella", "camouflage", "orange"), Random(seed)))
-    pairs = list(pairwise(said))
+    words = words_of(sentence(QueryType.TEXT, Target("umbrella", "camouflage", "orange"), Random(seed)))
+    pairs = list(pairwise(words))
     assert all(after[0] not in "aeiou" for word, after in pairs if word == "a")
     assert all(after[0] in "aeiou" for word, after in pairs if word == "an")

@@ -56,7 +56,7 @@ def test_a_drawn_catalog_is_read_as_it_was_written(tmp_path):
     written = [*queries("recolour", 3, 5, items), *queries("text", 2, 5, items)]
     write_queries(tmp_path / "asked", written, items)
     judged = read_dataset([tmp_path / "asked"])
-    assert [(q.id, q.kind, q.text) for q in judged.queries] == [(q.id, q.kind, q.text) for q in written]
+    assert [(q.id, q.kind, q.text) for q in judged.queries] == [(q.id, q.query_type, q.text) for q in written]
     assert [q.image is not None for q in judged.queries] == [True] * 3 + [False] * 2
     assert judged.queries[0].image == tmp_path / "asked" / "recolour-0000.jpg"
     lines = [f"{q.id} 0 {item} {grade}" for q in judged.queries for item, grade in q.grades.items()]

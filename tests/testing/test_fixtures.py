@@ -82,12 +82,12 @@ def test_a_reranker_that_knows_the_catalog_puts_right_answers_first(drawn_catalo
     query = queries("swatch_product", 1, seed=3, catalog=drawn_catalog.items)[0]
     swatch = tmp_path / "swatch.png"
     query.image().save(swatch)
-    vision = MockVision(looking(drawn_catalog.relevance(query.wish)))
+    vision = MockVision(looking(drawn_catalog.relevance(query.target)))
     with ComposedImageIndex.open(milvus_lite, VisualizedBGEEmbedding(encoder=toy_encoder())) as index:
         index.add_folder(drawn_catalog.folder, metadata=drawn_catalog.metadata)
         engine = index.as_query_engine(similarity_top_k=72, node_postprocessors=[LLVMRerank(llm=vision, passes=1)])
         nodes = engine.query(QueryBundle(query.text, image_path=str(swatch))).source_nodes
     facts = [node.node.metadata for node in nodes]
-    grades = [query.wish.grade(f["product"], f["pattern"], f["color"]) for f in facts]
+    grades = [query.target.grade(f["product"], f["pattern"], f["color"]) for f in facts]
     assert len(grades) == 72
     assert grades[0] == max(grades) > 0

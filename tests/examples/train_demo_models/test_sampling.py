@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from examples.train_demo_models.sampling import ANY, Sampler, Wanted, grades
 from examples.train_demo_models.specimens import Shown
-from mmrag.datasets import COLORS, PATTERNS, PRODUCTS, Kind, Wish
+from mmrag.datasets import COLORS, PATTERNS, PRODUCTS, QueryType, Target
 
 attributes = st.tuples(
     st.integers(0, len(PRODUCTS) - 1), st.integers(0, len(PATTERNS) - 1), st.integers(0, len(COLORS) - 1)
@@ -21,9 +21,9 @@ attributes = st.tuples(
 @given(wish=attributes, free=st.booleans(), shown=st.lists(attributes, min_size=1, max_size=9))
 def test_many_images_are_graded_like_one(wish, free, shown):
     product, pattern, color = wish
-    wanted = Wanted(Kind.TEXT, None, "", product, pattern, ANY if free else color)
-    named = Wish(PRODUCTS[product], PATTERNS[pattern], None if free else COLORS[color])
-    expected = [named.finer_grade(PRODUCTS[p], PATTERNS[q], COLORS[c]) for p, q, c in shown]
+    wanted = Wanted(QueryType.TEXT, None, "", product, pattern, ANY if free else color)
+    named = Target(PRODUCTS[product], PATTERNS[pattern], None if free else COLORS[color])
+    expected = [named.fine_grade(PRODUCTS[p], PATTERNS[q], COLORS[c]) for p, q, c in shown]
     assert grades(wanted, Shown(*np.array(shown).T)).tolist() == expected
 
 

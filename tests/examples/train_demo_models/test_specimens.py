@@ -8,7 +8,7 @@ from PIL import Image
 
 from examples.train_demo_models.augment import encoder_pixels, jittered
 from examples.train_demo_models.specimens import EYE, SWATCH, draw_specimens
-from mmrag.datasets import HELD_OUT, PATTERNS, PRODUCTS
+from mmrag.datasets import HELD_OUT_PAIRS, PATTERNS, PRODUCTS
 from mmrag.embedding.visualized_bge.processing import image_pixels
 
 
@@ -20,7 +20,7 @@ def test_no_specimen_shows_a_held_out_pair(specimens):
         if product != SWATCH
     }
     assert len(pairs) > 80
-    assert not pairs & HELD_OUT
+    assert not pairs & HELD_OUT_PAIRS
 
 
 def test_an_interrupted_drawing_goes_on(tmp_path, specimens):
