@@ -102,7 +102,7 @@ def decode_image(image: Image.Image, source: ImageSource, policy: ImagePolicy) -
         upright = image if decoded and not oriented else ImageOps.exif_transpose(image)
     except Exception:  # damaged EXIF is no reason to refuse good pixels
         upright = image.copy()
-    return to_8bit(upright)
+    return to_8bit(upright) if upright.mode[0] in "IF" else upright
 
 
 def to_8bit(image: Image.Image) -> Image.Image:

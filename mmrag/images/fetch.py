@@ -150,4 +150,4 @@ def _read_body(response: http.client.HTTPResponse, url: str, policy: ImagePolicy
         raise ImageError(f"{describe_source(url)} answered {response.status}, not 200: check the address")
     if (response.length or 0) > policy.max_bytes:
         raise policy.too_large(url, f"{response.length:,}")
-    return policy.within_limit(response.read(policy.max_bytes + 1), url)
+    return response.read(policy.max_bytes + 1)

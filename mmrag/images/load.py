@@ -6,6 +6,7 @@ import base64
 import binascii
 import os
 import stat
+from collections.abc import Collection
 from pathlib import Path
 from typing import IO
 from urllib.parse import unquote_to_bytes
@@ -60,24 +61,25 @@ def load_image(source: ImageSource, policy: ImagePolicy = _ANY_LOCAL_FILE) -> Im
 
 def read_bytes(source: BytesSource, policy: ImagePolicy = _ANY_LOCAL_FILE) -> bytes:
     """Read the encoded bytes of an image; sources and errors are those of `load_image`."""
-    if isinstance(source, str):
-        scheme = url_scheme(source)
-        if scheme == "data":
-            return policy.within_limit(_data_of(source), source)
-        return fetch(source, policy) if scheme else _file_bytes(source, policy)
-    if isinstance(source, os.PathLike):
-        return _file_bytes(source, policy)
-    if isinstance(source, (bytes, bytearray)):
-        return policy.within_limit(bytes(source), source)
-    if hasattr(source, "read"):
-        return _stream_bytes(source, policy)
-    raise ImageError(
-        f"cannot read an image from {describe_source(source)}: "
-        "give a path, URL, data URI, bytes, binary file or PIL image"
-    )
+    if isinstance(source, str) and ":" in source and (scheme := url_scheme(source)):
+        data = _data_uri_bytes(source) if scheme == "data" else fetch(source, policy)
+    elif isinstance(source, (str, os.PathLike)):
+        data = _file_bytes(source, policy)
+    elif isinstance(source, (bytes, bytearray)):
+        data = bytes(source)
+    elif hasattr(source, "read"):
+        data = _stream_bytes(source, policy.max_bytes)
+    else:
+        raise ImageError(
+            f"cannot read an image from {describe_source(source)}: "
+            "give a path, URL, data URI, bytes, binary file or PIL image"
+        )
+    if len(data) > policy.max_bytes:
+        raise policy.too_large(source, f"more than {policy.max_bytes:,}")
+    return data
 
 
-def _data_of(uri: str) -> bytes:
+def _data_uri_bytes(uri: str) -> bytes:
     header, comma, payload = uri.partition(",")
     if not comma:
         raise ImageError(f"{describe_source(uri)} has no comma: write data:image/png;base64,…")
@@ -93,7 +95,8 @@ def _data_of(uri: str) -> bytes:
 def _file_bytes(path: str | os.PathLike[str], policy: ImagePolicy) -> bytes:
     try:
         resolved = Path(path).resolve()  # follows symbolic links, so that none leads out of the roots
-        _check_roots(resolved, path, policy)
+        if policy.roots is not None:
+            _check_roots(resolved, path, policy.roots)
         status = resolved.stat()
         # Checked before opening: reading a pipe would block until its writer writes.
         if stat.S_ISDIR(status.st_mode):
@@ -103,7 +106,7 @@ def _file_bytes(path: str | os.PathLike[str], policy: ImagePolicy) -> bytes:
         if status.st_size > policy.max_bytes:
             raise policy.too_large(path, f"{status.st_size:,}")
         with resolved.open("rb") as stream:
-            return policy.within_limit(stream.read(policy.max_bytes + 1), path)
+            return stream.read(policy.max_bytes + 1)
     except FileNotFoundError as error:
         raise ImageError(f"{describe_source(path)} does not exist: check the path") from error
     except PermissionError as error:
@@ -116,9 +119,8 @@ def _file_bytes(path: str | os.PathLike[str], policy: ImagePolicy) -> bytes:
         raise ImageError(f"{describe_source(path)} cannot be opened ({describe_error(error)}): check it") from error
 
 
-def _check_roots(resolved: Path, path: str | os.PathLike[str], policy: ImagePolicy) -> None:
-    roots = policy.roots
-    if roots is not None and not any(resolved.is_relative_to(root) for root in roots):
+def _check_roots(resolved: Path, path: str | os.PathLike[str], roots: Collection[str | os.PathLike[str]]) -> None:
+    if not any(resolved.is_relative_to(root) for root in roots):
         allowed = ", ".join(map(describe_source, roots)) or "none"
         raise ImageError(
             f"{describe_source(path)} lies outside of the allowed folders ({allowed}): "
@@ -126,11 +128,11 @@ def _check_roots(resolved: Path, path: str | os.PathLike[str], policy: ImagePoli
         )
 
 
-def _stream_bytes(stream: IO[bytes], policy: ImagePolicy) -> bytes:
+def _stream_bytes(stream: IO[bytes], max_bytes: int) -> bytes:
     data = bytearray()
     try:
-        while len(data) <= policy.max_bytes:
-            block = stream.read(policy.max_bytes + 1 - len(data))
+        while len(data) <= max_bytes:
+            block = stream.read(max_bytes + 1 - len(data))
             if not block:
                 break
             data += block
@@ -140,4 +142,4 @@ def _stream_bytes(stream: IO[bytes], policy: ImagePolicy) -> bytes:
         raise ImageError(
             f"{describe_source(stream)} cannot be read ({describe_error(error)}): open it again"
         ) from error
-    return policy.within_limit(bytes(data), stream)
+    return bytes(data)

@@ -59,12 +59,6 @@ class ImagePolicy:
         if self.roots is not None:
             object.__setattr__(self, "roots", tuple(Path(root).resolve() for root in self.roots))
 
-    def within_limit(self, data: bytes, source: object) -> bytes:
-        """Return ``data``, or raise `ImageError` if it is longer than `max_bytes`."""
-        if len(data) > self.max_bytes:
-            raise self.too_large(source, f"more than {self.max_bytes:,}")
-        return data
-
     def too_large(self, source: object, size: str) -> ImageError:
         """Build the error for an encoded image of ``size`` bytes."""
         return ImageError(

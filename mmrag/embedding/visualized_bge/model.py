@@ -202,9 +202,10 @@ class VisualizedBGE:
 
     @torch.inference_mode()
     def _forward(self, batch: list[EncodeRequest], images: list[PreprocessedImage]) -> npt.NDArray[np.float32]:
+        device = self.device
         ids, mask = pad_batch(batch, cast(int, self.tokenizer.pad_token_id))
         tokens = self._image_tokens(images) if images else None
-        return self.network(ids.to(self.device), mask.to(self.device), tokens).cpu().numpy()  # (batch, dim)
+        return self.network(ids.to(device), mask.to(device), tokens).cpu().numpy()  # (batch, dim)
 
     def _image_tokens(self, images: list[PreprocessedImage]) -> Tensor:
         unique = {image.key: image.pixels for image in images}

@@ -58,23 +58,34 @@ class ItemTokenizer:
         EncodeError
             If an item is an empty text.
         """
-        if not items:
-            return []
         parts = [_text_and_image(index, item) for index, item in enumerate(items)]
         texts = [text for text, _ in parts]
-        tokenized = self._token_ids(texts)
-        requests = [
-            EncodeRequest(self._truncate(ids, image), image, (index,))
-            for index, (ids, (_, image)) in enumerate(zip(tokenized, parts, strict=True))
-        ]
-        self._warn_truncated(
-            index
-            for index, (request, ids) in enumerate(zip(requests, tokenized, strict=True))
-            if len(request.token_ids) < len(ids)
-        )
-        self._warn_unknown_words(
-            text for text, ids in zip(texts, tokenized, strict=True) if self._tokenizer.unk_token_id in ids
-        )
+        with self._lock:
+            tokenized: list[list[int]] = self._tokenizer(texts, verbose=False)["input_ids"] if texts else []
+        requests: list[EncodeRequest] = []
+        truncated: list[int] = []
+        unknown: dict[str, None] = {}
+        for index, (ids, (text, image)) in enumerate(zip(tokenized, parts, strict=True)):
+            if self._tokenizer.unk_token_id in ids:
+                unknown |= dict.fromkeys(self.unknown_words(text))
+            limit = self._text_limit if image is None else self._composed_limit
+            if len(ids) > limit:
+                truncated.append(index)
+                ids = [*ids[: limit - 1], ids[-1]]  # [SEP] stays
+            requests.append(EncodeRequest(tuple(ids), image, (index,)))
+        if truncated:
+            _log.warning(
+                "%s longer than this encoder reads (%d tokens, %d beside an image) and cut there: item %s",
+                f"{len(truncated)} texts were" if len(truncated) > 1 else "a text was",
+                self._text_limit,
+                self._composed_limit,
+                _join(map(str, truncated)),
+            )
+        if unknown:
+            _log.warning(
+                "this encoder's vocabulary lacks %s: say it in other words, or the search goes without",
+                _join(map(repr, unknown)),
+            )
         return requests
 
     def unknown_words(self, text: str) -> list[str]:
@@ -87,32 +98,6 @@ class ItemTokenizer:
             if token == self._tokenizer.unk_token_id
         ]
         return list(dict.fromkeys(words))
-
-    def _token_ids(self, texts: list[str]) -> list[list[int]]:
-        with self._lock:
-            return self._tokenizer(texts, verbose=False)["input_ids"]
-
-    def _truncate(self, ids: list[int], image: ImageSource | None) -> tuple[int, ...]:
-        limit = self._text_limit if image is None else self._composed_limit
-        return tuple(ids if len(ids) <= limit else [*ids[: limit - 1], ids[-1]])  # [SEP] stays
-
-    def _warn_truncated(self, indices: Iterable[int]) -> None:
-        if truncated := list(indices):
-            _log.warning(
-                "%s longer than this encoder reads (%d tokens, %d beside an image) and cut there: item %s",
-                f"{len(truncated)} texts were" if len(truncated) > 1 else "a text was",
-                self._text_limit,
-                self._composed_limit,
-                _join(map(str, truncated)),
-            )
-
-    def _warn_unknown_words(self, texts: Iterable[str]) -> None:
-        words = dict.fromkeys(word for text in texts for word in self.unknown_words(text))
-        if words:
-            _log.warning(
-                "this encoder's vocabulary lacks %s: say it in other words, or the search goes without",
-                _join(map(repr, words)),
-            )
 
 
 @dataclass(frozen=True, eq=False)
