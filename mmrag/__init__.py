@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from mmrag.images import ImagePolicy, load_image
     from mmrag.query import Query
     from mmrag.ranking import Ranking
-    from mmrag.rerank import ListwiseReranker, load_reranker
+    from mmrag.rerank import ListwiseReranker, PointwiseReranker, load_reranker
     from mmrag.vision import InstructorVision, Phi3Vision
 
 __all__ = [
@@ -23,6 +23,7 @@ __all__ = [
     "ListwiseReranker",
     "MMRagError",
     "Phi3Vision",
+    "PointwiseReranker",
     "Query",
     "Ranking",
     "VisualizedBGE",
@@ -37,6 +38,7 @@ _HOME = {
     "ListwiseReranker": "mmrag.rerank",
     "MMRagError": "mmrag.errors",
     "Phi3Vision": "mmrag.vision",
+    "PointwiseReranker": "mmrag.rerank",
     "Query": "mmrag.query",
     "Ranking": "mmrag.ranking",
     "VisualizedBGE": "mmrag.embedding",

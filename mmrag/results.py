@@ -9,7 +9,7 @@ from typing import Any, Literal
 from mmrag.images import ImagePolicy
 from mmrag.images.redact import redact_url
 from mmrag.query import Query
-from mmrag.rerank import Reranked
+from mmrag.rerank import RerankResult
 
 __all__ = ["Found", "Hit", "Move"]
 
@@ -72,7 +72,7 @@ class Found:
         What was asked.
     hits
         In the order of retrieval; their labels in ``reranked.ranking`` count from 1.
-    milliseconds
+    timings_ms
         What each stage took, in the order of the stages.
     unknown_words
         Words of the query that the encoder was never taught.
@@ -84,9 +84,9 @@ class Found:
 
     query: Query
     hits: tuple[Hit, ...]
-    milliseconds: Mapping[str, float] = field(default_factory=dict[str, float])
+    timings_ms: Mapping[str, float] = field(default_factory=dict[str, float])
     unknown_words: tuple[str, ...] = ()
-    reranked: Reranked | None = None
+    reranked: RerankResult | None = None
     policy: ImagePolicy = field(default=ImagePolicy(), repr=False)
 
     @property
@@ -97,7 +97,7 @@ class Found:
         --------
         >>> from mmrag.ranking import Ranking
         >>> hits = tuple(Hit(name, name, 0.5) for name in "abc")
-        >>> reranked = Reranked(Ranking(order=[3, 1, 2]), top=(3, 1, 2))
+        >>> reranked = RerankResult(Ranking(order=[3, 1, 2]), top=(3, 1, 2))
         >>> found = Found(Query("mug"), hits, reranked=reranked)
         >>> [(move.hit.id, move.arrow) for move in found.moves]
         [('c', '▲2'), ('a', '▼1'), ('b', '▼1')]
@@ -109,7 +109,7 @@ class Found:
     def failure(self) -> str:
         """Why the vision LLM gave no answer at all; empty when it gave one, or was not asked."""
         reranked = self.reranked
-        return reranked.failures[0] if reranked and reranked.failures and not reranked.looks else ""
+        return reranked.failures[0] if reranked and reranked.failures and not reranked.calls else ""
 
     def to_json(self) -> dict[str, Any]:
         """Tell all but the images, for machines."""
@@ -131,5 +131,5 @@ class Found:
             "repairs": ranking.repairs if ranking else None,
             "caption": self.reranked.caption if self.reranked else None,
             "unknown_words": list(self.unknown_words),
-            "milliseconds": {stage: round(ms, 2) for stage, ms in self.milliseconds.items()},
+            "timings_ms": {stage: round(ms, 2) for stage, ms in self.timings_ms.items()},
         }

@@ -94,7 +94,7 @@ class Searcher:
         return Found(
             query=query,
             hits=tuple(map(_hit, nodes)),
-            milliseconds=clock.milliseconds,
+            timings_ms=clock.timings_ms,
             unknown_words=tuple(self.encoder.unknown_words(query.text)),
             policy=self.policy,
         )
@@ -102,8 +102,8 @@ class Searcher:
     def rerank(self, found: Found) -> Found:
         """Let the vision LLM look at what was found, and put the best first."""
         reranked = self.reranker.rerank(found.query, [hit.image or None for hit in found.hits])
-        stages = {stage: ms for stage, ms in reranked.milliseconds.items() if stage != "total"}
-        return replace(found, reranked=reranked, milliseconds=dict(found.milliseconds) | stages)
+        stages = {stage: ms for stage, ms in reranked.timings_ms.items() if stage != "total"}
+        return replace(found, reranked=reranked, timings_ms=dict(found.timings_ms) | stages)
 
     def close(self) -> None:
         """Let go of the index; another process can then open it."""
@@ -136,10 +136,10 @@ class _Clock:
     """Milliseconds of each stage, in order."""
 
     def __init__(self) -> None:
-        self.milliseconds: dict[str, float] = {}
+        self.timings_ms: dict[str, float] = {}
         self._last = time.perf_counter()
 
     def stop(self, stage: str) -> None:
         now = time.perf_counter()
-        self.milliseconds[stage] = 1000 * (now - self._last)
+        self.timings_ms[stage] = 1000 * (now - self._last)
         self._last = now

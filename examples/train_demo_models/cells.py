@@ -17,7 +17,7 @@ from torch.nn import functional as F
 
 from examples.train_demo_models.augment import jittered
 from examples.train_demo_models.specimens import CELL, Specimens
-from mmrag.rerank.composite import compose, number_cell, query_cell
+from mmrag.rerank.composite import compose, draw_label, draw_query
 from mmrag.vision.phi3.image_processing import CropRule
 
 __all__ = ["COLUMNS", "MOST", "ROWS", "CellCutter"]
@@ -108,18 +108,18 @@ class CellCutter:
     def _plates(self) -> tuple[Tensor, Tensor]:
         # Stamping is affine in the cell below: black and white cells tell all of it.
         black, white = (Image.new("RGB", (CELL, CELL), name) for name in ("black", "white"))
-        on_black = torch.stack([_bytes(number_cell(black, n)) for n in range(1, MOST + 1)])
-        on_white = torch.stack([_bytes(number_cell(white, n)) for n in range(1, MOST + 1)])
+        on_black = torch.stack([_bytes(draw_label(black, n)) for n in range(1, MOST + 1)])
+        on_white = torch.stack([_bytes(draw_label(white, n)) for n in range(1, MOST + 1)])
         return 1 - (on_white - on_black) / 255, on_black  # each (MOST, 3, CELL, CELL)
 
     @cached_property
     def _wordless(self) -> Tensor:
-        return _bytes(query_cell(None, CELL))
+        return _bytes(draw_query(None, CELL))
 
     @cached_property
     def _empty(self) -> Tensor:
         dot = Image.new("RGB", (1, 1))
-        composite = compose(dot, [dot], cell=CELL, columns=COLUMNS, places=MOST)
+        composite = compose(dot, [dot], cell=CELL, columns=COLUMNS, min_cells=MOST)
         return _bytes(composite.crop((2 * CELL, 0, 3 * CELL, CELL)))
 
 

@@ -72,7 +72,7 @@ class Practice(nn.Module):
         self.specimens = specimens
         self.cutter = CellCutter(specimens, processor.crops)
         self._processor = processor
-        self._wording = Prompt(recipe.prompt or "{wish}")
+        self._wording = Prompt(recipe.prompt or "{query}")
         self._form = lru_cache(maxsize=MOST)(
             lambda n: Form(n, recipe, processor.vocabulary)  # pyright: ignore
         )
@@ -215,7 +215,7 @@ class Practice(nn.Module):
 
     def _prompt_ids(self, text: str, imaged: bool) -> list[int]:
         images = [self._frame] if imaged else []
-        content = self._wording.fill(wish=text, n=MOST)
+        content = self._wording.format(query=text, n=MOST)
         turns = published_turns([{"role": "user", "content": content}], len(images), self._processor.vocabulary)
         return self._processor.ids(self._processor.prompt(turns), images)
 

@@ -69,7 +69,7 @@ class Change:
 def rerank_exam(
     exam: Exam,
     encoder: VisualizedBGE,
-    llvm: VisionLLM,
+    vlm: VisionLLM,
     *,
     shown_order: Callable[[NDArray[np.int64], int], NDArray[np.int64]] | None = None,
     moved: int = 0,
@@ -84,7 +84,7 @@ def rerank_exam(
         A control: the reranker sees the images moved on by so many places, and its labels are
         read as if it had not. A reranker that looks must collapse.
     """
-    reranker = ListwiseReranker(llvm, window=_TOP)
+    reranker = ListwiseReranker(vlm, window=_TOP)
     queries = [Query(query.text, query.image()) for query in exam.queries]
     similar = encoder.encode(queries) @ encoder.encode(exam.gallery).T
     before, after, truthful = [], [], []

@@ -35,7 +35,7 @@ from mmrag.vision.phi3.tokenizer import Vocabulary
 __all__ = ["RECIPE", "new_reranker", "train_reranker"]
 
 RECIPE = RankingRecipe(
-    method="grades", describe=True, prompt="{wish}", cell=CELL, columns=COLUMNS, words=4, reason_tokens=12
+    method="grades", describe=True, prompt="{query}", cell=CELL, columns=COLUMNS, words=4, reason_tokens=12
 )
 """How the demo reranker is asked: it knows the wish's words, and those of no instruction."""
 

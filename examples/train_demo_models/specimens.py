@@ -22,7 +22,7 @@ from PIL import Image
 
 from mmrag.datasets.attributes import COLORS, HELD_OUT_PAIRS, PATTERNS, PRODUCTS, colors_of
 from mmrag.datasets.render import draw_product, draw_swatch
-from mmrag.rerank.composite import bare_cell, query_cell
+from mmrag.rerank.composite import draw_candidate, draw_query
 
 __all__ = ["CELL", "EYE", "SWATCH", "Specimens", "draw_specimens"]
 
@@ -108,8 +108,8 @@ def _draw(seed: int, number: int) -> tuple[NDArray[np.uint8] | int, ...]:
     seen = _through_jpeg(image)
     return (
         np.asarray(seen.resize((EYE, EYE), Image.Resampling.BICUBIC)),
-        np.asarray(bare_cell(seen, CELL)),
-        np.asarray(query_cell(seen, CELL)),
+        np.asarray(draw_candidate(seen, CELL)),
+        np.asarray(draw_query(seen, CELL)),
         product,
         PATTERNS.index(pattern),
         COLORS.index(color),

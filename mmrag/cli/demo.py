@@ -50,7 +50,7 @@ class Demo:
         The ones to look at: on the page, and on the sheets.
     figures
         Measured over many more.
-    milliseconds
+    timings_ms
         Median of each stage of those.
     page, sheets
         Where to look.
@@ -59,7 +59,7 @@ class Demo:
     indexed: IndexReport
     searches: tuple[Found, ...]
     figures: tuple[Figure, ...]
-    milliseconds: Mapping[str, float]
+    timings_ms: Mapping[str, float]
     page: Path
     sheets: tuple[Path, ...]
 
@@ -107,7 +107,7 @@ def run_demo(
         indexed=indexed,
         searches=tuple(searches),
         figures=measured,
-        milliseconds=_medians([found for found, _ in judged]),
+        timings_ms=_medians([found for found, _ in judged]),
         page=page,
         sheets=tuple(_sheets(folder, searches)),
     )
@@ -167,8 +167,8 @@ def _fields(item: Item) -> dict[str, Scalar]:
 
 
 def _medians(searches: Sequence[Found]) -> dict[str, float]:
-    stages = dict.fromkeys(stage for found in searches for stage in found.milliseconds)
-    return {stage: median(f.milliseconds[stage] for f in searches if stage in f.milliseconds) for stage in stages}
+    stages = dict.fromkeys(stage for found in searches for stage in found.timings_ms)
+    return {stage: median(f.timings_ms[stage] for f in searches if stage in f.timings_ms) for stage in stages}
 
 
 def _sheets(folder: Path, searches: Sequence[Found]) -> Iterator[Path]:

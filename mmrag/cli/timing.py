@@ -65,6 +65,6 @@ def measure(searcher: Searcher, repeats: int, rerank: bool, on_progress: Callabl
 def _stages(searches: Sequence[Found]) -> dict[str, tuple[float, float]]:
     times: dict[str, list[float]] = {}
     for found in searches:
-        for name, ms in found.milliseconds.items():
+        for name, ms in found.timings_ms.items():
             times.setdefault(name, []).append(ms)
     return {name: (median(values), max(values)) for name, values in times.items()}

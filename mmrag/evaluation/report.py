@@ -11,7 +11,7 @@ from mmrag.evaluation.result import COMPOSED, RERANK_GAIN, RERANKED, Evaluation,
 from mmrag.query import Query
 from mmrag.ranking import Ranking
 from mmrag.reports.html import render, section, small
-from mmrag.rerank import Reranked
+from mmrag.rerank import RerankResult
 from mmrag.results import Found, Hit
 
 __all__ = ["evaluation_cell", "evaluation_page", "write_evaluation"]
@@ -99,7 +99,7 @@ def _found(evaluation: Evaluation, result: QueryResult) -> Found:
         labels = {name: label for label, name in enumerate(retrieved, 1)}
         order = [labels[name] for name in result.rankings[RERANKED][: evaluation.top]]
         ranking = Ranking(order=order, reason=result.reason, repairs=result.repairs)
-        reranked = Reranked(ranking, tuple(order))
+        reranked = RerankResult(ranking, tuple(order))
     query = Query(result.text, result.image)
     return Found(query, hits, result.timings_ms, reranked=reranked)
 

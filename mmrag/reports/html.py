@@ -75,8 +75,8 @@ def section(found: Found) -> dict[str, Any]:
         "image": data_uri(thumbnail(image, QUERY_SIDE, found.policy)) if image is not None else None,
         "thumbnails": {label: small(hit.image, found.policy) for label, hit in enumerate(found.hits, 1)},
         "retrieved": sorted(found.moves, key=lambda move: move.before),
-        "composites": [data_uri(look.composite) for look in reranked.looks] if reranked else [],
-        "total": sum(found.milliseconds.values()),
+        "composites": [data_uri(look.composite) for look in reranked.calls] if reranked else [],
+        "total": sum(found.timings_ms.values()),
     }
 
 

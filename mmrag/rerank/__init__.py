@@ -1,12 +1,24 @@
-"""Reranking by looking: a composite image, one prompt, a vision LLM, a complete ranking."""
+"""Rerankers: listwise by one composite image and a vision LLM, or pointwise by a score per candidate."""
 
 from __future__ import annotations
 
-from mmrag.rerank.base import Reranker
+from mmrag.rerank.base import OnFailure, Reranker
 from mmrag.rerank.composite import compose
-from mmrag.rerank.listwise import ListwiseReranker, OnFailure
+from mmrag.rerank.listwise import ListwiseReranker
+from mmrag.rerank.pointwise import PointwiseReranker, Scorer
 from mmrag.rerank.prompts import Prompt
 from mmrag.rerank.registry import load_reranker
-from mmrag.rerank.result import Look, Reranked
+from mmrag.rerank.result import LLMCall, RerankResult
 
-__all__ = ["ListwiseReranker", "Look", "OnFailure", "Prompt", "Reranked", "Reranker", "compose", "load_reranker"]
+__all__ = [
+    "LLMCall",
+    "ListwiseReranker",
+    "OnFailure",
+    "PointwiseReranker",
+    "Prompt",
+    "RerankResult",
+    "Reranker",
+    "Scorer",
+    "compose",
+    "load_reranker",
+]

@@ -1,54 +1,47 @@
-"""The query's image in words. In: a composite. Out: a sentence, asked for once per image."""
+"""Captions of query images, cached by image content."""
 
 from __future__ import annotations
 
-from collections import OrderedDict
 from threading import Lock
 from typing import Any
 
 import PIL.Image
+from cachetools import LRUCache
 
 from mmrag.images import content_hash
 from mmrag.rerank.prompts import Prompt
 from mmrag.vision.base import VisionLLM
 
-__all__ = ["Captions"]
+__all__ = ["CaptionCache"]
 
-_LONGEST_CAPTION = 400
-_TOKENS = 80
+MAX_CHARACTERS = 400
+MAX_TOKENS = 80
 
 
-class Captions:
-    """Captions of query images, the latest ``size`` of them remembered.
+class CaptionCache:
+    """Least-recently-used cache of up to ``size`` captions that one vision LLM gives with one prompt."""
 
-    The key is the image's content and the prompt's wording: another user's image, or a better
-    prompt, never gets an old caption.
-    """
-
-    def __init__(self, llvm: VisionLLM, prompt: Prompt, size: int = 256) -> None:
-        self._llvm, self._prompt, self._size = llvm, prompt, size
-        self._known: OrderedDict[tuple[str, str], str] = OrderedDict()
+    def __init__(self, vlm: VisionLLM, prompt: Prompt, size: int = 256) -> None:
+        self._vlm, self._prompt = vlm, prompt
+        self._captions: LRUCache[str, str] = LRUCache(size)
         self._lock = Lock()
 
-    def __reduce__(self) -> tuple[Any, ...]:  # a lock cannot travel, and the memory need not
-        return Captions, (self._llvm, self._prompt, self._size)
+    def __reduce__(self) -> tuple[Any, ...]:  # a lock cannot be pickled; another process starts empty
+        return CaptionCache, (self._vlm, self._prompt, int(self._captions.maxsize))
 
-    def of(self, image: PIL.Image.Image, composite: PIL.Image.Image) -> str:
-        """Caption ``image`` as it stands in the query cell of ``composite``.
+    def caption(self, image: PIL.Image.Image, composite: PIL.Image.Image) -> str:
+        """Caption ``image``, which is drawn in the query cell of ``composite``.
 
-        The composite is asked, not the image: a local model has to read it anyway, and keeps what
-        it read for the ranking.
+        The model gets the composite: a local model encodes it for the ranking anyway, and keeps its prefix cache.
         """
-        key = (content_hash(image), self._prompt.digest)
+        key = content_hash(image)
         with self._lock:
-            if key in self._known:
-                self._known.move_to_end(key)
-                return self._known[key]
-        asked = self._prompt.fill()
-        said = self._llvm.chat([{"role": "user", "content": asked}], [composite], max_new_tokens=_TOKENS)
-        caption = " ".join(said.split())[:_LONGEST_CAPTION]
+            if key in self._captions:
+                return self._captions[key]
+        answer = self._vlm.chat(
+            [{"role": "user", "content": self._prompt.format()}], [composite], max_new_tokens=MAX_TOKENS
+        )
+        caption = " ".join(answer.split())[:MAX_CHARACTERS]
         with self._lock:
-            self._known[key] = caption
-            while len(self._known) > self._size:
-                self._known.popitem(last=False)
+            self._captions[key] = caption
         return caption

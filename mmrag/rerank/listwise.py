@@ -1,66 +1,55 @@
-"""Rerank by looking. In: a query and candidate images. Out: the same candidates, best first.
-
-One composite image and one call of the vision LLM for each window; no candidate can get lost.
-"""
+"""Listwise reranking: one composite image and one call of a vision LLM per window."""
 
 from __future__ import annotations
 
-import asyncio
-import logging
-from collections.abc import Iterable, Sequence
-from concurrent.futures import ThreadPoolExecutor
-from contextvars import copy_context
-from typing import Literal, get_args
+from copy import copy
+from statistics import fmean
 
 import PIL.Image
 
-from mmrag.errors import AnswerError, ImageError, MMRagError, SettingError
-from mmrag.images import ImagePolicy, ImageSource, load_image
-from mmrag.query import Query
-from mmrag.ranking import Ranking, ranking_from_labels
-from mmrag.rerank.captioning import Captions
+from mmrag.errors import AnswerError, SettingError
+from mmrag.images import ImagePolicy
+from mmrag.ranking import Ranking
+from mmrag.rerank.base import ImageReranker, OnFailure, RerankRun
+from mmrag.rerank.captioning import CaptionCache
 from mmrag.rerank.composite import compose
-from mmrag.rerank.layout import LARGEST_LIST
+from mmrag.rerank.layout import MAX_CANDIDATES
 from mmrag.rerank.prompts import CAPTION, RANK, Prompt
-from mmrag.rerank.result import Look, Reranked, Stopwatch
-from mmrag.rerank.sliding_window import borda, shuffled, windows
+from mmrag.rerank.result import LLMCall
+from mmrag.rerank.sliding_window import borda_count, permute_cells, windows
 from mmrag.vision.base import VisionLLM
 
-__all__ = ["ListwiseReranker", "OnFailure"]
-
-OnFailure = Literal["keep_order", "raise"]
-"""What to do when the vision LLM fails: keep retrieval order and say so, or raise."""
-
-_log = logging.getLogger(__name__)
+__all__ = ["ListwiseReranker"]
 
 
-class ListwiseReranker:
-    """Let a vision LLM put retrieved images in order.
+class ListwiseReranker(ImageReranker):
+    """Rerank by showing a vision LLM query and candidates in one numbered composite image.
+
+    A list longer than ``window`` is ranked by sliding windows from its end to its front.
 
     Parameters
     ----------
-    llvm
-        Local or remote; its recipe says how it is asked and how large the cells are.
-    window
-        Most candidates in one image, 2 to 25.
-    stride
-        How far apart the windows of a longer list start; half a window when not given.
-    caption
-        Let the model describe the query's image first, and tell it again in the prompt.
-    passes
-        Looks at each window with its cells permuted, merged by Borda count: 2 or more weigh
-        against a model's liking for certain cells.
-    on_failure
-        ``"keep_order"``: a window that fails keeps its order, which the result tells. ``"raise"``.
-    prompt, caption_prompt
-        Other wordings, with the places ``{wish}``, ``{n}``, ``{caption}``.
-    policy
-        Which candidate and query images may be read.
+    vlm : VisionLLM
+        Local or remote; its ranking config gives prompt, method and cell size.
+    window : int, default 9
+        Maximum number of candidates in one image, 2 to 25.
+    stride : int, optional
+        Distance between the starts of two windows. Default: half a window.
+    caption : bool, default True
+        Let the model caption the query image first, if the prompt has ``{caption}``.
+    passes : int, default 1
+        Calls per window, each with its cells permuted, merged by Borda count. 2 or more reduce a model's position bias.
+    on_failure : {"keep_order", "raise"}, default "keep_order"
+        With ``"keep_order"`` a window whose call fails keeps its order, and the result reports it.
+    prompt, caption_prompt : str, optional
+        Templates with the placeholders ``{query}``, ``{n}``, ``{caption}``. Default: the model's, else bundled ones.
+    policy : ImagePolicy, optional
+        Which candidate and query images may be read. Default: any local file.
     """
 
     def __init__(
         self,
-        llvm: VisionLLM,
+        vlm: VisionLLM,
         *,
         window: int = 9,
         stride: int | None = None,
@@ -71,217 +60,115 @@ class ListwiseReranker:
         caption_prompt: str | None = None,
         policy: ImagePolicy | None = None,
     ) -> None:
-        if not 2 <= window <= LARGEST_LIST:
-            raise SettingError(f"window={window} cannot be compared: use 2 to {LARGEST_LIST}")
+        super().__init__(on_failure, policy)
+        if not 2 <= window <= MAX_CANDIDATES:
+            raise SettingError(f"window={window} cannot be compared: use 2 to {MAX_CANDIDATES}")
         if passes < 1:
-            raise SettingError(f"passes={passes} looks at nothing: use 1 or more")
-        if on_failure not in get_args(OnFailure):
-            raise SettingError(f"on_failure={on_failure!r}: use 'keep_order' or 'raise'")
-        self.llvm = llvm
-        self.window = window
+            raise SettingError(f"passes={passes} calls no model: use 1 or more")
+        self.vlm, self.window, self.passes, self.caption = vlm, window, passes, caption
         self.stride = window // 2 if stride is None else stride
-        windows(0, window, self.stride)  # a bad stride is told now, not at the first long list
-        self.passes = passes
-        self.on_failure: OnFailure = on_failure
-        self.prompt = _prompt(prompt or llvm.recipe.prompt, RANK)
-        self.caption_prompt = _prompt(caption_prompt, CAPTION)
-        self.policy = policy or ImagePolicy()
-        self.caption = caption
-        # A prompt without a place for the caption needs none, and nobody waits for it.
-        asks = caption and self.prompt.wants("caption")
-        self.captions = Captions(llvm, self.caption_prompt) if asks else None
+        windows(0, window, self.stride)  # refuses an invalid stride now, not at the first long list
+        prompt = prompt or vlm.recipe.prompt
+        self._set_prompts(
+            Prompt(prompt) if prompt else Prompt.bundled(RANK),
+            Prompt(caption_prompt) if caption_prompt else Prompt.bundled(CAPTION),
+        )
 
-    def reworded(self, prompt: str | None = None, caption_prompt: str | None = None) -> ListwiseReranker:
-        """Make the same reranker with other wordings; without any, it is this one."""
+    def with_prompts(self, prompt: str | None = None, caption_prompt: str | None = None) -> ListwiseReranker:
+        """Return a copy with other prompts that shares the model; itself if none is given."""
         if prompt is None and caption_prompt is None:
             return self
-        return ListwiseReranker(
-            self.llvm,
-            window=self.window,
-            stride=self.stride,
-            caption=self.caption,
-            passes=self.passes,
-            on_failure=self.on_failure,
-            prompt=prompt or self.prompt.template,
-            caption_prompt=caption_prompt or self.caption_prompt.template,
-            policy=self.policy,
+        changed = copy(self)
+        changed._set_prompts(
+            self.prompt if prompt is None else Prompt(prompt),
+            self.caption_prompt if caption_prompt is None else Prompt(caption_prompt),
         )
+        return changed
 
-    def rerank(self, query: Query, candidates: Sequence[ImageSource | None], top_n: int | None = None) -> Reranked:
-        """Rank all candidates; ``top_n`` only shortens `Reranked.top`.
+    def _set_prompts(self, prompt: Prompt, caption_prompt: Prompt) -> None:
+        self.prompt, self.caption_prompt = prompt, caption_prompt
+        uses_caption = self.caption and prompt.has_placeholder("caption")
+        self._captions = CaptionCache(self.vlm, caption_prompt) if uses_caption else None
 
-        Parameters
-        ----------
-        query
-            What is wanted.
-        candidates
-            In retrieval order. One that cannot be loaded stays in the list, shown as missing.
-        top_n
-            At least 1; more than there are means all.
-
-        Raises
-        ------
-        ImageError
-            When the query's own image cannot be loaded.
-        AnswerError
-            When the vision LLM fails and ``on_failure="raise"``.
-        """
-        return _Run(self, query, candidates, top_n).result()
-
-    async def arerank(
-        self, query: Query, candidates: Sequence[ImageSource | None], top_n: int | None = None
-    ) -> Reranked:
-        """Do as `rerank`, in a thread: the event loop goes on. Once cancelled, it asks no more."""
-        run = await asyncio.to_thread(_Run, self, query, candidates, top_n)
-        # A thread of its own: asyncio's are few, and what the model awaits may need one of them.
-        pool = ThreadPoolExecutor(1, thread_name_prefix="rerank")
-        try:
-            loop, context = asyncio.get_running_loop(), copy_context()
-            return await loop.run_in_executor(pool, context.run, run.result)
-        finally:
-            run.wanted = False
-            pool.shutdown(wait=False)
-
-
-class _Run:
-    """One reranking under way."""
-
-    def __init__(
-        self, reranker: ListwiseReranker, query: Query, candidates: Sequence[ImageSource | None], top_n: int | None
-    ) -> None:
-        if top_n is not None and top_n < 1:
-            raise SettingError(f"top_n={top_n} leaves no candidate: use 1 or more")
-        self.reranker, self.query, self.top_n = reranker, query, top_n
-        self.wanted = True
-        self.watch = Stopwatch()
-        self.looks: list[Look] = []
-        self.caption = ""
-        self.failures: list[str] = []
-        self.missing: dict[int, str] = {}
-        with self.watch.stage("total"), self.watch.stage("load"):
-            image = query.image
-            self.image = None if image is None else load_image(image, reranker.policy)
-            self.images = [self._load(*pair) for pair in enumerate(candidates, 1)]
-
-    def result(self) -> Reranked:
-        with self.watch.stage("total"):
-            ranking = self._ranking()
-        return Reranked(
-            ranking=ranking,
-            top=tuple(ranking.order[: self.top_n]),
-            looks=tuple(self.looks),
-            caption=self.caption,
-            missing=self.missing,
-            failures=tuple(self.failures),
-            milliseconds=self.watch.milliseconds,
-        )
-
-    def _ranking(self) -> Ranking:
-        n = len(self.images)
-        if len(self.missing) == n:
-            return Ranking(order=[*range(1, n + 1)], repairs=["no image to look at"] if n else [])
-        order = [*range(1, n + 1)]
-        latest: list[Look] = []
-        for start, end in windows(n, self.reranker.window, self.reranker.stride):
-            latest = self._looks_at(order[start:end])
+    def _rank(self, run: RerankRun) -> Ranking:
+        n = len(run.images)
+        order = list(range(1, n + 1))
+        latest: list[LLMCall] = []
+        for start, end in windows(n, self.window, self.stride):
+            latest = self._rank_window(run, order[start:end])
             if latest:
-                order[start:end] = borda(order[start:end], [look.order for look in latest])
-        return ranking_from_labels(order, n).model_copy(
-            update={
-                "reason": _reason(latest, order[0]),
-                "scores": _scores(latest, n),
-                "descriptions": _descriptions(latest, n),
-                "repairs": [*_repairs(self.looks), *(f"order kept: {f}" for f in self.failures)],
-                "answer": latest[-1].ranking.answer if latest else "",
-            }
+                order[start:end] = borda_count(order[start:end], [call.order for call in latest])
+        return Ranking(
+            order=order,
+            reason=_reason(latest, order[0]),
+            scores=_mean_scores(latest, n),
+            descriptions=_descriptions(latest, n),
+            repairs=[*_repairs(run.calls), *(f"order kept: {failure}" for failure in run.failures)],
+            answer=latest[-1].ranking.answer if latest else "",
         )
 
-    def _looks_at(self, labels: list[int]) -> list[Look]:
-        # The straight order last, so that the last look of all shows the front as it was found.
-        passes = reversed(range(self.reranker.passes))
-        looks = [look for p in passes if (look := self._look(shuffled(labels, p)))]
-        self.looks += looks
-        return looks
+    def _rank_window(self, run: RerankRun, labels: list[int]) -> list[LLMCall]:
+        # The unpermuted pass last, so that the last call of all shows the front in its order.
+        passes = reversed(range(self.passes))
+        calls = [call for index in passes if (call := self._call_llm(run, permute_cells(labels, index)))]
+        run.calls += calls
+        return calls
 
-    def _look(self, labels: list[int]) -> Look | None:
-        if not self.wanted:
-            raise AnswerError("nobody waits for this ranking any more")
-        recipe = self.reranker.llvm.recipe
-        with self.watch.stage("compose"):
+    def _call_llm(self, run: RerankRun, labels: list[int]) -> LLMCall | None:
+        run.check_cancelled()
+        config = self.vlm.recipe
+        with run.timer.measure("compose"):
             composite = compose(
-                self.image,
-                [self.images[label - 1] for label in labels],
-                cell=recipe.cell,
-                columns=recipe.columns,
-                query_text=self.query.text,
-                places=self.reranker.window,
+                run.image,
+                [run.images[label - 1] for label in labels],
+                cell=config.cell,
+                columns=config.columns,
+                query_text=run.query.text,
+                min_cells=self.window,
             )
         try:
-            prompt = self._prompt(len(labels), composite)
-            with self.watch.stage("rank"):
-                ranking = self.reranker.llvm.rank(
-                    prompt, composite, len(labels), method=recipe.method, describe=recipe.describe
-                )
+            prompt = self._format_prompt(run, len(labels), composite)
+            with run.timer.measure("rank"):
+                ranking = self.vlm.rank(prompt, composite, len(labels), method=config.method, describe=config.describe)
             if len(ranking.order) != len(labels):
                 raise AnswerError(
-                    f"{type(self.reranker.llvm).__name__}.rank returned {len(ranking.order)} "
+                    f"{type(self.vlm).__name__}.rank returned {len(ranking.order)} "
                     f"labels for {len(labels)} candidates: it must rank each once"
                 )
         except Exception as error:  # a model may raise anything, and no candidate may get lost
-            self._failed(error)
+            self._record_failure(run, error, "vision LLM")
             return None
-        return Look(tuple(labels), composite, prompt, ranking)
+        return LLMCall(tuple(labels), composite, prompt, ranking)
 
-    def _prompt(self, n: int, composite: PIL.Image.Image) -> str:
-        captions = self.reranker.captions
-        if captions is not None and self.image is not None and not self.caption:
-            with self.watch.stage("caption"):
-                self.caption = captions.of(self.image, composite)
-        return self.reranker.prompt.fill(wish=self.query.text, n=n, caption=self.caption)
-
-    def _failed(self, error: Exception) -> None:
-        if self.reranker.on_failure == "raise":
-            raise error
-        # A stranger's message may quote the prompt: only its type is told.
-        ours = isinstance(error, MMRagError)
-        fault = str(error) if ours else f"the vision LLM failed with {type(error).__name__}"
-        _log.warning("A window keeps its order: %s", fault)
-        self.failures.append(fault)
-
-    def _load(self, label: int, source: ImageSource | None) -> PIL.Image.Image | None:
-        if source is None:
-            self.missing[label] = "it has no image"
-            return None
-        try:
-            return load_image(source, self.reranker.policy)
-        except ImageError as error:
-            self.missing[label] = str(error)
-            return None
+    def _format_prompt(self, run: RerankRun, n: int, composite: PIL.Image.Image) -> str:
+        if self._captions is not None and run.image is not None and not run.caption:
+            with run.timer.measure("caption"):
+                run.caption = self._captions.caption(run.image, composite)
+        return self.prompt.format(query=run.query.text, n=n, caption=run.caption)
 
 
-def _prompt(wording: str | None, bundled: str) -> Prompt:
-    return Prompt.bundled(bundled) if wording is None else Prompt(wording)
+def _reason(calls: list[LLMCall], best: int) -> str:
+    """Return the reason of the first call whose top candidate equals the final one."""
+    return next((call.ranking.reason for call in calls if call.order[0] == best), "")
 
 
-def _reason(looks: Iterable[Look], best: int) -> str:
-    """Take the reason of a look that found the same best; another one would praise another."""
-    return next((look.ranking.reason for look in looks if look.order[:1] == [best]), "")
-
-
-def _scores(looks: list[Look], n: int) -> list[float]:
-    """Average the scores of the looks; only where each look saw, and scored, all candidates."""
-    scored = [look.scores for look in looks]
-    if not scored or any(len(scores) != n for scores in scored):
+def _mean_scores(calls: list[LLMCall], n: int) -> list[float]:
+    """Average the scores of each label; empty unless each call scored all candidates."""
+    if not calls or any(len(call.ranking.scores) != n for call in calls):
         return []
-    return [sum(scores[label] for scores in scored) / len(scored) for label in range(1, n + 1)]
+    by_label = [dict(zip(call.labels, call.ranking.scores, strict=True)) for call in calls]
+    return [fmean(scores[label] for scores in by_label) for label in range(1, n + 1)]
 
 
-def _descriptions(looks: list[Look], n: int) -> list[str]:
-    described = looks[-1].descriptions if looks else {}
-    return [described[label] for label in range(1, n + 1)] if len(described) == n else []
+def _descriptions(calls: list[LLMCall], n: int) -> list[str]:
+    """Return the last call's descriptions by label; empty unless it described all candidates."""
+    if not calls or len(calls[-1].ranking.descriptions) != n:
+        return []
+    by_label = dict(zip(calls[-1].labels, calls[-1].ranking.descriptions, strict=True))
+    return [by_label[label] for label in range(1, n + 1)]
 
 
-def _repairs(looks: list[Look]) -> list[str]:
-    if len(looks) == 1:
-        return looks[0].ranking.repairs
-    return [f"look {k}: {fault}" for k, look in enumerate(looks, 1) for fault in look.ranking.repairs]
+def _repairs(calls: list[LLMCall]) -> list[str]:
+    if len(calls) == 1:
+        return calls[0].ranking.repairs
+    return [f"call {number}: {repair}" for number, call in enumerate(calls, start=1) for repair in call.ranking.repairs]

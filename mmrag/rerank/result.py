@@ -1,4 +1,4 @@
-"""What a reranking hands back: the order, and all it takes to see how it came about."""
+"""Result of a reranking, and every call of the vision LLM that led to it."""
 
 from __future__ import annotations
 
@@ -13,18 +13,20 @@ import PIL.Image
 from mmrag.images.encode import img_tag
 from mmrag.ranking import Ranking
 
-__all__ = ["Look", "Reranked", "Stopwatch"]
+__all__ = ["LLMCall", "RerankResult", "Timer"]
 
 
 @dataclass(frozen=True)
-class Look:
-    """One call of the vision LLM: what it saw, what it was told, what it answered.
+class LLMCall:
+    """One answered call of the vision LLM.
 
     Attributes
     ----------
-    labels
-        Candidates by cell: ``labels[0]`` stands in the cell numbered 1.
-    ranking
+    labels : tuple of int
+        Candidates by cell: ``labels[0]`` is drawn in the cell numbered 1.
+    composite : PIL.Image.Image
+    prompt : str
+    ranking : Ranking
         Of the cells, 1 to ``len(labels)``.
     """
 
@@ -38,109 +40,100 @@ class Look:
         """Candidates, best first."""
         return [self.labels[cell - 1] for cell in self.ranking.order]
 
-    @property
-    def scores(self) -> dict[int, float]:
-        """The model's score of each candidate; empty when it gave none."""
-        return dict(zip(self.labels, self.ranking.scores, strict=False))
-
-    @property
-    def descriptions(self) -> dict[int, str]:
-        """What the model saw in each candidate; empty when it was not asked."""
-        return dict(zip(self.labels, self.ranking.descriptions, strict=False))
-
     def _repr_html_(self) -> str:
-        return _shown(self)
+        return _call_html(self)
 
 
 @dataclass(frozen=True)
-class Reranked:
-    """Candidates 1..n in their new order, none lost.
+class RerankResult:
+    """Ranking of candidates 1..n, none lost.
 
     Attributes
     ----------
-    ranking
-        Of all candidates; ``repairs`` says what was mended and where retrieval order was kept.
-        It has scores when one window held all candidates: those of several do not compare.
-    top
-        Its first ``top_n`` labels.
-    looks
-        Every call of the vision LLM that was answered; the last one saw the front of the list.
-    caption
-        What the vision LLM said of the query's image; empty when it was not asked.
-    missing
-        Why a candidate's image could not be shown, by label.
-    failures
-        What went wrong with the vision LLM, in words; empty when nothing did.
-    milliseconds
-        By stage: load, compose, caption, rank, total.
+    ranking : Ranking
+        Of all candidates; ``repairs`` lists what was repaired and where retrieval order was kept. It has scores
+        only if all candidates were scored on one scale: scores of several windows do not compare.
+    top : tuple of int
+        The first ``top_n`` labels of the ranking.
+    calls : tuple of LLMCall
+        The answered calls of the vision LLM; the last one ranked the front of the list. Empty for other models.
+    caption : str
+        The vision LLM's caption of the query image; empty without one.
+    missing : mapping of int to str
+        Why a candidate's image could not be loaded, by label.
+    failures : tuple of str
+        One message per call of the model that failed.
+    timings_ms : mapping of str to float
+        Milliseconds by stage, for instance load, compose, caption, rank, total.
     """
 
     ranking: Ranking
     top: tuple[int, ...]
-    looks: tuple[Look, ...] = ()
+    calls: tuple[LLMCall, ...] = ()
     caption: str = ""
     missing: Mapping[int, str] = field(default_factory=dict[int, str])
     failures: tuple[str, ...] = ()
-    milliseconds: Mapping[str, float] = field(default_factory=dict[str, float])
+    timings_ms: Mapping[str, float] = field(default_factory=dict[str, float])
 
     @property
     def composite(self) -> PIL.Image.Image | None:
-        """The image the vision LLM saw last; None when it was not asked."""
-        return self.looks[-1].composite if self.looks else None
+        """Composite image of the last call, if any."""
+        return self.calls[-1].composite if self.calls else None
 
     @property
     def prompt(self) -> str:
-        """What the vision LLM was told last."""
-        return self.looks[-1].prompt if self.looks else ""
+        """Prompt of the last call."""
+        return self.calls[-1].prompt if self.calls else ""
 
     @property
     def answer(self) -> str:
-        """What the vision LLM answered last, as it stood."""
-        return self.looks[-1].ranking.answer if self.looks else ""
+        """Answer of the last call, before any repair."""
+        return self.calls[-1].ranking.answer if self.calls else ""
 
     def _repr_html_(self) -> str:
-        order, repairs = ", ".join(map(str, self.ranking.order)), "; ".join(self.ranking.repairs)
-        told = {"Candidates, best first": order, "because": self.ranking.reason, "repaired": repairs}
-        lines = [f"{name}: <b>{escape(text)}</b>" for name, text in told.items() if text]
-        looks = "".join(map(_shown, self.looks))
-        return f"<p>{'<br>'.join(lines)}</p>{looks}"
+        ranking = self.ranking
+        facts = {
+            "Candidates, best first": ", ".join(map(str, ranking.order)),
+            "because": ranking.reason,
+            "repaired": "; ".join(ranking.repairs),
+        }
+        lines = [f"{name}: <b>{escape(text)}</b>" for name, text in facts.items() if text]
+        return f"<p>{'<br>'.join(lines)}</p>{''.join(map(_call_html, self.calls))}"
 
 
 @dataclass(frozen=True)
-class Stopwatch:
-    """Milliseconds by stage; a stage entered again adds up.
+class Timer:
+    """Milliseconds by stage; a stage measured again adds up.
 
     Examples
     --------
-    >>> watch = Stopwatch()
-    >>> with watch.stage("load"):
+    >>> timer = Timer()
+    >>> with timer.measure("load"):
     ...     pass
-    >>> list(watch.milliseconds)
+    >>> list(timer.timings_ms)
     ['load']
     """
 
-    milliseconds: dict[str, float] = field(default_factory=dict[str, float])
+    timings_ms: dict[str, float] = field(default_factory=dict[str, float])
 
     @contextmanager
-    def stage(self, name: str) -> Generator[None]:
-        """Time the block."""
+    def measure(self, stage: str) -> Generator[None]:
+        """Measure the block."""
         start = perf_counter()
         try:
             yield
         finally:
-            passed = (perf_counter() - start) * 1000
-            self.milliseconds[name] = self.milliseconds.get(name, 0.0) + passed
+            self.timings_ms[stage] = self.timings_ms.get(stage, 0.0) + (perf_counter() - start) * 1000
 
 
-def _shown(look: Look) -> str:
-    order = ", ".join(map(str, look.ranking.order))
+def _call_html(call: LLMCall) -> str:
     return (
-        f"{img_tag(look.composite, 'what the vision LLM saw')}"
-        f"<p>Cells, best first: <b>{order}</b></p>"
-        f"{_folded('prompt', look.prompt)}{_folded('answer', look.ranking.answer)}"
+        f"{img_tag(call.composite, 'composite image given to the vision LLM')}"
+        f"<p>Cells, best first: <b>{', '.join(map(str, call.ranking.order))}</b></p>"
+        f"{_details('prompt', call.prompt)}{_details('answer', call.ranking.answer)}"
     )
 
 
-def _folded(name: str, text: str) -> str:
-    shown = f'<pre style="white-space: pre-wrap">{escape(text)}</pre>'
-    return f"<details><summary>{name}</summary>{shown}</details>" if text else ""
+def _details(name: str, text: str) -> str:
+    pre = f'<pre style="white-space: pre-wrap">{escape(text)}</pre>'
+    return f"<details><summary>{name}</summary>{pre}</details>" if text else ""

@@ -1,8 +1,4 @@
-"""Long lists in short looks. In: list and window lengths, or several orders. Out: spans, one order.
-
-Sliding windows from the back as in RankGPT (Sun et al. 2023): the best of each window moves on into
-the next, so the best of all reaches the front in one run.
-"""
+"""Sliding windows over a long list (RankGPT, Sun et al. 2023), and merging of several orders of one window."""
 
 from __future__ import annotations
 
@@ -11,11 +7,16 @@ from collections.abc import Sequence
 
 from mmrag.errors import SettingError
 
-__all__ = ["borda", "shuffled", "windows"]
+__all__ = ["borda_count", "permute_cells", "windows"]
 
 
 def windows(n: int, window: int, stride: int) -> list[tuple[int, int]]:
-    """Cut positions 0..n into spans of ``window``, the last one first, ``stride`` apart.
+    """Split positions 0..n into overlapping spans, the last one first: the best of all moves to the front in one run.
+
+    Parameters
+    ----------
+    n, window, stride : int
+        Length of the list, maximum length of a span, distance between two spans (1 to ``window``).
 
     Examples
     --------
@@ -36,33 +37,31 @@ def windows(n: int, window: int, stride: int) -> list[tuple[int, int]]:
     return spans
 
 
-def borda(labels: Sequence[int], orders: Sequence[Sequence[int]]) -> list[int]:
-    """Merge several orders of ``labels``: each label counts its places, the fewest win.
-
-    Equal counts stay as in ``labels``, so looks that contradict each other change nothing.
+def borda_count(labels: Sequence[int], orders: Sequence[Sequence[int]]) -> list[int]:
+    """Merge several orders of ``labels`` by their mean rank; ties keep the order of ``labels``.
 
     Examples
     --------
-    >>> borda([1, 2, 3], [[1, 2, 3], [3, 1, 2]])
+    >>> borda_count([1, 2, 3], [[1, 2, 3], [3, 1, 2]])
     [1, 3, 2]
-    >>> borda([1, 2, 3], [[3, 2, 1], [1, 2, 3]])
+    >>> borda_count([1, 2, 3], [[3, 2, 1], [1, 2, 3]])
     [1, 2, 3]
     """
-    places = dict.fromkeys(labels, 0)
+    ranks = dict.fromkeys(labels, 0)
     for order in orders:
-        for place, label in enumerate(order):
-            places[label] += place
-    return sorted(labels, key=lambda label: places[label])
+        for rank, label in enumerate(order):
+            ranks[label] += rank
+    return sorted(labels, key=ranks.__getitem__)
 
 
-def shuffled(labels: Sequence[int], pass_: int) -> list[int]:
-    """Permute the cells for a pass: pass 0 straight, 1 reversed, further ones fixed shuffles.
+def permute_cells(labels: Sequence[int], pass_index: int) -> list[int]:
+    """Permute the labels of a window: pass 0 as given, 1 reversed, further ones by a fixed shuffle.
 
     Examples
     --------
-    >>> shuffled([1, 2, 3], 0), shuffled([1, 2, 3], 1)
+    >>> permute_cells([1, 2, 3], 0), permute_cells([1, 2, 3], 1)
     ([1, 2, 3], [3, 2, 1])
     """
-    if pass_ < 2:
-        return list(labels) if pass_ == 0 else list(reversed(labels))
-    return random.Random(pass_).sample(labels, len(labels))
+    if pass_index < 2:
+        return list(labels) if pass_index == 0 else list(reversed(labels))
+    return random.Random(pass_index).sample(labels, len(labels))

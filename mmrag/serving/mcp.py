@@ -32,7 +32,7 @@ from starlette.types import ASGIApp
 
 from mmrag.agent_tool.schema import DescribeImage
 from mmrag.images.encode import data_uri
-from mmrag.rerank.composite import candidate_cell
+from mmrag.rerank.composite import draw_candidate, draw_label
 from mmrag.serving.security import Guard
 
 __all__ = ["create_server", "http_app", "over_stdio"]
@@ -119,7 +119,7 @@ def _thumbnails(answer: Answer) -> list[ContentBlock]:
 
 
 def _cell(found: FoundImage, image: Image.Image | None) -> Image.Image:
-    return candidate_cell(image, found.number, THUMBNAIL)
+    return draw_label(draw_candidate(image, THUMBNAIL), found.number)
 
 
 def _content(image: Image.Image) -> ImageContent:

@@ -44,7 +44,7 @@ class Metrics:
 
     def reranked(self, found: Found) -> None:
         """Count a reranking, and whether it was mended."""
-        self._time(found, set(found.milliseconds) - {"encode", "search"})
+        self._time(found, set(found.timings_ms) - {"encode", "search"})
         self._rankings.inc()
         if found.reranked and found.reranked.ranking.repairs:
             self._repaired.inc()
@@ -54,8 +54,8 @@ class Metrics:
         return generate_latest(self._registry)
 
     def _time(self, found: Found, stages: set[str]) -> None:
-        for stage in stages & set(found.milliseconds):
-            self._stages.labels(stage).observe(found.milliseconds[stage] / 1000)
+        for stage in stages & set(found.timings_ms):
+            self._stages.labels(stage).observe(found.timings_ms[stage] / 1000)
 
 
 class Counted:

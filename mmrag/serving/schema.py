@@ -76,7 +76,7 @@ class Answer(BaseModel):
     caption: str = ""
     repairs: list[str] = []
     unknown_words: list[str] = []
-    milliseconds: dict[str, float] = {}
+    timings_ms: dict[str, float] = {}
     looks: list[Seen] = []
     error: str = ""
 
@@ -95,10 +95,10 @@ class Answer(BaseModel):
             caption=reranked.caption if reranked else "",
             repairs=ranking.repairs if ranking else [],
             unknown_words=list(found.unknown_words),
-            milliseconds={stage: round(ms, 2) for stage, ms in found.milliseconds.items()},
+            timings_ms={stage: round(ms, 2) for stage, ms in found.timings_ms.items()},
             looks=[
                 Seen(url=url, prompt=look.prompt, answer=look.ranking.answer)
-                for url, look in zip(looks, reranked.looks if reranked else (), strict=True)
+                for url, look in zip(looks, reranked.calls if reranked else (), strict=True)
             ],
             error=error,
         )

@@ -127,7 +127,7 @@ class Site:
 
     def _reranked(self, found: Found) -> tuple[Found, list[bytes]]:
         found = self.searcher.rerank(found)
-        looks = found.reranked.looks if found.reranked else ()
+        looks = found.reranked.calls if found.reranked else ()
         return found, [jpeg(look.composite) for look in looks]
 
     def _keep(self, look: bytes) -> str:

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 import PIL.Image
 
 from mmrag.ranking import Ranking, ranking_from_grades, ranking_from_labels
-from mmrag.rerank.layout import Layout
+from mmrag.rerank.layout import layout_grid
 from mmrag.vision.base import Message
 from mmrag.vision.config import Method, RankingRecipe
 from mmrag.vision.parsing import ranking_from_answer
@@ -147,7 +147,7 @@ def looking(grade: Callable[[PIL.Image.Image], float], *, cell: int = 96, column
     """Answer the order of ``grade(image)`` of each cell's image; for lists of any length."""
 
     def look(asked: Asked) -> Ranking:
-        cells = Layout.of(asked.n, cell=cell, columns=columns).cells[1:]
+        cells = layout_grid(asked.n, cell=cell, columns=columns).cells[1:]
         grades = {int(c.text): grade(asked.image.crop(c.frame)) for c in cells}
         return ranking_from_grades(grades, asked.n, reason="I see.")
 

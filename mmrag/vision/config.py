@@ -30,7 +30,7 @@ class RankingRecipe:
     describe
         Let the model put each candidate into words before it grades it.
     prompt
-        Template with ``{wish}`` and ``{n}``; None leaves the wording to the reranker.
+        Template with ``{query}`` and ``{n}``; None leaves the wording to the reranker.
     cell, columns
         Side of a composite's cell in pixels, and how many cells stand in a row.
     num_crops

@@ -36,7 +36,7 @@ def test_the_first_run_leaves_everything_behind(run, folder):
     assert done.page.read_text().count('<section class="search"') == 7
     assert [figure.name for figure in done.figures] == ["hit@1", "hit@9", "nDCG@9"]
     assert all(0 <= figure.before <= 1 and figure.after is None for figure in done.figures)
-    assert set(done.milliseconds) == {"encode", "search"}
+    assert set(done.timings_ms) == {"encode", "search"}
 
 
 def test_the_second_run_draws_and_embeds_nothing(run, folder):

@@ -10,14 +10,14 @@ from hypothesis import strategies as st
 from mmrag.evaluation.metrics import average, mean_interval, percentiles, summarize
 from mmrag.query import Query
 from mmrag.ranking import Ranking
-from mmrag.rerank import Reranked
+from mmrag.rerank import RerankResult
 from mmrag.results import Found, Hit
 
 HITS = tuple(Hit(name, name, 0.5, {"item": name}) for name in "abc")
 
 
 def found(order: list[int] | None = None) -> Found:
-    reranked = None if order is None else Reranked(Ranking(order=order), tuple(order))
+    reranked = None if order is None else RerankResult(Ranking(order=order), tuple(order))
     return Found(Query("mug"), HITS, reranked=reranked)
 
 

@@ -12,7 +12,7 @@ from mmrag.images.encode import thumbnail
 from mmrag.query import Query
 from mmrag.ranking import Ranking
 from mmrag.reports.contact_sheet import contact_sheet
-from mmrag.rerank import Reranked
+from mmrag.rerank import RerankResult
 from mmrag.results import Found, Hit
 
 COLORS = ["#d02020", "#20d020", "#2020d0", "#d0d020", "#20d0d0", "#d020d0", "#808080", "#402000"]
@@ -47,7 +47,7 @@ def test_every_hit_is_shown_best_first(hits):
 
 def test_a_reranked_sheet_shows_every_hit_twice(hits):
     order = [8, 7, 6, 5, 4, 3, 2, 1]
-    reranked = Reranked(Ranking(order=order), tuple(order))
+    reranked = RerankResult(Ranking(order=order), tuple(order))
     sheet = contact_sheet(Found(Query("mug"), hits, reranked=reranked))
     upper = sheet.crop((0, 0, sheet.width, sheet.height // 2))
     lower = sheet.crop((0, sheet.height // 2, sheet.width, sheet.height))

@@ -14,7 +14,7 @@ from mmrag.images import ImagePolicy
 from mmrag.query import Query
 from mmrag.ranking import Ranking, ranking_from_labels
 from mmrag.reports.html import Figure, report_page, write_report
-from mmrag.rerank import Look, Reranked
+from mmrag.rerank import LLMCall, RerankResult
 from mmrag.results import Found, Hit
 
 
@@ -54,14 +54,14 @@ def narrow_page():
         browser.close()
 
 
-def reranked(order: list[int], **facts) -> Reranked:
+def reranked(order: list[int], **facts) -> RerankResult:
     return by_one_look(Ranking(order=order, **facts))
 
 
-def by_one_look(ranking: Ranking) -> Reranked:
+def by_one_look(ranking: Ranking) -> RerankResult:
     labels = tuple(sorted(ranking.order))
-    look = Look(labels, Image.new("RGB", (40, 40), "blue"), "rank these", ranking)
-    return Reranked(ranking, tuple(ranking.order), (look,), caption="a blue square")
+    look = LLMCall(labels, Image.new("RGB", (40, 40), "blue"), "rank these", ranking)
+    return RerankResult(ranking, tuple(ranking.order), (look,), caption="a blue square")
 
 
 def test_every_hit_stands_before_and_after(hits):
@@ -128,7 +128,7 @@ def test_nothing_found_is_said(hits):
 
 def test_a_vision_llm_that_failed_is_not_called_repaired(hits):
     ranking = Ranking(order=[1, 2, 3, 4], repairs=["order kept: it is tired"])
-    failed = Reranked(ranking, (1, 2, 3, 4), failures=("it is tired",))
+    failed = RerankResult(ranking, (1, 2, 3, 4), failures=("it is tired",))
     text = Page(report_page([Found(Query("mug"), hits, reranked=failed)], title="t")).text
     assert "The vision LLM failed: it is tired" in text
     assert "Repaired" not in text

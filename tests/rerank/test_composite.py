@@ -10,8 +10,8 @@ from hypothesis import strategies as st
 from PIL import Image, ImageChops, ImageStat
 from run_profile import scaled
 
-from mmrag.rerank.composite import candidate_cell, compose, query_cell, text_image
-from mmrag.rerank.layout import Layout, fit
+from mmrag.rerank.composite import compose, draw_candidate, draw_label, draw_query, draw_text, fit
+from mmrag.rerank.layout import layout_grid
 
 GOLDEN = Path(__file__).parents[1] / "golden" / "rerank"
 RED, GREEN, BLUE = (220, 20, 20), (20, 180, 20), (20, 20, 220)
@@ -30,21 +30,21 @@ def plain(color: tuple[int, ...], size: tuple[int, int] = (60, 60), mode="RGB") 
 )
 def test_every_candidate_is_drawn_in_its_own_frame(n, cell, columns, size):
     image = compose(plain(BLUE), [plain(RED, size)] * n, cell=cell, columns=columns)
-    layout = Layout.of(n, cell=cell, columns=columns)
+    layout = layout_grid(n, cell=cell, columns=columns)
     assert image.size == layout.size and image.mode == "RGB"
     for place in layout.cells[1:]:
         _, _, right, bottom = fit(size, place.frame)
         seen = image.getpixel((right - 1, bottom - 1))
-        covered = right <= place.plate[2] and bottom <= place.plate[3]
+        covered = right <= place.badge[2] and bottom <= place.badge[3]
         assert covered or seen == RED
 
 
 @pytest.mark.parametrize("label", [1, 9, 10, 25])
 @pytest.mark.parametrize("cell", [32, 96, 336])
 def test_a_plate_changes_no_pixel_outside_its_box(label, cell):
-    place = Layout.of(label, cell=cell, columns=1).cells[label]
-    local = tuple(edge - place.box[side % 2] for side, edge in enumerate(place.plate))
-    drawn = candidate_cell(plain(RED), label, cell)
+    place = layout_grid(label, cell=cell, columns=1).cells[label]
+    local = tuple(edge - place.box[side % 2] for side, edge in enumerate(place.badge))
+    drawn = draw_label(draw_candidate(plain(RED), cell), label)
     bare = plain((244, 244, 244), (cell, cell))
     bare.paste(RED, fit((60, 60), tuple(e - place.box[i % 2] for i, e in enumerate(place.frame))))
     changed = ImageChops.difference(drawn, bare).getbbox()
@@ -54,15 +54,15 @@ def test_a_plate_changes_no_pixel_outside_its_box(label, cell):
 
 
 def test_each_number_looks_different():
-    cells = [candidate_cell(plain(RED), label, 96).tobytes() for label in range(1, 26)]
+    cells = [draw_label(draw_candidate(plain(RED), 96), label).tobytes() for label in range(1, 26)]
     assert len(set(cells)) == 25
 
 
 def test_cells_cached_by_a_trainer_give_the_same_pixels():
     candidates = [plain(RED), plain(GREEN), None]
     whole = compose(plain(BLUE), candidates, cell=96, columns=5)
-    parts = [query_cell(plain(BLUE), 96)]
-    parts += [candidate_cell(image, label, 96) for label, image in enumerate(candidates, 1)]
+    parts = [draw_query(plain(BLUE), 96)]
+    parts += [draw_label(draw_candidate(image, 96), label) for label, image in enumerate(candidates, 1)]
     for place, part in enumerate(parts):
         assert whole.crop((place * 96, 0, place * 96 + 96, 96)).tobytes() == part.tobytes()
 
@@ -81,7 +81,7 @@ def test_the_demo_pixels_stay_what_the_demo_reranker_was_trained_on():
 
 
 def test_alpha_is_laid_over_white():
-    cell = candidate_cell(plain((0, 0, 0, 0), mode="RGBA"), 1, 96)
+    cell = draw_candidate(plain((0, 0, 0, 0), mode="RGBA"), 96)
     assert cell.getpixel((60, 60)) == (255, 255, 255)
 
 
@@ -98,17 +98,17 @@ def test_alpha_is_laid_over_white():
     ids=lambda value: value.mode if isinstance(value, Image.Image) else "",
 )
 def test_a_image_of_any_mode_is_shown(image, seen):
-    pixel = candidate_cell(image, 1, 96).getpixel((60, 60))
+    pixel = draw_candidate(image, 96).getpixel((60, 60))
     assert isinstance(pixel, tuple)
     assert max(abs(a - b) for a, b in zip(pixel, seen, strict=True)) <= 2
 
 
 def test_a_missing_image_is_said_in_its_cell():
-    assert candidate_cell(None, 1, 96).tobytes() != candidate_cell(plain((244,) * 3), 1, 96).tobytes()
+    assert draw_candidate(None, 96).tobytes() != draw_candidate(plain((244,) * 3), 96).tobytes()
 
 
 def test_a_query_without_image_shows_its_text_inside_the_frame():
-    one, other = (query_cell(None, 336, query_text=text) for text in ("a red bag", "W" * 900))
+    one, other = (draw_query(None, 336, query_text=text) for text in ("a red bag", "W" * 900))
     assert one.tobytes() != other.tobytes()
     for cell in (one, other):
         assert {cell.getpixel((at, at)) for at in (0, 335)} == {(0, 98, 255)}
@@ -116,14 +116,14 @@ def test_a_query_without_image_shows_its_text_inside_the_frame():
 
 
 def test_a_query_without_anything_to_show_says_text_only():
-    assert query_cell(None, 336).tobytes() == query_cell(None, 336, query_text="text only").tobytes()
+    assert draw_query(None, 336).tobytes() == draw_query(None, 336, query_text="text only").tobytes()
 
 
 def test_short_lists_can_keep_the_shape_of_long_ones():
-    assert compose(None, [plain(RED)] * 2, places=9).size == (1344, 1008)
+    assert compose(None, [plain(RED)] * 2, min_cells=9).size == (1344, 1008)
 
 
 def test_a_text_can_be_shown_as_a_image():
-    one, other = text_image("a red bag"), text_image("a blue mug")
+    one, other = draw_text("a red bag"), draw_text("a blue mug")
     assert one.size == (336, 336)
     assert one.tobytes() != other.tobytes()

@@ -10,9 +10,10 @@ from hypothesis import strategies as st
 from PIL import ImageFont
 
 from mmrag.errors import SettingError
-from mmrag.rerank.layout import LARGEST_LIST, Box, Cell, Layout, fit
+from mmrag.rerank.composite import fit
+from mmrag.rerank.layout import MAX_CANDIDATES, Box, layout_cell, layout_grid
 
-lists = st.integers(min_value=1, max_value=LARGEST_LIST)
+lists = st.integers(min_value=1, max_value=MAX_CANDIDATES)
 sides = st.integers(min_value=32, max_value=700)
 columns = st.integers(min_value=1, max_value=9)
 image_sides = st.integers(min_value=1, max_value=5000)
@@ -24,16 +25,16 @@ def inside(inner: Box, outer: Box) -> bool:
 
 @given(n=lists, side=sides, columns=columns)
 def test_each_plate_and_frame_lies_inside_its_own_cell(n, side, columns):
-    layout = Layout.of(n, cell=side, columns=columns)
+    layout = layout_grid(n, cell=side, columns=columns)
     for cell in layout.cells:
-        assert inside(cell.plate, cell.box)
+        assert inside(cell.badge, cell.box)
         assert inside(cell.frame, cell.box)
         assert inside(cell.box, (0, 0, *layout.size))
 
 
 @given(n=lists, side=sides, columns=columns, width=image_sides, height=image_sides)
 def test_each_image_lies_inside_its_frame_and_fills_it(n, side, columns, width, height):
-    frame = Layout.of(n, cell=side, columns=columns).cells[-1].frame
+    frame = layout_grid(n, cell=side, columns=columns).cells[-1].frame
     box = fit((width, height), frame)
     assert inside(box, frame)
     assert box[2] - box[0] == frame[2] - frame[0] or box[3] - box[1] == frame[3] - frame[1]
@@ -48,14 +49,14 @@ def test_no_image_is_squashed(side, width, height):
 
 @given(n=lists, side=sides, columns=columns)
 def test_no_two_cells_overlap(n, side, columns):
-    corners = {cell.box[:2] for cell in Layout.of(n, cell=side, columns=columns).cells}
+    corners = {cell.box[:2] for cell in layout_grid(n, cell=side, columns=columns).cells}
     assert len(corners) == n + 1
     assert all(abs(a[0] - b[0]) >= side or abs(a[1] - b[1]) >= side for a, b in combinations(corners, 2))
 
 
 @given(n=lists, columns=columns)
 def test_labels_run_from_one_in_reading_order(n, columns):
-    cells = Layout.of(n, columns=columns).cells
+    cells = layout_grid(n, columns=columns).cells
     assert [cell.text for cell in cells] == ["query", *map(str, range(1, n + 1))]
     assert [cell.box[1::-1] for cell in cells] == sorted(cell.box[1::-1] for cell in cells)
 
@@ -64,13 +65,13 @@ def test_labels_run_from_one_in_reading_order(n, columns):
     ("n", "cell", "columns", "size"), [(9, 336, 4, (1344, 1008)), (15, 336, 4, (1344, 1344)), (9, 96, 5, (480, 192))]
 )
 def test_cell_borders_fall_on_the_crop_borders_of_the_reader(n, cell, columns, size):
-    layout = Layout.of(n, cell=cell, columns=columns)
+    layout = layout_grid(n, cell=cell, columns=columns)
     assert layout.size == size
     assert all(edge % cell == 0 for place in layout.cells for edge in place.box)
 
 
 def test_a_image_loses_at_most_four_pixels_of_a_small_cell():
-    query, candidate = Layout.of(1, cell=96).cells
+    query, candidate = layout_grid(1, cell=96).cells
     assert query.frame == (2, 2, 94, 94)
     assert candidate.frame == (96 + 1, 1, 96 + 95, 95)
 
@@ -86,13 +87,13 @@ def test_a_image_loses_at_most_four_pixels_of_a_small_cell():
 )
 def test_what_cannot_be_laid_out_is_said(n, cell, columns, message):
     with pytest.raises(SettingError, match=message):
-        Layout.of(n, cell=cell, columns=columns)
+        layout_grid(n, cell=cell, columns=columns)
 
 
-@given(label=st.integers(1, LARGEST_LIST), side=sides)
+@given(label=st.integers(1, MAX_CANDIDATES), side=sides)
 def test_a_plate_is_measured_from_its_text(label, side):
-    place = Cell.of(str(label), side)
-    width, height = place.plate[2] - place.plate[0], place.plate[3] - place.plate[1]
+    place = layout_cell(str(label), side)
+    width, height = place.badge[2] - place.badge[0], place.badge[3] - place.badge[1]
     left, _, right, _ = ImageFont.load_default(place.font_size).getbbox(place.text)
     assert right - left < width < 2 * height
     assert side / 6 < height + 1 and height < side / 4  # large enough to be read, small enough

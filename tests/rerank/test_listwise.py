@@ -53,7 +53,7 @@ def test_a_long_list_keeps_all_and_brings_the_best_to_the_front(values, window):
     result = reranker.rerank(BAG, [gray_image(v) for v in values])
     assert sorted(result.ranking.order) == list(range(1, len(values) + 1))
     assert values[result.ranking.order[0] - 1] == max(values)
-    assert all(len(look.labels) <= window for look in result.looks)
+    assert all(len(look.labels) <= window for look in result.calls)
 
 
 def test_the_best_places_of_a_long_list_are_right_as_far_as_windows_overlap():
@@ -74,21 +74,21 @@ def test_two_passes_weigh_against_a_liking_for_the_last_cell():
     twice = ListwiseReranker(MockVision(reversing()), passes=2).rerank(BAG, candidates)
     assert once.ranking.order == [9, 8, 7, 6, 5, 4, 3, 2, 1]
     assert twice.ranking.order == [1, 2, 3, 4, 5, 6, 7, 8, 9]
-    assert [look.labels for look in twice.looks] == [(9, 8, 7, 6, 5, 4, 3, 2, 1), tuple(range(1, 10))]
+    assert [look.labels for look in twice.calls] == [(9, 8, 7, 6, 5, 4, 3, 2, 1), tuple(range(1, 10))]
 
 
 def test_a_reason_for_another_best_is_not_told():
-    llvm = MockVision(scripted(Ranking(order=[1, 2, 3], reason="reversed"), "[1, 2, 3]"))
-    result = ListwiseReranker(llvm, passes=2).rerank(BAG, [gray_image(0)] * 3)
+    vlm = MockVision(scripted(Ranking(order=[1, 2, 3], reason="reversed"), "[1, 2, 3]"))
+    result = ListwiseReranker(vlm, passes=2).rerank(BAG, [gray_image(0)] * 3)
     assert result.ranking.order[0] == 1
     assert result.ranking.reason == ""
 
 
 def test_nothing_to_rank_asks_nobody():
-    llvm = MockVision(failing(AssertionError()))
-    result = ListwiseReranker(llvm, on_failure="raise").rerank(BAG, [])
+    vlm = MockVision(failing(AssertionError()))
+    result = ListwiseReranker(vlm, on_failure="raise").rerank(BAG, [])
     assert (result.ranking.order, result.top, result.composite, result.answer) == ([], (), None, "")
-    assert llvm.asked == []
+    assert vlm.asked == []
 
 
 def test_a_single_candidate_is_looked_at_for_its_reason():
@@ -124,7 +124,7 @@ def test_a_top_of_nothing_is_refused():
 
 def test_each_stage_is_timed():
     reranker = ListwiseReranker(MockVision(slow(0.02, reversing())))
-    times = reranker.rerank(BAG, [gray_image(0)] * 3).milliseconds
+    times = reranker.rerank(BAG, [gray_image(0)] * 3).timings_ms
     assert set(times) == {"load", "compose", "caption", "rank", "total"}
     assert times["rank"] >= 20
     assert times["total"] >= times["load"] + times["compose"] + times["caption"] + times["rank"]

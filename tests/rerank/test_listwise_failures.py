@@ -20,13 +20,13 @@ def test_a_malformed_answer_loses_no_candidate(row, n):
     reranker = ListwiseReranker(MockVision(scripted(MALFORMED[row])))
     result = reranker.rerank(BAG, [gray_image(0)] * n)
     assert sorted(result.ranking.order) == list(range(1, n + 1))
-    assert bool(result.failures) == (row in ("refusal", "empty") or (n == 1 and not result.looks))
+    assert bool(result.failures) == (row in ("refusal", "empty") or (n == 1 and not result.calls))
 
 
 def test_a_failing_llm_keeps_the_order_and_says_so(caplog):
     caplog.set_level(logging.DEBUG)
-    llvm = MockVision(failing(RuntimeError("quotes SECRET")))
-    result = ListwiseReranker(llvm, caption=False).rerank(BAG, [gray_image(0)] * 3)
+    vlm = MockVision(failing(RuntimeError("quotes SECRET")))
+    result = ListwiseReranker(vlm, caption=False).rerank(BAG, [gray_image(0)] * 3)
     assert result.ranking.order == [1, 2, 3]
     assert result.ranking.repairs == ["order kept: the vision LLM failed with RuntimeError"]
     assert "SECRET" not in caplog.text + str(result)
@@ -41,8 +41,8 @@ def test_a_window_that_fails_leaves_the_others_their_order():
 
 
 def test_an_llm_that_ranks_too_few_is_a_failure():
-    llvm = MockVision(lambda asked: Ranking(order=[1]))
-    result = ListwiseReranker(llvm).rerank(BAG, [gray_image(0)] * 3)
+    vlm = MockVision(lambda asked: Ranking(order=[1]))
+    result = ListwiseReranker(vlm).rerank(BAG, [gray_image(0)] * 3)
     assert result.failures[0].startswith("MockVision.rank returned 1 labels for 3 candidates")
 
 
@@ -62,10 +62,10 @@ def test_a_candidate_that_cannot_be_loaded_stays_and_is_reported(tmp_path):
 
 
 def test_without_any_image_nobody_is_asked(tmp_path):
-    llvm = MockVision(reversing())
-    result = ListwiseReranker(llvm).rerank(BAG, [None, tmp_path / "gone.jpg"])
-    assert (result.ranking.order, llvm.asked) == ([1, 2], [])
-    assert result.ranking.repairs == ["no image to look at"]
+    vlm = MockVision(reversing())
+    result = ListwiseReranker(vlm).rerank(BAG, [None, tmp_path / "gone.jpg"])
+    assert (result.ranking.order, vlm.asked) == ([1, 2], [])
+    assert result.ranking.repairs == ["no candidate has an image"]
 
 
 def test_a_query_image_that_cannot_be_loaded_is_the_callers_to_know(tmp_path):

@@ -44,4 +44,4 @@ def test_what_a_model_writes_opens_no_tag():
 def test_a_reranking_nobody_looked_at_shows_its_order():
     html = ListwiseReranker(MockVision(reversing())).rerank(Query("a bag"), [None])._repr_html_()
     assert "best first: <b>1</b>" in html
-    assert "repaired: <b>no image to look at</b>" in html
+    assert "repaired: <b>no candidate has an image</b>" in html

@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from mmrag.errors import SettingError
-from mmrag.rerank.sliding_window import borda, shuffled, windows
+from mmrag.rerank.sliding_window import borda_count, permute_cells, windows
 
 
 @st.composite
@@ -52,21 +52,21 @@ def test_a_stride_that_leaves_gaps_is_refused(stride):
 def test_merging_looks_keeps_every_label(data, n, looks):
     labels = data.draw(st.permutations(range(n)))
     orders = [data.draw(st.permutations(labels)) for _ in range(looks)]
-    assert sorted(borda(labels, orders)) == list(range(n))
+    assert sorted(borda_count(labels, orders)) == list(range(n))
 
 
 @given(order=st.permutations(range(9)))
 def test_looks_that_agree_are_followed(order):
-    assert borda(range(9), [order, order]) == order
+    assert borda_count(range(9), [order, order]) == order
 
 
 @given(order=st.permutations(range(9)))
 def test_looks_that_contradict_each_other_change_nothing(order):
-    assert borda(range(9), [order, order[::-1]]) == list(range(9))
+    assert borda_count(range(9), [order, order[::-1]]) == list(range(9))
 
 
 @given(n=st.integers(1, 25), pass_=st.integers(0, 5))
 def test_each_pass_permutes_the_cells_the_same_way_each_time(n, pass_):
-    cells = shuffled(range(n), pass_)
+    cells = permute_cells(range(n), pass_)
     assert sorted(cells) == list(range(n))
-    assert cells == shuffled(range(n), pass_)
+    assert cells == permute_cells(range(n), pass_)

@@ -37,7 +37,7 @@ def test_every_result_comes_back_with_its_place_before_and_now(client):
     assert [r["rank"] for r in answer["results"]] == [1, 2, 3, 4, 5, 6, 7, 8, 9]
     assert [r["retrieved"] for r in answer["results"]] == [9, 8, 7, 6, 5, 4, 3, 2, 1]
     assert answer["reason"] == "The last shall be first."
-    assert {"encode", "search", "rank"} <= set(answer["milliseconds"])
+    assert {"encode", "search", "rank"} <= set(answer["timings_ms"])
 
 
 def test_without_reranking_the_order_is_that_of_retrieval(client):

@@ -67,7 +67,7 @@ def _show(done: Demo, db: str, model: str) -> None:
         after = "" if figure.after is None else f"{figure.after:.3f}"
         table.add_row(figure.name, f"{figure.before:.3f}", after)
     results().print(table)
-    times = ", ".join(f"{name} {ms:.1f} ms" for name, ms in done.milliseconds.items())
+    times = ", ".join(f"{name} {ms:.1f} ms" for name, ms in done.timings_ms.items())
     results().print(f"median of a search: {times}")
     results().print(f"\nbefore and after:   {done.page}", soft_wrap=True)
     results().print(f"contact sheets:     {done.sheets[0].parent}/sheet-*.png", soft_wrap=True)
@@ -95,7 +95,7 @@ def _told(done: Demo) -> dict[str, object]:
         "indexed": str(done.indexed),
         "searches": [found.to_json() for found in done.searches],
         "figures": {f.name: {"retrieved": f.before, "reranked": f.after} for f in done.figures},
-        "milliseconds": dict(done.milliseconds),
+        "timings_ms": dict(done.timings_ms),
         "page": str(done.page),
         "sheets": [str(sheet) for sheet in done.sheets],
     }

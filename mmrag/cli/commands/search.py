@@ -116,5 +116,5 @@ def _show(found: Found) -> None:
             results().print(Text(f"reason: {found.reranked.ranking.reason}"))
         for repair in found.reranked.ranking.repairs:
             results().print(Text(f"repaired: {repair}"))
-    times = ", ".join(f"{stage} {ms:.0f} ms" for stage, ms in found.milliseconds.items())
+    times = ", ".join(f"{stage} {ms:.0f} ms" for stage, ms in found.timings_ms.items())
     messages().print(times, style="dim")

@@ -25,7 +25,7 @@ export function showAnswer(answer, more, { choose, narrow }) {
   }
   $("reranked").replaceChildren(...(reranked ? answer.results.map(card("rank")) : retrieved.map(waiting)));
   showNotes(answer, more);
-  showTimes(answer.milliseconds);
+  showTimes(answer.timings_ms);
   showLooks(answer.looks);
   redraw();
 }
@@ -102,17 +102,17 @@ function showNotes(answer, more) {
   $("reason").textContent = answer.reason;
   $("notes").textContent = notes.join("\n");
   $("verdict").hidden = !answer.reason && notes.length === 0;
-  const { encode = 0, search = 0 } = answer.milliseconds;
-  const total = Object.values(answer.milliseconds).reduce((a, b) => a + b, 0);
+  const { encode = 0, search = 0 } = answer.timings_ms;
+  const total = Object.values(answer.timings_ms).reduce((a, b) => a + b, 0);
   $("retrieved-note").textContent = `nearest vectors, ${time(encode + search)}`;
   $("reranked-note").textContent =
     answer.stage === "reranked" ? `by looking, ${time(total - encode - search)}` : more ? "the model is looking …" : "";
 }
 
-function showTimes(milliseconds) {
-  const total = Math.max(1e-9, Object.values(milliseconds).reduce((a, b) => a + b, 0));
+function showTimes(timings) {
+  const total = Math.max(1e-9, Object.values(timings).reduce((a, b) => a + b, 0));
   $("times").replaceChildren(
-    ...Object.entries(milliseconds).map(([stage, ms]) => {
+    ...Object.entries(timings).map(([stage, ms]) => {
       const line = document.createElement("div");
       line.style.setProperty("--share", `${(100 * ms) / total}%`);
       line.append(text("dt", stage), text("dd", time(ms)));

@@ -85,10 +85,10 @@ class InstructorVision:
 
         Examples
         --------
-        >>> llvm = InstructorVision.from_openai(
+        >>> vlm = InstructorVision.from_openai(
         ...     base_url="http://localhost:8000/v1", model="Qwen/Qwen2.5-VL-7B-Instruct"
         ... )
-        >>> llvm.recipe.method
+        >>> vlm.recipe.method
         'grades'
         """
         server = ChatServer(base_url, model, api_key, timeout)

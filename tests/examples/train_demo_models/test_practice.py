@@ -14,7 +14,7 @@ from examples.train_demo_models.practice import Practice
 from examples.train_demo_models.reranker import RECIPE, new_reranker
 from examples.train_demo_models.vocabulary import compound
 from mmrag.datasets import COLORS, PATTERNS, PRODUCTS
-from mmrag.rerank.composite import compose, number_cell, query_cell
+from mmrag.rerank.composite import compose, draw_label, draw_query
 from mmrag.vision.phi3.ranking_template import answer_script
 from mmrag.vision.phi3.template import script_ids
 
@@ -32,10 +32,10 @@ def test_crops_are_those_of_the_composite(specimens, reranker, n, worded):
     crops = CellCutter(specimens, processor.crops).crops_of(
         [None if worded else 3], rows[None]
     )  # (1, cells, 3, side, side)
-    composite = compose(None, [Image.new("RGB", (CELL, CELL))] * n, cell=CELL, columns=COLUMNS, places=MOST)
-    query = query_cell(None, CELL) if worded else Image.fromarray(specimens.queries[3])
+    composite = compose(None, [Image.new("RGB", (CELL, CELL))] * n, cell=CELL, columns=COLUMNS, min_cells=MOST)
+    query = draw_query(None, CELL) if worded else Image.fromarray(specimens.queries[3])
     cells = [Image.fromarray(specimens.candidates[row]) for row in rows]
-    numbered = [query, *(number_cell(cell, label) for label, cell in enumerate(cells, 1))]
+    numbered = [query, *(draw_label(cell, label) for label, cell in enumerate(cells, 1))]
     for place, cell in enumerate(numbered):
         composite.paste(cell, (place % COLUMNS * CELL, place // COLUMNS * CELL))
     assert torch.equal(crops[0], processor.crops.cut(composite).pixels)

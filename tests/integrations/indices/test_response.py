@@ -152,8 +152,8 @@ def test_the_prompts_of_the_reranker_are_listed_and_changed_through_the_engine(i
     engine = index.as_query_engine(node_postprocessors=[LLVMRerank(llm=vision)])
     prompts = engine.get_prompts()
     assert {"node_postprocessor_0:rank_prompt", "node_postprocessor_0:caption_prompt"} <= set(prompts)
-    assert "{wish}" in prompts["node_postprocessor_0:rank_prompt"].get_template()
-    changed = {"node_postprocessor_0:rank_prompt": PromptTemplate("Best {n} for {wish}?")}
+    assert "{query}" in prompts["node_postprocessor_0:rank_prompt"].get_template()
+    changed = {"node_postprocessor_0:rank_prompt": PromptTemplate("Best {n} for {query}?")}
     engine.update_prompts(changed)
     engine.query("red")
     assert vision.asked[0].prompt == "Best 2 for red?"

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from llama_index.core.base.llms.types import ChatMessage
 from llama_index.core.llms.mock import MockFunctionCallingLLM
 from llama_index.core.schema import ImageNode, NodeWithScore, QueryBundle
-from llama_index.postprocessor.llvm_rerank import LlamaIndexCreate, LLVMRerank
+from llama_index.postprocessor.llvm_rerank import LlamaIndexChatClient, LLVMRerank
 from PIL import Image
 from run_profile import scaled
 
@@ -50,7 +50,7 @@ def reranked(answer, nodes, recipe=None):
         return ChatMessage(answer, role="assistant")
 
     llm = MockFunctionCallingLLM(response_generator=chat)
-    vision = InstructorVision(LlamaIndexCreate(llm), recipe=recipe) if recipe else llm
+    vision = InstructorVision(LlamaIndexChatClient(llm), recipe=recipe) if recipe else llm
     return LLVMRerank(llm=vision, caption=False).postprocess_nodes(nodes, QUERY)
 
 

@@ -83,7 +83,7 @@ def test_each_node_tells_its_places_scores_and_the_reason(nodes, bundle):
     facts = told["llvm_rerank"]
     assert (facts["rank"], facts["score"], facts["reason"]) == (1, 9.0, "I know.")
     assert (facts["repaired"], facts["missing"]) == (False, "")
-    assert facts["milliseconds"]["total"] > 0
+    assert facts["timings_ms"]["total"] > 0
     assert second.node.metadata["llvm_rerank"]["reason"] == ""
     assert (first.score, second.score) == (9.0, 8.0)
 

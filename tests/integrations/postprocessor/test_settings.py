@@ -42,8 +42,8 @@ def test_prompts_can_be_read_and_replaced(nodes, bundle):
     rerank = LLVMRerank(llm=llm)
     prompts = rerank._get_prompts()
     assert set(prompts) == {"rank_prompt", "caption_prompt"}
-    assert "{wish}" in prompts["rank_prompt"].get_template()
-    rerank._update_prompts({"rank_prompt": PromptTemplate("only {n} for {wish}")})
+    assert "{query}" in prompts["rank_prompt"].get_template()
+    rerank._update_prompts({"rank_prompt": PromptTemplate("only {n} for {query}")})
     rerank.postprocess_nodes(nodes, bundle)
     assert llm.asked[0].prompt == "only 9 for a bag with this"
     assert rerank._get_prompts()["caption_prompt"] == prompts["caption_prompt"]
@@ -51,7 +51,7 @@ def test_prompts_can_be_read_and_replaced(nodes, bundle):
 
 def test_a_core_reranker_takes_other_wordings_too(nodes, bundle):
     llm = MockVision(reversing())
-    rerank = LLVMRerank(llm=ListwiseReranker(llm, window=4), rank_prompt="{wish}!")
+    rerank = LLVMRerank(llm=ListwiseReranker(llm, window=4), rank_prompt="{query}!")
     rerank.postprocess_nodes(nodes, bundle)
     assert {(asked.prompt, asked.n) for asked in llm.asked} >= {("a bag with this!", 4)}
 
@@ -59,15 +59,15 @@ def test_a_core_reranker_takes_other_wordings_too(nodes, bundle):
 @pytest.mark.parametrize("copied", [copy.deepcopy, lambda it: pickle.loads(pickle.dumps(it))])
 def test_a_replaced_prompt_goes_along_with_a_copy(copied):
     rerank = LLVMRerank(llm=MockVision(reversing()))
-    rerank._update_prompts({"rank_prompt": PromptTemplate("only {wish}")})
-    assert copied(rerank)._get_prompts()["rank_prompt"].get_template() == "only {wish}"
+    rerank._update_prompts({"rank_prompt": PromptTemplate("only {query}")})
+    assert copied(rerank)._get_prompts()["rank_prompt"].get_template() == "only {query}"
 
 
 def test_a_deep_copy_shares_the_model():
     llm = MockVision(reversing())
     llm.lock = threading.Lock()  # as real ones have, and clients of servers
     rerank = copy.deepcopy(LLVMRerank(llm=llm, window=4))
-    assert (rerank.window, rerank.reranker.llvm) == (4, llm)
+    assert (rerank.window, rerank.reranker.vlm) == (4, llm)
 
 
 def test_prompts_can_be_given(nodes, bundle):

@@ -146,7 +146,7 @@ def test_a_recipe_that_cannot_be_followed_is_refused(text, tmp_path):
 
 
 def test_a_recipe_is_written_and_read_back(tmp_path):
-    recipe = RankingRecipe("grades", True, "Find {wish} in {n}", 96, 5, num_crops=12, words=9)
+    recipe = RankingRecipe("grades", True, "Find {query} in {n}", 96, 5, num_crops=12, words=9)
     (tmp_path / "rerank.json").write_text(recipe.to_json())
     assert RankingRecipe.of_folder(tmp_path) == recipe
 

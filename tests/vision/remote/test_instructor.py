@@ -168,9 +168,9 @@ def test_a_failure_is_an_answer_error_that_leaks_nothing(server, step, said, cap
 
 
 def test_a_server_that_is_not_there_is_an_answer_error(server):
-    llvm = InstructorVision.from_openai(base_url="http://127.0.0.1:9/v1", model="m", timeout=1)
+    vlm = InstructorVision.from_openai(base_url="http://127.0.0.1:9/v1", model="m", timeout=1)
     with pytest.raises(AnswerError, match="cannot be reached"):
-        llvm.rank(SECRET, IMAGE, 3)
+        vlm.rank(SECRET, IMAGE, 3)
 
 
 def test_success_leaks_nothing_into_the_logs_either(server, caplog):
@@ -194,8 +194,8 @@ def test_a_strangers_exception_is_told_by_its_type_alone(caplog):
 def test_a_grammar_goes_to_servers_that_take_one(server):
     server.script = ['```json\n{"ranking": [2, 1, 3], "reason": "spots"}\n```']
     recipe = RankingRecipe(method="permutation")
-    llvm = vision(server, grammar=True, recipe=recipe)
-    assert llvm.rank("Rank.", IMAGE, 3, method="permutation").order == [2, 1, 3]
+    vlm = vision(server, grammar=True, recipe=recipe)
+    assert vlm.rank("Rank.", IMAGE, 3, method="permutation").order == [2, 1, 3]
     (request,) = server.requests
     assert request["structured_outputs"]["grammar"].startswith("root ::= ")
     assert "response_format" not in request
@@ -242,9 +242,9 @@ def test_many_callers_at_once_get_their_own_answers(server):
     from concurrent.futures import ThreadPoolExecutor
 
     server.script = [graded(1, 2, 3)]
-    llvm = vision(server)
+    vlm = vision(server)
     with ThreadPoolExecutor(8) as pool:
-        orders = pool.map(lambda _: llvm.rank("Rank.", IMAGE, 3).order, range(16))
+        orders = pool.map(lambda _: vlm.rank("Rank.", IMAGE, 3).order, range(16))
     assert list(orders) == [[3, 2, 1]] * 16
 
 

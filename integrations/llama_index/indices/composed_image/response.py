@@ -80,7 +80,7 @@ class RankedImages(BaseModel):
         reranked = nodes[0].node.metadata.get(RERANKED, {}) if nodes else {}
         return cls(
             items=[_item(rank, node) for rank, node in enumerate(nodes, start=1)],
-            timings=reranked.get("milliseconds", {}),
+            timings=reranked.get("timings_ms", {}),
             repairs=reranked.get("repairs", []),
         )
 

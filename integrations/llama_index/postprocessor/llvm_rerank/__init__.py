@@ -1,8 +1,8 @@
-"""Rerank retrieved images with a vision LLM that sees the query's image as well."""
+"""Rerank retrieved images with a vision LLM that sees the query image as well."""
 
 from __future__ import annotations
 
 from llama_index.postprocessor.llvm_rerank.base import LLVMRerank
-from llama_index.postprocessor.llvm_rerank.client import LlamaIndexCreate
+from llama_index.postprocessor.llvm_rerank.client import LlamaIndexChatClient
 
-__all__ = ["LLVMRerank", "LlamaIndexCreate"]
+__all__ = ["LLVMRerank", "LlamaIndexChatClient"]

@@ -1,14 +1,14 @@
-"""LlamaIndex's reranker for images. In: nodes and a query. Out: the same nodes, best first."""
+"""LlamaIndex postprocessor that reranks image nodes with a vision LLM."""
 
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Generator, Sequence
+from collections.abc import Generator
 from contextlib import contextmanager
 from typing import Any
 
 import llama_index.core.instrumentation as instrument
-from llama_index.core.bridge.pydantic import Field, PrivateAttr
+from llama_index.core.bridge.pydantic import ConfigDict, Field, PrivateAttr
 from llama_index.core.callbacks import CBEventType, EventPayload
 from llama_index.core.instrumentation.events.rerank import ReRankEndEvent, ReRankStartEvent
 from llama_index.core.llms import LLM
@@ -16,43 +16,46 @@ from llama_index.core.postprocessor.types import BaseNodePostprocessor
 from llama_index.core.prompts import PromptTemplate
 from llama_index.core.prompts.mixin import PromptDictType
 from llama_index.core.schema import NodeWithScore, QueryBundle
+from llama_index.embeddings.composed_image.image_sources import node_image
 from llama_index.llms.phi3_vision import Phi3VisionLLM
-from llama_index.postprocessor.llvm_rerank.client import LlamaIndexCreate, event_loop
-from llama_index.postprocessor.llvm_rerank.images import query_of, shown
+from llama_index.postprocessor.llvm_rerank.client import LlamaIndexChatClient, caller_loop
 
-from mmrag.images import ImagePolicy
-from mmrag.rerank import ListwiseReranker, OnFailure, Reranked
+from mmrag.errors import QueryError, SettingError
+from mmrag.images import ImagePolicy, ImageSource
+from mmrag.query import Query
+from mmrag.rerank import ListwiseReranker, OnFailure, Reranker, RerankResult
+from mmrag.rerank.composite import draw_text
 from mmrag.vision.base import VisionLLM
 from mmrag.vision.remote.instructor import InstructorVision
 
 __all__ = ["LLVMRerank"]
 
-dispatcher = instrument.get_dispatcher(__name__)  # pyright: ignore[reportPrivateImportUsage]
+RESULT_KEYS = ("llvm_rerank", "retrieval_score", "retrieval_rank")
+"""Metadata written by `LLVMRerank`; excluded from the text for LLMs and embeddings."""
 
-_TOLD = ["llvm_rerank", "retrieval_score", "retrieval_rank"]
+dispatcher = instrument.get_dispatcher(__name__)  # pyright: ignore[reportPrivateImportUsage]
 
 
 class LLVMRerank(BaseNodePostprocessor):
-    """Let a large language-vision model put retrieved images in order; none is ever lost.
+    """Rerank retrieved images with a large language-vision model; no node is ever lost.
 
-    Each node comes back as a copy whose metadata holds ``retrieval_rank``, ``retrieval_score`` and
-    ``llvm_rerank``: ``rank``, ``score`` (None where the model gave none), ``reason`` (of the best),
-    ``repaired``, ``repairs``, ``missing`` (why its image could not be shown), ``milliseconds``.
-    Its score is the model's, or stays the retriever's where the model gave none.
+    Returns a copy of each node whose metadata has ``retrieval_rank``, ``retrieval_score`` and ``llvm_rerank``: a dict
+    of ``rank``, ``score`` (None if the model gave none), ``reason`` (of the first), ``repaired``, ``repairs``,
+    ``missing`` (why its image could not be loaded), ``timings_ms``. The score is the model's, else the retriever's.
 
     Parameters
     ----------
-    llm
-        A `Phi3VisionLLM`, any other LlamaIndex `LLM` that reads images, an `mmrag` vision LLM, or
-        a ready `mmrag.ListwiseReranker`, of which only the wordings can be changed here.
-    top_n
-        Most nodes to return; all when not given.
+    llm : LLM, VisionLLM or Reranker
+        A `Phi3VisionLLM` or another LlamaIndex LLM that reads images, an `mmrag` vision LLM, or a ready reranker, of
+        which only the prompts can be changed here.
+    top_n : int, optional
+        Maximum number of nodes to return. Default: all.
     window, stride, passes, caption, on_failure
         As in `mmrag.ListwiseReranker`.
-    rank_prompt, caption_prompt
-        Other wordings, with the places ``{wish}``, ``{n}``, ``{caption}``.
-    image_policy
-        Which images of nodes and queries may be opened: by default any local file, and no URL.
+    rank_prompt, caption_prompt : str, optional
+        Templates with the placeholders ``{query}``, ``{n}``, ``{caption}``.
+    image_policy : ImagePolicy, optional
+        Which images of nodes and queries may be opened. Default: any local file, and no URL.
 
     Examples
     --------
@@ -64,30 +67,32 @@ class LLVMRerank(BaseNodePostprocessor):
     ['a hat', 'a mug']
     """
 
-    top_n: int | None = Field(default=None, gt=0, description="Most nodes to return.")
-    window: int = Field(default=9, description="Most candidates in one image.")
-    stride: int | None = Field(default=None, description="Distance of the windows' starts.")
-    passes: int = Field(default=1, description="Looks at each window, its cells permuted.")
-    caption: bool = Field(default=True, description="Let the model describe the query first.")
-    on_failure: OnFailure = Field(default="keep_order", description="When the model fails.")
-    rank_prompt: str | None = Field(default=None, description="Other wording for the ranking.")
-    caption_prompt: str | None = Field(default=None, description="Other wording for the caption.")
+    model_config = ConfigDict(extra="forbid")
+
+    top_n: int | None = Field(default=None, gt=0, description="Maximum number of nodes to return.")
+    window: int = Field(default=9, description="Maximum number of candidates in one image.")
+    stride: int | None = Field(default=None, description="Distance between the starts of two windows.")
+    passes: int = Field(default=1, description="Calls per window, each with its cells permuted.")
+    caption: bool = Field(default=True, description="Let the model caption the query image first.")
+    on_failure: OnFailure = Field(default="keep_order", description="What to do if the model fails.")
+    rank_prompt: str | None = Field(default=None, description="Template of the ranking prompt.")
+    caption_prompt: str | None = Field(default=None, description="Template of the caption prompt.")
     image_policy: ImagePolicy = Field(
-        default_factory=ImagePolicy, exclude=True, description="What may be opened as an image."
+        default_factory=ImagePolicy, exclude=True, description="Which images may be opened."
     )
     # Private, because a component drops fields that it cannot serialize or pickle.
-    _llm: LLM | VisionLLM | ListwiseReranker = PrivateAttr()
-    _made: tuple[dict[str, Any], ListwiseReranker] | None = PrivateAttr(default=None)
+    _llm: LLM | VisionLLM | Reranker = PrivateAttr()
+    _cached_reranker: tuple[dict[str, Any], Reranker] | None = PrivateAttr(default=None)
 
-    def __init__(self, llm: LLM | VisionLLM | ListwiseReranker, **fields: Any) -> None:
+    def __init__(self, llm: LLM | VisionLLM | Reranker, **fields: Any) -> None:
         super().__init__(**fields)
         self._llm = llm
-        if not isinstance(llm, Phi3VisionLLM):  # that one loads weights: not before they are needed
-            _ = self.reranker  # impossible settings are told now
+        if not isinstance(llm, Phi3VisionLLM):  # which loads its weights on first use
+            _ = self.reranker  # refuses invalid settings now
 
     @classmethod
     def class_name(cls) -> str:
-        """Name the class in serialized form."""
+        """Return the name of the class in serialized form."""
         return "LLVMRerank"
 
     def __getstate__(self) -> dict[str, Any]:
@@ -100,8 +105,8 @@ class LLVMRerank(BaseNodePostprocessor):
         return self.model_copy()  # of its settings: models and clients are shared
 
     @property
-    def reranker(self) -> ListwiseReranker:
-        """The algorithm, over the LLM; made on first use, and again when a setting has changed."""
+    def reranker(self) -> Reranker:
+        """The reranker over the LLM; built on first use, and again if a setting has changed."""
         settings: dict[str, Any] = {
             "window": self.window,
             "stride": self.stride,
@@ -112,14 +117,17 @@ class LLVMRerank(BaseNodePostprocessor):
             "caption_prompt": self.caption_prompt,
             "policy": self.image_policy,
         }
-        if self._made is None or self._made[0] != settings:
-            self._made = settings, _reranker_of(self._llm, settings)
-        return self._made[1]
+        if self._cached_reranker is None or self._cached_reranker[0] != settings:
+            self._cached_reranker = settings, _make_reranker(self._llm, settings)
+        return self._cached_reranker[1]
 
     def _get_prompts(self) -> PromptDictType:
+        reranker = self.reranker
+        if not isinstance(reranker, ListwiseReranker):
+            return {}
         return {
-            "rank_prompt": PromptTemplate(self.reranker.prompt.template),
-            "caption_prompt": PromptTemplate(self.reranker.caption_prompt.template),
+            "rank_prompt": PromptTemplate(reranker.prompt.template),
+            "caption_prompt": PromptTemplate(reranker.caption_prompt.template),
         }
 
     def _update_prompts(self, prompts: PromptDictType) -> None:
@@ -131,31 +139,30 @@ class LLVMRerank(BaseNodePostprocessor):
     def _postprocess_nodes(
         self, nodes: list[NodeWithScore], query_bundle: QueryBundle | None = None
     ) -> list[NodeWithScore]:
-        with self._told(nodes, query_bundle) as returned:
+        with self._rerank_events(nodes, query_bundle) as returned:
             if nodes:
-                images = [shown(found.node) for found in nodes]
-                result = self.reranker.rerank(query_of(query_bundle), images, self.top_n)
-                returned += _reordered(nodes, result)
+                result = self.reranker.rerank(query_from_bundle(query_bundle), candidate_images(nodes), self.top_n)
+                returned += _apply_ranking(nodes, result)
         return returned
 
     async def _apostprocess_nodes(
         self, nodes: list[NodeWithScore], query_bundle: QueryBundle | None = None
     ) -> list[NodeWithScore]:
-        with self._told(nodes, query_bundle) as returned:
+        with self._rerank_events(nodes, query_bundle) as returned:
             if nodes:
-                reranker = await asyncio.to_thread(lambda: self.reranker)
-                images = await asyncio.to_thread(lambda: [shown(n.node) for n in nodes])
-                token = event_loop.set(asyncio.get_running_loop())
+                reranker = await asyncio.to_thread(lambda: self.reranker)  # may load a model
+                images = await asyncio.to_thread(candidate_images, nodes)
+                token = caller_loop.set(asyncio.get_running_loop())
                 try:
-                    result = await reranker.arerank(query_of(query_bundle), images, self.top_n)
+                    result = await reranker.arerank(query_from_bundle(query_bundle), images, self.top_n)
                 finally:
-                    event_loop.reset(token)
-                returned += _reordered(nodes, result)
+                    caller_loop.reset(token)
+                returned += _apply_ranking(nodes, result)
         return returned
 
     @contextmanager
-    def _told(self, nodes: list[NodeWithScore], query: QueryBundle | None) -> Generator[list[NodeWithScore]]:
-        """Tell both of LlamaIndex's event systems the start, and the end on every way out."""
+    def _rerank_events(self, nodes: list[NodeWithScore], query: QueryBundle | None) -> Generator[list[NodeWithScore]]:
+        """Emit start and end events in both of LlamaIndex's event systems, the end on every exit."""
         top_n, model = self.top_n or len(nodes), _model_name(self._llm)
         dispatcher.event(ReRankStartEvent(query=query, nodes=nodes, top_n=top_n, model_name=model))
         returned: list[NodeWithScore] = []
@@ -173,39 +180,62 @@ class LLVMRerank(BaseNodePostprocessor):
                 dispatcher.event(ReRankEndEvent(nodes=returned))
 
 
-def _reranker_of(llm: LLM | VisionLLM | ListwiseReranker, settings: dict[str, Any]) -> ListwiseReranker:
+def candidate_images(nodes: list[NodeWithScore]) -> list[ImageSource | None]:
+    """Return the image of each node, else its text drawn as one, else None."""
+    images: list[ImageSource | None] = []
+    for found in nodes:
+        image = node_image(found.node)
+        if image is None and (text := found.node.get_content().strip()):
+            image = draw_text(text)
+        images.append(image)
+    return images
+
+
+def query_from_bundle(bundle: QueryBundle | None) -> Query:
+    """Build the query of a bundle; without ``image_path``, from the Markdown image in its string.
+
+    Raises
+    ------
+    QueryError
+        If there is no query.
+    """
+    if bundle is None:
+        raise QueryError("LLVMRerank ranks for a query: pass query_bundle or query_str")
+    return Query(bundle.query_str, bundle.image_path) if bundle.image_path else Query.parse(bundle.query_str)
+
+
+def _make_reranker(llm: LLM | VisionLLM | Reranker, settings: dict[str, Any]) -> Reranker:
     if isinstance(llm, ListwiseReranker):
-        return llm.reworded(settings["prompt"], settings["caption_prompt"])
-    return ListwiseReranker(_vision_llm(llm), **settings)
-
-
-def _vision_llm(llm: LLM | VisionLLM) -> VisionLLM:
+        return llm.with_prompts(settings["prompt"], settings["caption_prompt"])
+    if isinstance(llm, Reranker):
+        if settings["prompt"] or settings["caption_prompt"]:
+            raise SettingError(f"{type(llm).__name__} uses no prompts: leave out rank_prompt and caption_prompt")
+        return llm
     if isinstance(llm, Phi3VisionLLM):
-        return llm.vision
-    if isinstance(llm, LLM):
-        return InstructorVision(LlamaIndexCreate(llm))
-    return llm
+        llm = llm.vision
+    elif isinstance(llm, LLM):
+        llm = InstructorVision(LlamaIndexChatClient(llm))
+    return ListwiseReranker(llm, **settings)
 
 
-def _model_name(llm: LLM | VisionLLM | ListwiseReranker) -> str:
+def _model_name(llm: LLM | VisionLLM | Reranker) -> str:
     if isinstance(llm, LLM):
         return llm.metadata.model_name
-    model = llm.llvm if isinstance(llm, ListwiseReranker) else llm
+    model = getattr(llm, "vlm", None) or getattr(llm, "scorer", None) or llm  # what a reranker of ours calls
     return str(getattr(model, "name", type(model).__name__))
 
 
-def _reordered(nodes: Sequence[NodeWithScore], result: Reranked) -> list[NodeWithScore]:
-    """Copy the top nodes in their new order; what the caller holds stays as it was."""
+def _apply_ranking(nodes: list[NodeWithScore], result: RerankResult) -> list[NodeWithScore]:
+    """Copy the top nodes in their new order; the caller's nodes stay unchanged."""
     ranking = result.ranking
-    reordered: list[NodeWithScore] = []
+    reranked: list[NodeWithScore] = []
     for rank, label in enumerate(result.top, start=1):
-        found = nodes[label - 1]
-        before = found.node.metadata
+        node, retrieval_score = nodes[label - 1].node, nodes[label - 1].score
         score = ranking.scores[label - 1] if ranking.scores else None
-        told = {
-            # of an earlier reranker, where there was one: it knew what the retriever gave
-            "retrieval_rank": before.get("retrieval_rank", label),
-            "retrieval_score": before.get("retrieval_score", found.score),
+        metadata = {
+            # of an earlier reranker, if there was one
+            "retrieval_rank": node.metadata.get("retrieval_rank", label),
+            "retrieval_score": node.metadata.get("retrieval_score", retrieval_score),
             "llvm_rerank": {
                 "rank": rank,
                 "score": score,
@@ -213,20 +243,13 @@ def _reordered(nodes: Sequence[NodeWithScore], result: Reranked) -> list[NodeWit
                 "repaired": bool(ranking.repairs),
                 "repairs": list(ranking.repairs),
                 "missing": result.missing.get(label, ""),
-                "milliseconds": dict(result.milliseconds),
+                "timings_ms": dict(result.timings_ms),
             },
         }
-        node = found.node.model_copy(
-            update={
-                "metadata": before | told,
-                "excluded_llm_metadata_keys": _and_told(found.node.excluded_llm_metadata_keys),
-                "excluded_embed_metadata_keys": _and_told(found.node.excluded_embed_metadata_keys),
-            }
-        )
-        reordered.append(NodeWithScore(node=node, score=found.score if score is None else score))
-    return reordered
-
-
-def _and_told(excluded: list[str]) -> list[str]:
-    # facts for programs: no text for the next LLM, nor for an embedding
-    return list(dict.fromkeys([*excluded, *_TOLD]))
+        excluded = {
+            key: list(dict.fromkeys([*getattr(node, key), *RESULT_KEYS]))
+            for key in ("excluded_llm_metadata_keys", "excluded_embed_metadata_keys")
+        }
+        copy = node.model_copy(update={"metadata": node.metadata | metadata, **excluded})
+        reranked.append(NodeWithScore(node=copy, score=retrieval_score if score is None else score))
+    return reranked

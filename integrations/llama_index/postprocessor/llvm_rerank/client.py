@@ -1,4 +1,4 @@
-"""Any LlamaIndex LLM behind OpenAI's `create`. In: OpenAI messages. Out: a `ChatCompletion`."""
+"""Chat client in OpenAI's form over a LlamaIndex LLM."""
 
 from __future__ import annotations
 
@@ -15,49 +15,51 @@ from llama_index.core.llms import LLM
 if TYPE_CHECKING:
     from openai.types.chat import ChatCompletion
 
-__all__ = ["LlamaIndexCreate", "event_loop"]
+__all__ = ["LlamaIndexChatClient", "caller_loop"]
 
-event_loop: ContextVar[asyncio.AbstractEventLoop | None] = ContextVar("event_loop", default=None)
-"""The caller's loop, where there is one: `achat` is awaited there while the algorithm waits."""
+caller_loop: ContextVar[asyncio.AbstractEventLoop | None] = ContextVar("caller_loop", default=None)
+"""Event loop of the async caller, if any: `achat` is awaited there while the reranker's thread waits."""
 
 
 @dataclass(frozen=True)
-class LlamaIndexCreate:
-    """What `mmrag.InstructorVision` asks, answered by ``llm``."""
+class LlamaIndexChatClient:
+    """``create`` function for `mmrag.InstructorVision`, answered by ``llm``."""
 
     llm: LLM
 
     def __call__(
         self, *, messages: Sequence[Mapping[str, Any]], model: str | None = None, **settings: Any
     ) -> ChatCompletion:
-        """Chat once; settings such as ``max_tokens``, named differently by each LLM, stay here."""
-        asked = [_chat_message(message) for message in messages]
-        loop = event_loop.get()
+        """Chat once; settings such as ``max_tokens`` are dropped, as each LLM names them differently."""
+        from openai.types.chat import ChatCompletion, ChatCompletionMessage
+        from openai.types.chat.chat_completion import Choice
+
+        chat = [_chat_message(message) for message in messages]
+        loop = caller_loop.get()
         if loop is None:
-            response = self.llm.chat(asked)
+            response = self.llm.chat(chat)
         else:
-            response = asyncio.run_coroutine_threadsafe(self.llm.achat(asked), loop).result()
-        return _completion(response.message.content or "", self.llm.metadata.model_name)
+            response = asyncio.run_coroutine_threadsafe(self.llm.achat(chat), loop).result()
+        message = ChatCompletionMessage(role="assistant", content=response.message.content or "")
+        return ChatCompletion(
+            id="llama-index",
+            object="chat.completion",
+            created=0,
+            model=self.llm.metadata.model_name,
+            choices=[Choice(index=0, finish_reason="stop", message=message)],
+        )
 
 
 def _chat_message(message: Mapping[str, Any]) -> ChatMessage:
     content = message["content"]
-    blocks = [TextBlock(text=content)] if isinstance(content, str) else [*map(_block, content)]
+    if isinstance(content, str):
+        content = [{"type": "text", "text": content}]
+    blocks: list[ContentBlock] = []
+    for part in content:
+        if part["type"] == "text":
+            blocks.append(TextBlock(text=part["text"]))
+        else:
+            header, _, data = part["image_url"]["url"].partition(",")
+            mimetype = header.removeprefix("data:").removesuffix(";base64")
+            blocks.append(ImageBlock(image=base64.b64decode(data), image_mimetype=mimetype))
     return ChatMessage(role=message["role"], blocks=blocks)
-
-
-def _block(part: Mapping[str, Any]) -> ContentBlock:
-    if part["type"] == "text":
-        return TextBlock(text=part["text"])
-    header, _, data = part["image_url"]["url"].partition(",")
-    mimetype = header.removeprefix("data:").removesuffix(";base64")
-    return ImageBlock(image=base64.b64decode(data), image_mimetype=mimetype)
-
-
-def _completion(text: str, model: str) -> ChatCompletion:
-    from openai.types.chat import ChatCompletion, ChatCompletionMessage
-    from openai.types.chat.chat_completion import Choice
-
-    message = ChatCompletionMessage(role="assistant", content=text)
-    choice = Choice(index=0, finish_reason="stop", message=message)
-    return ChatCompletion(id="llama-index", object="chat.completion", created=0, model=model, choices=[choice])
