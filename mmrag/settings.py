@@ -1,4 +1,4 @@
-"""What a person sets once. In: options, then `MMRAG_…`, then `mmrag.toml`. Out: the settings."""
+"""User settings from options, `MMRAG_…` variables and `mmrag.toml`, in this order."""
 
 from __future__ import annotations
 
@@ -17,29 +17,28 @@ SETTINGS_FILE = Path("mmrag.toml")
 
 
 class Settings(BaseSettings):
-    """Where the index is and which models serve it.
+    """Location of the index and its models.
 
     Attributes
     ----------
-    db
+    db : str
         A Milvus Lite folder, ``http://host:19530``, or a Zilliz Cloud address.
-    collection
+    collection : str
         The collection inside it.
-    token
-        What the Milvus server asks for; Lite asks for nothing.
-    model
+    token : SecretStr
+        Token of the Milvus server; unused by Lite.
+    model : str
         The encoder: ``demo``, ``base-en-v1.5``, ``m3``, or a folder.
-    reranker
-        The vision LLM: ``demo``, a Phi-3 Vision name, a folder, or what the server
-        at ``llm_url`` calls its model.
-    llm_url, llm_key
-        An OpenAI-compatible server; when empty, the reranker runs on this machine.
-    device
-        ``cpu``, ``cuda``, ``mps``; chosen by the models when empty.
-    top
-        How many results a search gives.
-    hosts
-        Hosts from which images may be fetched; none by default.
+    reranker : str
+        The vision LLM: ``demo``, a Phi-3 Vision name, a folder, or the model's name at ``llm_url``.
+    llm_url, llm_key : str, SecretStr
+        An OpenAI-compatible server and its key. Default: empty, the reranker runs on this machine.
+    device : str, optional
+        ``cpu``, ``cuda``, ``mps``. Default: chosen by the models.
+    top : int
+        Number of results of a search.
+    hosts : tuple of str
+        Hosts from which images may be fetched. Default: none.
     """
 
     model_config = SettingsConfigDict(env_prefix="MMRAG_", extra="forbid", frozen=True)
@@ -57,7 +56,7 @@ class Settings(BaseSettings):
 
     @property
     def where(self) -> str:
-        """The database as people may be told of it: a server without its password.
+        """The database without the password of its address, to be shown.
 
         Examples
         --------
@@ -80,18 +79,18 @@ class Settings(BaseSettings):
         dotenv_settings: PydanticBaseSettingsSource,
         file_secret_settings: PydanticBaseSettingsSource,
     ) -> tuple[PydanticBaseSettingsSource, ...]:
-        """Add the file of this folder; leave out `.env` files, which belong to other programs."""
+        """Read `mmrag.toml` of the current folder; ignore `.env` files, which belong to other programs."""
         file = TomlConfigSettingsSource(settings_cls, toml_file=SETTINGS_FILE)
         return init_settings, env_settings, file
 
 
 def read_settings(**given: Any) -> Settings:
-    """Read the settings; what was ``given`` on the command line wins, None stands for not given.
+    """Read the settings; ``given`` values take precedence, except None.
 
     Raises
     ------
     SettingError
-        Names each wrong setting and where settings come from.
+        If a setting is unknown or invalid; names each.
 
     Examples
     --------
@@ -102,10 +101,10 @@ def read_settings(**given: Any) -> Settings:
         return Settings(**{name: value for name, value in given.items() if value is not None})
     except ValidationError as error:
         faults = [f"{'.'.join(map(str, e['loc']))}: {e['msg']}" for e in error.errors()]
-        raise SettingError(_advice("; ".join(faults))) from error
+        raise _setting_error("; ".join(faults)) from error
     except ValueError as error:  # a malformed mmrag.toml, or a list in a variable that is no JSON
-        raise SettingError(_advice(str(error))) from error
+        raise _setting_error(str(error)) from error
 
 
-def _advice(fault: str) -> str:
-    return f"settings: {fault}. Look at the options, the MMRAG_… variables and {SETTINGS_FILE}"
+def _setting_error(fault: str) -> SettingError:
+    return SettingError(f"settings: {fault}. Look at the options, the MMRAG_… variables and {SETTINGS_FILE}")

@@ -1,3 +1,3 @@
-"""What people touch: the command line, its reports and sheets."""
+"""The `mmrag` command."""
 
 from __future__ import annotations

@@ -1,45 +1,55 @@
-"""Where words go: results to stdout, progress and errors to stderr, so that pipes stay clean."""
+"""Output of the commands: results to stdout, progress and errors to stderr, so that pipes stay clean."""
 
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Generator, Iterator
+from collections.abc import Callable, Collection, Generator, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any
 
 from rich.console import Console, ConsoleOptions, ConsoleRenderable, RenderHook
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 from rich.segment import Segment
+from rich.table import Table
 
-__all__ = ["messages", "results", "stage", "write_json"]
-
-
-def results() -> Console:
-    """Make the console of what was asked for: stdout."""
-    return _quiet(Console(highlight=False, markup=False))
+__all__ = ["print_table", "progress", "stderr_console", "stdout_console", "write_json"]
 
 
-def messages() -> Console:
-    """Make the console of everything else: stderr."""
-    return _quiet(Console(stderr=True, highlight=False, markup=False))
+def stdout_console() -> Console:
+    """Open the console of results."""
+    return _sanitized(Console(highlight=False, markup=False))
 
 
-def write_json(answer: Any) -> None:
-    """Write an answer for machines: one JSON document on stdout, never wrapped or colored."""
-    text = json.dumps(answer, indent=2, ensure_ascii=False, default=str)
-    results().out(text, highlight=False)
+def stderr_console() -> Console:
+    """Open the console of everything else: progress, notes and errors."""
+    return _sanitized(Console(stderr=True, highlight=False, markup=False))
+
+
+def write_json(document: Any) -> None:
+    """Write one JSON document to stdout, never wrapped or colored."""
+    stdout_console().out(json.dumps(document, indent=2, ensure_ascii=False, default=str), highlight=False)
+
+
+def print_table(headings: Sequence[str], rows: Iterable[Iterable[str]], left: Collection[str] = ()) -> None:
+    """Print a table to stdout; the first column and those in ``left`` are aligned left, the others right."""
+    table = Table(box=None, pad_edge=False, header_style="dim")
+    for heading in headings:
+        table.add_column(heading, justify="left" if heading in (headings[0], *left) else "right")
+    for row in rows:
+        table.add_row(*row)
+    stdout_console().print(table)
 
 
 @contextmanager
-def stage(name: str) -> Generator[Callable[[int, int], None]]:
-    """Show a bar on stderr while the block runs, where somebody sees it; it leaves no trace.
+def progress(name: str) -> Generator[Callable[[int, int], None]]:
+    """Show a progress bar on stderr while the block runs; nothing if stderr is no terminal.
 
     Yields
     ------
     Callable
-        To be called with how much is done, and of how much.
+        To be called with the number of finished items and the total.
     """
-    console = messages()
+    console = stderr_console()
     with Progress(
         TextColumn("{task.description}"),
         BarColumn(),
@@ -53,25 +63,25 @@ def stage(name: str) -> Generator[Callable[[int, int], None]]:
         yield lambda done, total: bar.update(task, completed=done, total=total or None)
 
 
-def _quiet(console: Console) -> Console:
-    console.push_render_hook(_NoControls())
+def _sanitized(console: Console) -> Console:
+    console.push_render_hook(_SanitizeHook())
     return console
 
 
-class _NoControls(RenderHook):
-    """Names and titles come from strangers: what would speak to the terminal is shown as �."""
+class _SanitizeHook(RenderHook):
+    """Replace control characters by �: file names and titles must not control the terminal."""
 
     def process_renderables(self, renderables: list[ConsoleRenderable]) -> list[ConsoleRenderable]:
-        return [_Printable(renderable) for renderable in renderables]
+        return [_Sanitized(renderable) for renderable in renderables]
 
 
-class _Printable:
+class _Sanitized:
     def __init__(self, renderable: ConsoleRenderable) -> None:
         self.renderable = renderable
 
     def __rich_console__(self, console: Console, options: ConsoleOptions) -> Iterator[Segment]:
         for segment in console.render(self.renderable, options):
-            if segment.control:  # our own, as a progress bar's
+            if segment.control:  # rich's own, such as a progress bar's
                 yield segment
             else:
                 letters = (c if c.isprintable() or c in "\n\t" else "�" for c in segment.text)

@@ -1,7 +1,4 @@
-"""The `mmrag` command. In: what a person types. Out: an answer, or one line that says what to do.
-
-Each command is one file in `mmrag.cli.commands`; nothing heavy is imported before one runs.
-"""
+"""Entry point of the `mmrag` command: one subcommand per file in `mmrag.cli.commands`."""
 
 from __future__ import annotations
 
@@ -24,8 +21,8 @@ from mmrag.cli.commands.index import index
 from mmrag.cli.commands.mcp import mcp
 from mmrag.cli.commands.search import search
 from mmrag.cli.commands.serve import serve
-from mmrag.cli.console import messages, results
-from mmrag.cli.options import spelled_out
+from mmrag.cli.console import stderr_console, stdout_console
+from mmrag.cli.options import expand_options
 from mmrag.errors import MMRagError
 
 __all__ = ["app", "main"]
@@ -41,56 +38,55 @@ app = typer.Typer(
     rich_markup_mode="rich",
 )
 for command in (demo, index, search, serve, mcp, eval, bench, doctor, collections):
-    app.command(no_args_is_help=command in (index, search, eval))(spelled_out(command))
+    app.command(no_args_is_help=command in (index, search, eval))(expand_options(command))
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
-    """Run one command, and leave with its exit code.
+    """Run one command and exit with its code.
 
     Parameters
     ----------
-    arguments
-        What follows the program's name; those of the process when None.
+    arguments : sequence of str, optional
+        Arguments after the program's name. Default: those of the process.
     """
     given = list(sys.argv[1:] if arguments is None else arguments)
     debug = DEBUG in given
     try:
-        words = [word for word in given if word != DEBUG]
-        app([DEBUG, *words] if debug else words)  # a person may write it anywhere
+        rest = [argument for argument in given if argument != DEBUG]
+        app([DEBUG, *rest] if debug else rest)  # it may stand anywhere
     except Exception as error:
         if debug:
             raise
-        told = Text.assemble(("error:", "bold red"), f" {_in_words(error)}")
-        messages().print(told, soft_wrap=True)
+        line = Text.assemble(("error:", "bold red"), f" {_describe(error)}")
+        stderr_console().print(line, soft_wrap=True)
         raise SystemExit(1) from None
 
 
-def _tell_version(asked: bool) -> None:
-    if asked:
-        results().print(f"mmrag {metadata.version('mmrag')}")
+def _print_version(wanted: bool) -> None:
+    if wanted:
+        stdout_console().print(f"mmrag {metadata.version('mmrag')}")
         raise typer.Exit
 
 
 @app.callback()
-def _program(  # pyright: ignore[reportUnusedFunction]
+def _configure(  # pyright: ignore[reportUnusedFunction]
     debug: Annotated[bool, typer.Option(DEBUG, help="Show tracebacks and logs.")] = False,
-    version: Annotated[  # its callback has done it before anything else is looked at
-        bool, typer.Option("--version", callback=_tell_version, is_eager=True, help="Tell which.")
+    version: Annotated[
+        bool, typer.Option("--version", callback=_print_version, is_eager=True, help="Show the version.")
     ] = False,
 ) -> None:
-    # What goes wrong is told in one sentence; gRPC and Milvus would log it with tracebacks first,
-    # and the hub's client each time it tries again.
+    # Errors are one line; gRPC, Milvus and the hub's client would log tracebacks and retries before it.
     logging.basicConfig(level=logging.DEBUG if debug else logging.CRITICAL)
     os.environ.setdefault("HF_HUB_VERBOSITY", "debug" if debug else "critical")
 
 
-def _in_words(error: Exception) -> str:
+def _describe(error: Exception) -> str:
     match error:
         case MMRagError():
-            words = str(error)
+            message = str(error)
         case OSError():
             fault = f"{error.filename}: {error.strerror}" if error.filename else str(error)
-            words = f"{fault}. Check the path, what you may do there, and the room on the disk"
+            message = f"{fault}. Check the path, its permissions, and the free space of the disk"
         case _:
-            words = f"{type(error).__name__}: {error}. mmrag did not expect this; see it: {DEBUG}"
-    return " ".join(words.split())
+            message = f"{type(error).__name__}: {error}. mmrag did not expect this; see it: {DEBUG}"
+    return " ".join(message.split())

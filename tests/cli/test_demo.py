@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 from sample_catalog import ENCODER
 
-from mmrag.cli.console import stage
+from mmrag.cli.console import progress
 from mmrag.cli.demo import run_demo
 from mmrag.errors import CheckpointError
 from mmrag.settings import read_settings
@@ -22,7 +22,7 @@ def folder(tmp_path_factory) -> Path:
 def run(folder):
     """Runs the demo over 288 images, with an encoder that was taught nothing."""
     settings = read_settings(db=str(folder / "demo.db"), model=ENCODER)
-    return lambda: run_demo(folder, settings, stage, images=288, n_queries=12, rerank=False)
+    return lambda: run_demo(folder, settings, progress, images=288, n_queries=12, rerank=False)
 
 
 def test_the_first_run_leaves_everything_behind(run, folder):
@@ -52,5 +52,5 @@ def test_the_second_run_draws_and_embeds_nothing(run, folder):
 def test_a_missing_vision_llm_is_told_before_anything_is_drawn(tmp_path):
     settings = read_settings(db=str(tmp_path / "demo.db"), model=ENCODER, reranker="nowhere")
     with pytest.raises(CheckpointError, match="nowhere"):
-        run_demo(tmp_path, settings, stage, images=288, n_queries=12)
+        run_demo(tmp_path, settings, progress, images=288, n_queries=12)
     assert not (tmp_path / "catalog").exists()

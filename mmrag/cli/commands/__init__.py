@@ -1,3 +1,3 @@
-"""One command a file, thin over the library; heavy imports stand inside the functions."""
+"""One command per file; heavy imports stand inside the functions."""
 
 from __future__ import annotations

@@ -1,16 +1,13 @@
-"""`mmrag collections`: what a database holds, and which encoder made it."""
+"""`mmrag collections`: the collections of a database and the encoders that made them."""
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Annotated
+from typing import Annotated
 
 import typer
 
-from mmrag.cli.console import results, write_json
+from mmrag.cli.console import print_table, stdout_console, write_json
 from mmrag.cli.options import Json
-
-if TYPE_CHECKING:
-    from llama_index.indices.composed_image.collections import Shelf
 
 __all__ = ["collections"]
 
@@ -32,24 +29,14 @@ def collections(
     settings = read_settings(db=db)
     found = shelves(settings.db, settings.token.get_secret_value())
     if as_json:
-        write_json([asdict(shelf) for shelf in found])
+        write_json([asdict(each) for each in found])
     elif found:
-        _show(found)
+        headings = ["collection", "images", "model", "dim", "fields to filter by"]
+        fields = [", ".join(f"{name}: {kind}" for name, kind in each.fields.items()) for each in found]
+        rows = [
+            [each.name, str(each.images), each.model or "not mmrag's", str(each.dim or "?"), listed]
+            for each, listed in zip(found, fields, strict=True)
+        ]
+        print_table(headings, rows, left=["model", "fields to filter by"])
     else:
-        results().print(f"{settings.where} holds no collection yet: mmrag index FOLDER --into {settings.where}")
-
-
-def _show(found: list[Shelf]) -> None:
-    from rich.table import Table
-
-    table = Table(box=None, pad_edge=False, header_style="dim")
-    table.add_column("collection")
-    table.add_column("images", justify="right")
-    table.add_column("model")
-    table.add_column("dim", justify="right")
-    table.add_column("fields to filter by")
-    for shelf in found:
-        fields = ", ".join(f"{name}: {kind}" for name, kind in shelf.fields.items())
-        dim = str(shelf.dim or "?")
-        table.add_row(shelf.name, str(shelf.images), shelf.model or "not mmrag's", dim, fields)
-    results().print(table)
+        stdout_console().print(f"{settings.where} holds no collection yet: mmrag index FOLDER --into {settings.where}")

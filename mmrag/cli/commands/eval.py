@@ -1,4 +1,4 @@
-"""`mmrag eval`: how good an index is on judged queries, as a table, JSON, and one HTML page."""
+"""`mmrag eval`: retrieval metrics of an index on a data set, as a table, JSON and an HTML report."""
 
 from __future__ import annotations
 
@@ -7,21 +7,21 @@ from typing import TYPE_CHECKING, Annotated, Unpack
 
 import typer
 
-from mmrag.cli.console import messages, results, stage, write_json
-from mmrag.cli.options import Json, Rerank, Searching
+from mmrag.cli.console import print_table, progress, stderr_console, stdout_console, write_json
+from mmrag.cli.options import Json, Rerank, SearchOptions
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
-
     from mmrag.evaluation import Evaluation
     from mmrag.evaluation.comparison import ResultComparison
 
 __all__ = ["eval"]
 
+SHOWN_NAMES = 5
+
 
 def eval(
     db: Annotated[str, typer.Argument(metavar="DB", help="Index: a folder x.db, or a server.", show_default=False)],
-    dataset: Annotated[
+    queries: Annotated[
         list[Path],
         typer.Argument(
             metavar="QUERIES...",
@@ -35,89 +35,78 @@ def eval(
     item: Annotated[str | None, typer.Option("--item", help="Field that names images; else the file's name.")] = None,
     rerank: Rerank = True,
     as_json: Json = False,
-    **given: Unpack[Searching],
+    **options: Unpack[SearchOptions],
 ) -> None:
-    """Measure an index on judged queries: before and after reranking, and by modality.
+    """Evaluate an index on queries with known answers: before and after reranking, and by modality.
 
     Example: mmrag eval shop.db queries/ --report report.html --no-rerank
     """
     from mmrag.settings import read_settings
 
-    settings = read_settings(db=db, **given)
-    with messages().status("loading the models"):
+    settings = read_settings(db=db, **options)
+    with stderr_console().status("loading the models"):
         from mmrag.evaluation import Evaluation, evaluate, read_dataset
-        from mmrag.evaluation.comparison import compare as compared
+        from mmrag.evaluation.comparison import compare as compare_runs
         from mmrag.evaluation.report import write_evaluation
         from mmrag.search import Searcher
 
-        queries = read_dataset(dataset, images)
+        dataset = read_dataset(queries, images)
         earlier = Evaluation.load(compare) if compare else None
         searcher = Searcher.open(settings)
-    with searcher, stage("asking") as show:
-        told = evaluate(searcher, queries, rerank=rerank, item=item, on_progress=show)
-    comparison = compared(told, earlier) if earlier else None
+    with searcher, progress("searching") as show:
+        evaluation = evaluate(searcher, dataset, rerank=rerank, item=item, on_progress=show)
+    comparison = compare_runs(evaluation, earlier) if earlier else None
     if as_json:
         changes = {"comparison": comparison.model_dump()} if comparison else {}
-        write_json(told.model_dump() | changes)
+        write_json(evaluation.model_dump() | changes)
     else:
-        _show(told, comparison)
+        _show(evaluation, comparison)
     if report:
-        write_evaluation(report, told, comparison)
-        messages().print(f"written: {report}", soft_wrap=True)
+        write_evaluation(report, evaluation, comparison)
+        stderr_console().print(f"written: {report}", soft_wrap=True)
 
 
-def _show(told: Evaluation, comparison: ResultComparison | None) -> None:
+def _show(evaluation: Evaluation, comparison: ResultComparison | None) -> None:
     from mmrag.evaluation.result import COMPOSED, RERANK_GAIN
 
-    results().print(f"{len(told.results)} queries over {told.num_images} images")
-    ways = list(dict.fromkeys(score.mode for score in told.scores))
-    rows = [[m, *(_number(told, m, way) for way in ways)] for m in told.metrics]
-    _table(["metric", *ways], rows)
-    kinds = [kind for kind in dict.fromkeys(score.kind for score in told.scores)][1:]
+    def row(heading: str, metric: str, kind: str) -> list[str]:
+        scores = {mode: evaluation.score(metric, mode, kind).value for mode in modes}
+        return [heading, *(format(value, "+.3f" if mode == RERANK_GAIN else ".3f") for mode, value in scores.items())]
+
+    out, main = stdout_console(), evaluation.main_metric
+    modes = list(dict.fromkeys(score.mode for score in evaluation.scores))
+    every, *kinds = dict.fromkeys(score.kind for score in evaluation.scores)
+    out.print(f"{len(evaluation.results)} queries over {evaluation.num_images} images")
+    print_table(["metric", *modes], [row(metric, metric, every) for metric in evaluation.metrics])
     if len(kinds) > 1:
-        results().print(f"\n{told.main_metric} by kind of query")
-        rows = [[k, *(_number(told, told.main_metric, way, k) for way in ways)] for k in kinds]
-        _table(["kind", *ways], rows)
-    final = told.score(told.main_metric, RERANK_GAIN if told.reranker else COMPOSED)
-    results().print(f"\n{told.main_metric}, {final.mode}, with its 95 % interval: {final}")
-    results().print("\nmilliseconds")
-    times = [[stage, *(f"{ms[p]:.1f}" for p in ("p50", "p90", "p99"))] for stage, ms in told.latencies.items()]
-    _table(["stage", "p50", "p90", "p99"], times)
-    if told.answers:
-        shares = {
-            "malformed and mended": told.answers.malformed,
-            "failed": told.answers.failed,
-            "of the rankings repaired": told.answers.repaired,
-        }
-        words = ", ".join(f"{100 * share:.1f} % {name}" for name, share in shares.items())
-        results().print(f"\nthe vision LLM was asked {told.answers.calls} times: {words}")
+        out.print(f"\n{main} by kind of query")
+        print_table(["kind", *modes], [row(kind, main, kind) for kind in kinds])
+    final = evaluation.score(main, RERANK_GAIN if evaluation.reranker else COMPOSED)
+    out.print(f"\n{main}, {final.mode}, with its 95 % interval: {final}")
+    out.print("\nmilliseconds")
+    print_table(
+        ["stage", "p50", "p90", "p99"],
+        [[stage, *(f"{ms:.1f}" for ms in points.values())] for stage, points in evaluation.latencies.items()],
+    )
+    if answers := evaluation.answers:
+        out.print(
+            f"\n{answers.calls} calls of the vision LLM: {100 * answers.malformed:.1f} % malformed and repaired, "
+            f"{100 * answers.failed:.1f} % failed, {100 * answers.repaired:.1f} % of the rankings repaired"
+        )
     if comparison:
-        results().print(f"\nagainst {comparison.before}")
-        changes = [
-            [c.metric, c.mode, f"{c.before:.3f}", f"{c.now:.3f}", f"{c.difference:+.3f}"] for c in comparison.changes
-        ]
-        _table(["metric", "mode", "before", "now", "difference"], changes)
+        out.print(f"\nagainst {comparison.before}")
+        print_table(
+            ["metric", "mode", "before", "now", "difference"],
+            [
+                [change.metric, change.mode, f"{change.before:.3f}", f"{change.now:.3f}", f"{change.difference:+.3f}"]
+                for change in comparison.changes
+            ],
+            left=["mode"],
+        )
     for fault, names in (
-        ("right answers are not in the index", told.missing),
-        ("queries are left out, their images cannot be read", list(told.skipped)),
+        ("right answers are not in the index", evaluation.missing),
+        ("queries are left out, their images cannot be read", list(evaluation.skipped)),
     ):
         if names:
-            few = ", ".join(names[:5]) + (", …" if len(names) > 5 else "")
-            messages().print(f"{len(names)} {fault}: {few}", style="yellow")
-
-
-def _number(told: Evaluation, measure: str, way: str, kind: str = "all") -> str:
-    from mmrag.evaluation.result import RERANK_GAIN
-
-    return format(told.score(measure, way, kind).value, "+.3f" if way == RERANK_GAIN else ".3f")
-
-
-def _table(headings: Iterable[str], rows: Iterable[Iterable[str]]) -> None:
-    from rich.table import Table
-
-    table = Table(box=None, pad_edge=False, header_style="dim")
-    for number, heading in enumerate(headings):
-        table.add_column(heading, justify="right" if number else "left")
-    for row in rows:
-        table.add_row(*row)
-    results().print(table)
+            few = ", ".join(names[:SHOWN_NAMES]) + (", …" if len(names) > SHOWN_NAMES else "")
+            stderr_console().print(f"{len(names)} {fault}: {few}", style="yellow")

@@ -1,4 +1,4 @@
-"""`mmrag index`: folders, patterns and tables into a collection; killed anywhere, it can go on."""
+"""`mmrag index`: folders, patterns and tables into a collection."""
 
 from __future__ import annotations
 
@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING, Annotated, TypedDict, Unpack
 
 import typer
 
-from mmrag.cli.console import messages, results, stage, write_json
-from mmrag.cli.options import Indexing, Json
+from mmrag.cli.console import progress, stderr_console, stdout_console, write_json
+from mmrag.cli.options import IndexOptions, Json
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 __all__ = ["index"]
 
 SHOWN_SKIPS = 10
-INTERRUPTED = 130  # what a shell expects of a program that was stopped by Ctrl-C
+INTERRUPTED = 130  # exit code that shells expect after Ctrl-C
 
 
 def index(
@@ -40,37 +40,37 @@ def index(
     ] = None,
     sync: Annotated[bool, typer.Option("--sync", help="Also remove what the sources no longer name.")] = False,
     verify: Annotated[
-        bool, typer.Option("--verify", help="Trust no record: read all files, look up all images.")
+        bool, typer.Option("--verify", help="Rehash every file instead of trusting the manifest.")
     ] = False,
     as_json: Json = False,
-    **given: Unpack[Indexing],
+    **options: Unpack[IndexOptions],
 ) -> None:
-    """Index images; what is in the index already is not embedded again.
+    """Index images; images that are in the index already are not embedded again.
 
     Example: mmrag index photos/ shop.csv --into shop.db --model base-en-v1.5
     """
     from mmrag.indexing.sources import read_sources
     from mmrag.settings import read_settings
 
-    settings = read_settings(db=into, **given)
+    settings = read_settings(db=into, **options)
     sources = read_sources(source, image_column, images)
     for table in sources.tables:
-        _tell_columns(table)
+        _show_columns(table)
     if sync and sources.files.paths:
-        messages().print("--sync: put patterns into quotes; of files named one by one all stay")
-    with messages().status("loading the encoder"):
+        stderr_console().print("--sync: put patterns into quotes; of files named one by one all stay")
+    with stderr_console().status("loading the encoder"):
         from mmrag.search import Searcher
 
         searcher = Searcher(settings, sources.columns)
     with searcher:
-        reports = list(_run(searcher, sources, sync=sync, verify=verify))
+        reports = list(_index(searcher, sources, sync=sync, verify=verify))
         stored = searcher.index.vector_store.count()
     if as_json:
-        write_json({"db": settings.where, "stored": stored, "runs": [_told(r) for r in reports]})
+        write_json({"db": settings.where, "stored": stored, "runs": [_to_json(report) for report in reports]})
         return
     for report in reports:
         _show(report)
-    results().print(f"{settings.where} now holds {stored} images")
+    stdout_console().print(f"{settings.where} now holds {stored} images")
 
 
 class _How(TypedDict):
@@ -79,26 +79,25 @@ class _How(TypedDict):
     on_progress: Callable[[int, int], None]
 
 
-def _tell_columns(table: Table | AmazonItems) -> None:
+def _show_columns(table: Table | AmazonItems) -> None:
     if table.left_out:
-        left_out = ", ".join(table.left_out)
-        messages().print(f"{table.file}: lists and empty columns are left out: {left_out}")
+        stderr_console().print(f"{table.file}: lists and empty columns are left out: {', '.join(table.left_out)}")
     renamed = [f"{field} ({column})" for column, field in table.fields.items() if field != column]
     if renamed:
-        messages().print(f"{table.file}: filters call columns {', '.join(renamed)}")
+        stderr_console().print(f"{table.file}: filters call columns {', '.join(renamed)}")
 
 
-def _run(searcher: Searcher, sources: Sources, *, sync: bool, verify: bool) -> Iterator[IndexReport]:
+def _index(searcher: Searcher, sources: Sources, *, sync: bool, verify: bool) -> Iterator[IndexReport]:
     done = 0
     try:
-        with stage("indexing") as show:
+        with progress("indexing") as show:
 
-            def progress(now: int, total: int) -> None:
+            def on_progress(now: int, total: int) -> None:
                 nonlocal done
                 done = now
                 show(now, total)
 
-            how = _How(verify=verify, policy=searcher.policy, on_progress=progress)
+            how = _How(verify=verify, policy=searcher.policy, on_progress=on_progress)
             for folder in sources.folders:
                 yield searcher.index.add_folder(folder, sync=sync, **how)
             for listing in (*sources.patterns, *sources.tables):
@@ -106,31 +105,24 @@ def _run(searcher: Searcher, sources: Sources, *, sync: bool, verify: bool) -> I
             if sources.files.paths:
                 yield searcher.index.add_listing(sources.files, **how)
     except KeyboardInterrupt:
-        messages().print(f"stopped after {done} images; they stay. The same command goes on from there")
+        stderr_console().print(f"stopped after {done} images; they stay. The same command goes on from there")
         raise typer.Exit(INTERRUPTED) from None
 
 
 def _show(report: IndexReport) -> None:
-    rate = report.embedded / report.seconds if report.seconds else 0.0
-    speed = f", {rate:.1f} images/s" if report.embedded else ""
-    results().print(f"{report}{speed}", soft_wrap=True, markup=False)
+    speed = f", {report.embedded / report.seconds:.1f} images/s" if report.embedded else ""
+    stdout_console().print(f"{report}{speed}", soft_wrap=True)
     for skipped in report.skipped[:SHOWN_SKIPS]:
-        messages().print(f"  skipped {skipped}", soft_wrap=True, markup=False, style="yellow")
+        stderr_console().print(f"  skipped {skipped}", soft_wrap=True, style="yellow")
     if len(report.skipped) > SHOWN_SKIPS:
-        messages().print(f"  … and {len(report.skipped) - SHOWN_SKIPS} more (--json lists all)")
+        stderr_console().print(f"  … and {len(report.skipped) - SHOWN_SKIPS} more (--json lists all)")
 
 
-def _told(report: IndexReport) -> dict[str, object]:
+def _to_json(report: IndexReport) -> dict[str, object]:
+    counts = ("files", "new", "changed", "moved", "duplicate", "deleted", "unchanged", "embedded")
     return {
         "source": report.source,
-        "files": report.files,
-        "new": report.new,
-        "changed": report.changed,
-        "moved": report.moved,
-        "duplicate": report.duplicate,
-        "deleted": report.deleted,
-        "unchanged": report.unchanged,
-        "skipped": [{"path": s.name, "reason": s.reason} for s in report.skipped],
-        "embedded": report.embedded,
+        **{name: getattr(report, name) for name in counts},
+        "skipped": [{"path": skipped.name, "reason": skipped.reason} for skipped in report.skipped],
         "seconds": round(report.seconds, 3),
     }

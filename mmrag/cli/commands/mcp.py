@@ -1,4 +1,4 @@
-"""`mmrag mcp`: image search as tools of any MCP client, over its pipe or over HTTP."""
+"""`mmrag mcp`: image search as tools of an MCP client, over stdio or HTTP."""
 
 from __future__ import annotations
 
@@ -11,8 +11,8 @@ from typing import TYPE_CHECKING, Annotated, Unpack
 
 import typer
 
-from mmrag.cli.console import messages, write_json
-from mmrag.cli.options import AccessToken, Bind, Database, Json, Rerank, Searching
+from mmrag.cli.console import stderr_console, write_json
+from mmrag.cli.options import AccessToken, Bind, Database, Json, Rerank, SearchOptions
 from mmrag.errors import require
 
 if TYPE_CHECKING:
@@ -38,7 +38,7 @@ def mcp(
     rerank: Rerank = True,
     db: Database = None,
     as_json: Json = False,
-    **given: Unpack[Searching],
+    **options: Unpack[SearchOptions],
 ) -> None:
     """Serve image search to an MCP client: it starts this command, or connects to --http.
 
@@ -48,9 +48,9 @@ def mcp(
     from mmrag.serving.listening import address, listen, serve_on
     from mmrag.settings import read_settings
 
-    settings = read_settings(db=db, **given)
+    settings = read_settings(db=db, **options)
     listening = listen(bind, port, access_token) if http else None
-    with redirect_stdout(sys.stderr), messages().status("loading the models"):
+    with redirect_stdout(sys.stderr), stderr_console().status("loading the models"):
         from llama_index.postprocessor.llvm_rerank import LLVMRerank
         from llama_index.tools.image_search import ImageSearch
 
@@ -68,29 +68,29 @@ def mcp(
         if listening is None:
             import anyio
 
-            _leave_at_once_when_told_to(searcher)
+            _exit_on_signals(searcher)
             anyio.run(mcp_server.over_stdio, server)
             return
-        signal.signal(signal.SIGTERM, _end)  # uvicorn says goodbye first, then it comes here
+        signal.signal(signal.SIGTERM, _exit)  # after uvicorn's own shutdown
         url = f"{address(bind, listening)}/mcp"
         if as_json:
             write_json({"url": url})
         else:
-            messages().print(f"MCP at {url}   (Ctrl-C stops)", soft_wrap=True)
+            stderr_console().print(f"MCP at {url}   (Ctrl-C stops)", soft_wrap=True)
         with listening:
             serve_on(listening, mcp_server.http_app(server, bind=bind, token=access_token))
 
 
-def _end(*_: object) -> None:
+def _exit(*_: object) -> None:
     sys.exit(0)
 
 
-def _leave_at_once_when_told_to(searcher: Searcher) -> None:
-    """Close the index and end, though a thread still waits for the client's next line."""
+def _exit_on_signals(searcher: Searcher) -> None:
+    """Close the index and exit at once, although a thread still reads stdin."""
 
     def leave(*_: object) -> None:
         searcher.close()
-        os._exit(0)  # any gentler end would wait for that thread
+        os._exit(0)  # sys.exit would wait for that thread
 
-    for told in (signal.SIGINT, signal.SIGTERM):
-        signal.signal(told, leave)
+    for number in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(number, leave)

@@ -1,4 +1,4 @@
-"""`mmrag search`: a sentence, an image, or both; answers as a table, JSON, a sheet, a page."""
+"""`mmrag search`: search by text, image or both; results as a table, JSON, contact sheet or HTML page."""
 
 from __future__ import annotations
 
@@ -8,20 +8,18 @@ from typing import TYPE_CHECKING, Annotated, Unpack
 
 import typer
 
-from mmrag.cli.console import messages, results, write_json
-from mmrag.cli.options import Database, Json, Rerank, Searching
+from mmrag.cli.console import stderr_console, stdout_console, write_json
+from mmrag.cli.options import Database, Json, Rerank, SearchOptions
 from mmrag.errors import QueryError
 
 if TYPE_CHECKING:
-    from mmrag.images import ImageSource
     from mmrag.results import Found
 
 __all__ = ["search"]
 
 STDIN = "-"
-_IN_A_ROW = 9
-_UNKNOWN = 200  # letters of words that are told
-_THUMBNAIL = 64  # pixels; a terminal shows fewer still
+MAX_UNKNOWN = 200  # characters
+COLORS = {"up": "green", "down": "red", "same": "dim"}
 
 
 def search(
@@ -35,9 +33,9 @@ def search(
     html: Annotated[Path | None, typer.Option("--html", help="Write a page to this file.")] = None,
     db: Database = None,
     as_json: Json = False,
-    **given: Unpack[Searching],
+    **options: Unpack[SearchOptions],
 ) -> None:
-    """Find the images that a sentence and an image ask for.
+    """Search images by a text, an image, or both.
 
     Example: mmrag search "phone case with this" --image leopard.jpg --db shop.db --sheet out.png
     """
@@ -47,15 +45,15 @@ def search(
     from mmrag.reports.html import write_report
     from mmrag.settings import read_settings
 
-    settings = read_settings(db=db, **given)
-    query = Query(text, _image(image))
+    settings = read_settings(db=db, **options)
+    query = Query(text, _read_stdin() if image == STDIN else image)
     filters = parse_filter(filter_by) if filter_by else None
 
-    with messages().status("loading the models"):
+    with stderr_console().status("loading the models"):
         from mmrag.search import Searcher
 
         searcher = Searcher.open(settings)
-    with searcher, messages().status("searching"):
+    with searcher, stderr_console().status("searching"):
         found = searcher.search(query, top=settings.top, filters=filters, rerank=rerank)
     if as_json:
         write_json(found.to_json())
@@ -63,58 +61,48 @@ def search(
         _show(found)
     if sheet:
         write_sheet(sheet, found)
-        messages().print(f"written: {sheet}", soft_wrap=True)
+        stderr_console().print(f"written: {sheet}", soft_wrap=True)
     if html:
         write_report(html, [found], title=text or "image search")
-        messages().print(f"written: {html}", soft_wrap=True)
+        stderr_console().print(f"written: {html}", soft_wrap=True)
 
 
-def _image(image: str | None) -> ImageSource | None:
-    if image != STDIN:
-        return image
-    given = b""
-    if sys.stdin:  # there is none when a program was started with it closed
+def _read_stdin() -> bytes:
+    data = b""
+    if sys.stdin:  # None if the program was started with stdin closed
         if sys.stdin.isatty():
-            messages().print("reading an image from the terminal's input; Ctrl-D ends it")
-        given = sys.stdin.buffer.read()
-    if not given:
+            stderr_console().print("reading an image from the terminal's input; Ctrl-D ends it")
+        data = sys.stdin.buffer.read()
+    if not data:
         raise QueryError("no image came by stdin: mmrag search --image - < leopard.jpg")
-    return given
+    return data
 
 
 def _show(found: Found) -> None:
     from rich.table import Table
     from rich.text import Text
 
-    from mmrag.cli.blocks import image_row, shows_images
-    from mmrag.images.encode import thumbnail
-
+    out = stdout_console()
     if found.unknown_words:
         unknown = ", ".join(found.unknown_words)
-        unknown = unknown if len(unknown) <= _UNKNOWN else unknown[:_UNKNOWN] + "…"
-        messages().print(f"the encoder does not know: {unknown}")
+        unknown = unknown if len(unknown) <= MAX_UNKNOWN else unknown[:MAX_UNKNOWN] + "…"
+        stderr_console().print(f"the encoder does not know: {unknown}")
     if not found.hits:
-        results().print("nothing found: loosen the filter, or index some images first")
+        out.print("nothing found: loosen the filter, or index some images first")
         return
     table = Table(box=None, pad_edge=False, header_style="dim")
     for heading in ("", "", "score"):
         table.add_column(heading, justify="right", no_wrap=True)
     table.add_column("title")
-    table.add_column("image", overflow="fold", style="dim")  # a cut path opens nothing
-    colors = {"up": "green", "down": "red", "same": "dim"}
+    table.add_column("image", overflow="fold", style="dim")  # a truncated path cannot be opened
     for move in found.moves:
-        arrow = Text(move.arrow if found.reranked else "", style=colors[move.way])
-        score = f"{move.hit.score:.3f}"
-        table.add_row(str(move.after), arrow, score, Text(move.hit.title), Text(move.hit.place))
-    results().print(table)
-    if shows_images(results()):
-        first = found.moves[:_IN_A_ROW]
-        shown = [thumbnail(move.hit.image, _THUMBNAIL, found.policy) for move in first]
-        results().print(image_row(shown, width=results().width))
+        arrow = Text(move.arrow if found.reranked else "", style=COLORS[move.way])
+        table.add_row(str(move.after), arrow, f"{move.hit.score:.3f}", Text(move.hit.title), Text(move.hit.place))
+    out.print(table)
     if found.reranked:
         if found.reranked.ranking.reason:
-            results().print(Text(f"reason: {found.reranked.ranking.reason}"))
+            out.print(f"reason: {found.reranked.ranking.reason}")
         for repair in found.reranked.ranking.repairs:
-            results().print(Text(f"repaired: {repair}"))
+            out.print(f"repaired: {repair}")
     times = ", ".join(f"{stage} {ms:.0f} ms" for stage, ms in found.timings_ms.items())
-    messages().print(times, style="dim")
+    stderr_console().print(times, style="dim")

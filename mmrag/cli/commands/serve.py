@@ -1,4 +1,4 @@
-"""`mmrag serve`: the search page and its JSON API; for others than this machine, with a token."""
+"""`mmrag serve`: the search page and its JSON API."""
 
 from __future__ import annotations
 
@@ -7,8 +7,8 @@ from urllib.parse import urlencode
 
 import typer
 
-from mmrag.cli.console import messages, write_json
-from mmrag.cli.options import AccessToken, Bind, Database, Json, Rerank, Searching
+from mmrag.cli.console import stderr_console, write_json
+from mmrag.cli.options import AccessToken, Bind, Database, Json, Rerank, SearchOptions
 from mmrag.errors import require
 
 __all__ = ["serve"]
@@ -23,7 +23,7 @@ def serve(
     rerank: Rerank = True,
     db: Database = None,
     as_json: Json = False,
-    **given: Unpack[Searching],
+    **options: Unpack[SearchOptions],
 ) -> None:
     """Serve the search page and its JSON API until Ctrl-C.
 
@@ -34,16 +34,16 @@ def serve(
     from mmrag.serving.listening import address, listen, serve_on
     from mmrag.settings import read_settings
 
-    settings = read_settings(db=db, **given)
+    settings = read_settings(db=db, **options)
     listening = listen(bind, port, access_token)
-    with messages().status("loading the models"):
+    with stderr_console().status("loading the models"):
         from mmrag.search import Searcher
         from mmrag.serving.app import create_app
         from mmrag.serving.service import Limits
 
         searcher = Searcher.open(settings)
         if rerank:
-            _ = searcher.reranker  # loaded now, not while the first visitor waits
+            _ = searcher.reranker  # loaded before the first request
     with listening, searcher:
         app = create_app(searcher, Limits(places=places, seconds=timeout, rerank=rerank), token=access_token)
         entry = f"?{urlencode({'token': access_token})}" if access_token else ""
@@ -51,5 +51,5 @@ def serve(
         if as_json:
             write_json({"url": url})
         else:
-            messages().print(f"open {url}   (Ctrl-C stops)", soft_wrap=True)
+            stderr_console().print(f"open {url}   (Ctrl-C stops)", soft_wrap=True)
         serve_on(listening, app)
