@@ -1,39 +1,33 @@
-"""Doubles for testing an app built on mmrag: no weights, no network.
+"""Test doubles of encoders and vision LLMs, without weights or network; each name loads on first use.
 
-`toy_encoder` stands in for the encoder, `MockVision` for the vision LLM. Wherever mmrag is
-installed, pytest also knows two fixtures: ``drawn_catalog``, a folder of seventy-two drawn
-products and what is true of each, and ``milvus_lite``, a place for a Milvus Lite of the test's own:
-
-    def test_my_app(drawn_catalog, milvus_lite):
-        embed_model = VisualizedBGEEmbedding(encoder=toy_encoder())
-        with ComposedImageIndex.open(milvus_lite, embed_model) as index:
-            index.add_folder(drawn_catalog.folder, metadata=drawn_catalog.metadata)
-            rerank = LLVMRerank(llm=MockVision(reversing()))
-            engine = index.as_query_engine(node_postprocessors=[rerank])
-            assert len(engine.query("a red mug").source_nodes) == 2
+Installing mmrag also gives pytest two fixtures, see `mmrag.testing.fixtures`.
 """
 
 from __future__ import annotations
 
-from mmrag.testing.encoder import ToyEncoder, toy_encoder
-from mmrag.testing.vision import (
-    MALFORMED,
-    Asked,
-    MockVision,
-    completion,
-    failing,
-    looking,
-    malformed,
-    oracle,
-    reversing,
-    scripted,
-    slow,
-)
+import importlib
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from mmrag.testing.encoder import ToyEncoder, toy_encoder
+    from mmrag.testing.vision import (
+        MALFORMED,
+        MockVision,
+        RankRequest,
+        completion,
+        failing,
+        looking,
+        malformed,
+        oracle,
+        reversing,
+        scripted,
+        slow,
+    )
 
 __all__ = [
     "MALFORMED",
-    "Asked",
     "MockVision",
+    "RankRequest",
     "ToyEncoder",
     "completion",
     "failing",
@@ -45,3 +39,10 @@ __all__ = [
     "slow",
     "toy_encoder",
 ]
+
+
+def __getattr__(name: str) -> Any:
+    if name not in __all__:
+        raise AttributeError(f"module 'mmrag.testing' has no attribute {name!r}; it has {', '.join(__all__)}")
+    module = "encoder" if name in ("ToyEncoder", "toy_encoder") else "vision"
+    return getattr(importlib.import_module(f"mmrag.testing.{module}"), name)

@@ -1,15 +1,11 @@
-"""Vision LLMs for tests: no weights, no network. In: how to answer. Out: a `VisionLLM`.
-
-``MockVision(slow(0.2, reversing()))``: the answers are small functions that go into each other.
-"""
+"""A mock vision LLM, and answers for it that can be nested: ``MockVision(slow(0.2, reversing()))``."""
 
 from __future__ import annotations
 
-import json
 import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import PIL.Image
 
@@ -24,9 +20,9 @@ if TYPE_CHECKING:
 
 __all__ = [
     "MALFORMED",
-    "Answer",
-    "Asked",
+    "MockAnswer",
     "MockVision",
+    "RankRequest",
     "completion",
     "failing",
     "looking",
@@ -50,131 +46,130 @@ MALFORMED: Mapping[str, str] = {
     "refusal": "I'm sorry, but I can't help with that.",
     "empty": "",
 }
-"""What vision LLMs answer about nine candidates instead of a ranking; see `malformed`."""
+"""Answers of vision LLMs about nine candidates that are no complete ranking, by name; see `malformed`."""
 
 
 @dataclass(frozen=True)
-class Asked:
-    """What a mock was asked: the prompt, the composite image, the number of candidates."""
+class RankRequest:
+    """Arguments of a call of `MockVision.rank`: prompt, composite image, number of candidates."""
 
     prompt: str
     image: PIL.Image.Image = field(repr=False)
     n: int
 
 
-Answer = Callable[[Asked], "Ranking | str"]
-"""How a mock answers; a text is read and mended as a real model's is."""
+MockAnswer = Callable[[RankRequest], "Ranking | str"]
+"""Answer of a mock to a request; a string is parsed and repaired like the answer of a real model."""
 
 
 class MockVision:
-    """A vision LLM that answers as a test says, and remembers what it was asked.
+    """A vision LLM with a given answer, which records its calls.
 
     Parameters
     ----------
-    answer
-        One of `scripted`, `reversing`, `oracle`, `looking`, `malformed`, `slow`, `failing`, or any
-        function of `Asked`.
-    caption
-        What it says in a conversation.
-    recipe
-        How it wants to be asked.
+    answer : callable
+        `scripted`, `reversing`, `oracle`, `looking`, `malformed`, `slow`, `failing`, or a function of `RankRequest`.
+    caption : str, optional
+        Answer of `chat`.
+    recipe : RankingRecipe, optional
+        Default: cells of 96 pixels in 5 columns.
 
     Attributes
     ----------
-    asked
-        Each call of `rank`.
-    chats
-        The last text of each call of `chat`.
+    requests : list of RankRequest
+        The calls of `rank`.
+    chats : list of str
+        The last message of each call of `chat`.
 
     Examples
     --------
     >>> vision = MockVision(scripted("[2] > [1]"))
     >>> vision.rank("Rank them.", PIL.Image.new("RGB", (9, 9)), 3).order
     [2, 1, 3]
-    >>> vision.asked[0].prompt
+    >>> vision.requests[0].prompt
     'Rank them.'
     """
 
     def __init__(
-        self, answer: Answer, *, caption: str = "a thing with a pattern", recipe: RankingRecipe | None = None
+        self, answer: MockAnswer, *, caption: str = "a thing with a pattern", recipe: RankingRecipe | None = None
     ) -> None:
         self.answer, self.caption = answer, caption
         self.recipe = recipe or RankingRecipe(cell=96, columns=5)
-        self.asked: list[Asked] = []
+        self.requests: list[RankRequest] = []
         self.chats: list[str] = []
 
     def rank(
         self, prompt: str, image: PIL.Image.Image, n: int, *, method: Method = "permutation", describe: bool = False
     ) -> Ranking:
-        """Rank as told; texts are read and mended as a real model's."""
-        asked = Asked(prompt, image, n)
-        self.asked.append(asked)
-        answer = self.answer(asked)
+        """Record the request and return the answer, strings parsed and repaired."""
+        request = RankRequest(prompt, image, n)
+        self.requests.append(request)
+        answer = self.answer(request)
         return ranking_from_answer(answer, n) if isinstance(answer, str) else answer
 
     def chat(
         self, messages: Sequence[Message], images: Sequence[PIL.Image.Image] = (), *, max_new_tokens: int = 256
     ) -> str:
-        """Say the caption."""
+        """Record the last message and return the caption."""
         self.chats.append(str(messages[-1]["content"]))
         return self.caption
 
 
-def scripted(*answers: str | Ranking) -> Answer:
-    """Answer these one after the other, the last one for ever."""
-    left = list(answers)
-    return lambda asked: left.pop(0) if len(left) > 1 else left[0]
+def scripted(*answers: str | Ranking) -> MockAnswer:
+    """Return the answers in turn, repeating the last."""
+    remaining = list(answers)
+    return lambda request: remaining.pop(0) if len(remaining) > 1 else remaining[0]
 
 
-def reversing() -> Answer:
-    """Answer the reverse of retrieval order: a reranker that does nothing shows."""
-    return _reverse
+def reversing() -> MockAnswer:
+    """Reverse the retrieval order, so that a reranker without effect shows."""
+    return _reverse  # no lambda: it can be pickled
 
 
-def malformed(row: str) -> Answer:
-    """Answer as in a row of `MALFORMED`."""
-    return scripted(MALFORMED[row])
+def malformed(name: str) -> MockAnswer:
+    """Return an answer of `MALFORMED`."""
+    return scripted(MALFORMED[name])
 
 
-def oracle(grade: Callable[[int], float]) -> Answer:
-    """Answer the order of ``grade(label)``, highest first; for lists of one window."""
-    return lambda asked: ranking_from_grades(
-        {label: grade(label) for label in range(1, asked.n + 1)}, asked.n, reason="I know."
+def oracle(grade: Callable[[int], float]) -> MockAnswer:
+    """Rank by ``grade(label)``, highest first; for lists that fit in one window."""
+    return lambda request: ranking_from_grades(
+        {label: grade(label) for label in range(1, request.n + 1)}, request.n, reason="I know."
     )
 
 
-def looking(grade: Callable[[PIL.Image.Image], float], *, cell: int = 96, columns: int = 5) -> Answer:
-    """Answer the order of ``grade(image)`` of each cell's image; for lists of any length."""
+def looking(grade: Callable[[PIL.Image.Image], float], *, cell: int = 96, columns: int = 5) -> MockAnswer:
+    """Rank by ``grade(image)`` of the candidates' images in the composite; for lists of any length."""
 
-    def look(asked: Asked) -> Ranking:
-        cells = layout_grid(asked.n, cell=cell, columns=columns).cells[1:]
-        grades = {int(c.text): grade(asked.image.crop(c.frame)) for c in cells}
-        return ranking_from_grades(grades, asked.n, reason="I see.")
+    def rank_by_image(request: RankRequest) -> Ranking:
+        cells = layout_grid(request.n, cell=cell, columns=columns).cells[1:]
+        grades = {int(c.text): grade(request.image.crop(c.frame)) for c in cells}
+        return ranking_from_grades(grades, request.n, reason="I see.")
 
-    return look
+    return rank_by_image
 
 
-def slow(seconds: float, answer: Answer) -> Answer:
-    """Answer late."""
+def slow(seconds: float, answer: MockAnswer) -> MockAnswer:
+    """Sleep before answering."""
 
-    def wait(asked: Asked) -> Ranking | str:
+    def answer_late(request: RankRequest) -> Ranking | str:
         time.sleep(seconds)
-        return answer(asked)
+        return answer(request)
 
-    return wait
+    return answer_late
 
 
-def failing(error: Exception) -> Answer:
-    """Raise instead of answering."""
+def failing(error: Exception) -> MockAnswer:
+    """Raise an exception instead of answering."""
 
-    def fail(asked: Asked) -> Ranking:
+    def fail(request: RankRequest) -> Ranking:
         raise error
 
     return fail
 
 
 def completion(answer: str) -> ChatCompletion:
-    """Wrap an answer as an OpenAI-compatible server does: ``InstructorVision(create=…)`` reads it.
+    """Wrap an answer in the response of an OpenAI-compatible server.
 
     Examples
     --------
@@ -184,10 +179,11 @@ def completion(answer: str) -> ChatCompletion:
     from openai.types.chat import ChatCompletion
 
     message = {"role": "assistant", "content": answer}
-    choice: dict[str, Any] = {"index": 0, "finish_reason": "stop", "message": message}
-    outer = {"id": "mock", "object": "chat.completion", "created": 0, "model": "mock"}
-    return ChatCompletion.model_validate_json(json.dumps({**outer, "choices": [choice]}))
+    choice = {"index": 0, "finish_reason": "stop", "message": message}
+    return ChatCompletion.model_validate(
+        {"id": "mock", "object": "chat.completion", "created": 0, "model": "mock", "choices": [choice]}
+    )
 
 
-def _reverse(asked: Asked) -> Ranking:
-    return ranking_from_labels(range(asked.n, 0, -1), asked.n, reason="The last shall be first.")
+def _reverse(request: RankRequest) -> Ranking:
+    return ranking_from_labels(range(request.n, 0, -1), request.n, reason="The last shall be first.")

@@ -197,7 +197,7 @@ def test_a_reranker_sees_the_example_and_its_order_and_reason_are_told(index, im
     after = ImageSearchToolSpec(reranked).search_images("in red", example)
     assert titles(after) == titles(before)[::-1]
     assert parse_response(after)["results"][0]["reason"] == "The last shall be first."
-    assert vision.asked[0].image.getpixel((48, 48)) == pytest.approx((0, 0, 255), abs=4)
+    assert vision.requests[0].image.getpixel((48, 48)) == pytest.approx((0, 0, 255), abs=4)
     assert asyncio.run(ImageSearchToolSpec(reranked).asearch_images("in red", example)) == after
 
 

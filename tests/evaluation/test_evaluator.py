@@ -81,7 +81,7 @@ def test_a_subset_is_ranked_by_itself_without_the_reference(searcher, shop, rera
     assert straight["subset recall@3"] == 1
     vision = reranked_by(MockVision(reversing()))
     turned = evaluate(searcher, asked)
-    assert sorted(call.n for call in vision.asked) == [3, 4]
+    assert sorted(call.n for call in vision.requests) == [3, 4]
     assert turned.score("subset recall@1", "composed").value == straight["subset recall@1"]
     alone = evaluate(searcher, judged(query, galleries={"dots": frozenset(few[1:])}), rerank=False)
     place = alone.results[0].rankings["composed"].index("green")

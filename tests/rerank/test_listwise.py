@@ -88,7 +88,7 @@ def test_nothing_to_rank_asks_nobody():
     vlm = MockVision(failing(AssertionError()))
     result = ListwiseReranker(vlm, on_failure="raise").rerank(BAG, [])
     assert (result.ranking.order, result.top, result.composite, result.answer) == ([], (), None, "")
-    assert vlm.asked == []
+    assert vlm.requests == []
 
 
 def test_a_single_candidate_is_looked_at_for_its_reason():
@@ -167,7 +167,7 @@ def test_a_cancelled_reranking_asks_no_more():
     for thread in threading.enumerate():
         if thread.name.startswith("rerank"):
             thread.join()
-    assert len(llm.asked) == 1
+    assert len(llm.requests) == 1
 
 
 def test_threads_do_not_mix_their_results():

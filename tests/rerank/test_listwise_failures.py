@@ -64,7 +64,7 @@ def test_a_candidate_that_cannot_be_loaded_stays_and_is_reported(tmp_path):
 def test_without_any_image_nobody_is_asked(tmp_path):
     vlm = MockVision(reversing())
     result = ListwiseReranker(vlm).rerank(BAG, [None, tmp_path / "gone.jpg"])
-    assert (result.ranking.order, vlm.asked) == ([1, 2], [])
+    assert (result.ranking.order, vlm.requests) == ([1, 2], [])
     assert result.ranking.repairs == ["no candidate has an image"]
 
 

@@ -24,22 +24,22 @@ from mmrag.search import Searcher
 from mmrag.serving.app import create_app
 from mmrag.serving.service import Limits
 from mmrag.settings import Settings
-from mmrag.testing import Asked, MockVision, ToyEncoder, looking, reversing
-from mmrag.testing.vision import Answer
+from mmrag.testing import MockVision, RankRequest, ToyEncoder, looking, reversing
+from mmrag.testing.vision import MockAnswer
 from mmrag.vision.base import VisionLLM
 
 
 class Gate:
     """A vision LLM that answers once the gate is opened, and tells when somebody waits."""
 
-    def __init__(self, answer: Answer) -> None:
+    def __init__(self, answer: MockAnswer) -> None:
         self.waits, self.opened = threading.Event(), threading.Event()
         self.answer = answer
 
-    def __call__(self, asked: Asked) -> Ranking | str:
+    def __call__(self, request: RankRequest) -> Ranking | str:
         self.waits.set()
         assert self.opened.wait(60)
-        return self.answer(asked)
+        return self.answer(request)
 
 
 PRODUCTS = ("mug", "tote bag", "cushion", "t-shirt")

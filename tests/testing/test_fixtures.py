@@ -1,12 +1,13 @@
-"""The fixtures that every app's tests get, as a tester would use them."""
+"""The pytest plugin: fixtures in other projects, and its import time."""
 
 from __future__ import annotations
 
+import doctest
 import subprocess
 import sys
 from importlib.metadata import entry_points
-from textwrap import dedent
 
+import pytest
 from llama_index.core.schema import QueryBundle
 from llama_index.embeddings.visualized_bge import VisualizedBGEEmbedding
 from llama_index.indices.composed_image import ComposedImageIndex
@@ -16,6 +17,7 @@ from PIL import Image
 import mmrag.testing
 from mmrag.datasets import PATTERNS, PRODUCTS, queries
 from mmrag.testing import MockVision, looking, toy_encoder
+from mmrag.testing.fixtures import DrawnCatalog
 
 TESTS = """
 import fcntl
@@ -38,7 +40,7 @@ def test_another(milvus_lite):
 """
 
 
-def test_another_project_has_them_without_an_import(tmp_path):
+def test_another_project_gets_the_fixtures_without_an_import(tmp_path):
     """As pytest finds them in another project: by the entry point of the installed mmrag."""
     (found,) = entry_points(group="pytest11", name="mmrag")
     assert found.value == "mmrag.testing.fixtures"
@@ -50,25 +52,32 @@ def test_another_project_has_them_without_an_import(tmp_path):
 
 
 def test_the_example_of_the_documentation_runs(drawn_catalog, milvus_lite):
-    example = mmrag.testing.__doc__.partition("\n\n    ")[2]
-    names = {
+    (example,) = doctest.DocTestParser().get_examples(DrawnCatalog.__doc__)
+    names = {name: getattr(mmrag.testing, name) for name in mmrag.testing.__all__} | {
         "ComposedImageIndex": ComposedImageIndex,
         "LLVMRerank": LLVMRerank,
         "VisualizedBGEEmbedding": VisualizedBGEEmbedding,
-        **vars(mmrag.testing),
     }
-    exec(dedent(f"    {example}"), names)
+    exec(example.source, names)
     names["test_my_app"](drawn_catalog, milvus_lite)
 
 
-def test_a_pytest_run_that_does_not_use_them_does_not_pay_for_them():
-    heavy = ("torch", "transformers", "llama_index", "pymilvus", "mmrag.datasets")
-    code = f"import sys, mmrag.testing.fixtures; print([m for m in {heavy} if m in sys.modules])"
+def test_the_plugin_imports_only_pytest_and_the_standard_library():
+    code = (
+        "import sys, pytest; before = set(sys.modules); import mmrag.testing.fixtures;"
+        "roots = {name.partition('.')[0] for name in set(sys.modules) - before};"
+        "print(sorted(roots - sys.stdlib_module_names))"
+    )
     ran = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
-    assert ran.stdout.strip() == "[]"
+    assert ran.stdout.strip() == "['mmrag']"
 
 
-def test_the_catalog_is_images_and_what_is_true_of_them(drawn_catalog):
+def test_an_unknown_name_of_mmrag_testing_raises_with_the_known_ones():
+    with pytest.raises(AttributeError, match=r"no attribute 'MockVison'; it has MALFORMED, MockVision"):
+        _ = mmrag.testing.MockVison
+
+
+def test_the_drawn_catalog_holds_images_and_their_metadata(drawn_catalog):
     assert {item.product for item in drawn_catalog.items} == set(PRODUCTS)
     assert {item.pattern for item in drawn_catalog.items} == set(PATTERNS)
     for item in drawn_catalog.items[:3]:
@@ -78,7 +87,7 @@ def test_the_catalog_is_images_and_what_is_true_of_them(drawn_catalog):
         assert drawn_catalog.metadata[item.file]["price"] == item.price
 
 
-def test_a_reranker_that_knows_the_catalog_puts_right_answers_first(drawn_catalog, milvus_lite, tmp_path):
+def test_a_mock_that_grades_by_relevance_ranks_exact_answers_first(drawn_catalog, milvus_lite, tmp_path):
     query = queries("swatch_product", 1, seed=3, catalog=drawn_catalog.items)[0]
     swatch = tmp_path / "swatch.png"
     query.image().save(swatch)
@@ -87,7 +96,7 @@ def test_a_reranker_that_knows_the_catalog_puts_right_answers_first(drawn_catalo
         index.add_folder(drawn_catalog.folder, metadata=drawn_catalog.metadata)
         engine = index.as_query_engine(similarity_top_k=72, node_postprocessors=[LLVMRerank(llm=vision, passes=1)])
         nodes = engine.query(QueryBundle(query.text, image_path=str(swatch))).source_nodes
-    facts = [node.node.metadata for node in nodes]
-    grades = [query.target.grade(f["product"], f["pattern"], f["color"]) for f in facts]
+    items = [node.node.metadata for node in nodes]
+    grades = [query.target.grade(item["product"], item["pattern"], item["color"]) for item in items]
     assert len(grades) == 72
     assert grades[0] == max(grades) > 0

@@ -125,7 +125,7 @@ def test_what_only_looks_like_a_image_is_not_opened_by_the_reranker_either(index
     llm = MockVision(reversing())
     engine = index.as_query_engine(node_postprocessors=[LLVMRerank(llm=llm)])
     assert len(engine.query(r"how to write \![](gone.jpg)").source_nodes) == 2
-    assert "how to write ![](gone.jpg)" in llm.asked[0].prompt
+    assert "how to write ![](gone.jpg)" in llm.requests[0].prompt
 
 
 def test_an_engine_over_another_retriever_is_still_one_of_ours(index, images):

@@ -156,7 +156,7 @@ def test_the_prompts_of_the_reranker_are_listed_and_changed_through_the_engine(i
     changed = {"node_postprocessor_0:rank_prompt": PromptTemplate("Best {n} for {query}?")}
     engine.update_prompts(changed)
     engine.query("red")
-    assert vision.asked[0].prompt == "Best 2 for red?"
+    assert vision.requests[0].prompt == "Best 2 for red?"
 
 
 def test_streaming_is_answered_with_what_it_takes(index):

@@ -61,8 +61,8 @@ def test_a_markdown_image_in_the_string_is_the_query_image(nodes, shades):
     llm = MockVision(reversing())
     query = f"a bag with this ![]({shades / 'leopard.png'})"
     LLVMRerank(llm=llm).postprocess_nodes(nodes, query_str=query)
-    assert llm.asked[0].image.getpixel((48, 60)) == (255, 165, 0)
-    assert "<wish>a bag with this</wish>" in llm.asked[0].prompt
+    assert llm.requests[0].image.getpixel((48, 60)) == (255, 165, 0)
+    assert "<wish>a bag with this</wish>" in llm.requests[0].prompt
 
 
 def test_words_alone_are_a_query(nodes):

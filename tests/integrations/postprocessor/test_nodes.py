@@ -17,7 +17,7 @@ def test_text_and_image_nodes_mix(nodes, bundle):
     mixed = [nodes[0], NodeWithScore(node=TextNode(id_="text", text="a red bag")), nodes[1]]
     llm = MockVision(reversing())
     assert ids(LLVMRerank(llm=llm).postprocess_nodes(mixed, bundle)) == ["2", "text", "1"]
-    shown = llm.asked[0].image.crop((192, 0, 288, 96))
+    shown = llm.requests[0].image.crop((192, 0, 288, 96))
     assert len(shown.getcolors(10_000)) > 20  # words and plate, not a blank cell
 
 
@@ -51,7 +51,7 @@ def test_a_image_is_found_wherever_a_node_keeps_it(kind, shades, bundle):
     llm = MockVision(reversing())
     (only,) = LLVMRerank(llm=llm).postprocess_nodes([NodeWithScore(node=node)], bundle)
     assert only.node.metadata["llvm_rerank"]["missing"] == ""
-    assert llm.asked[0].image.getpixel((96 + 60, 60)) == (225, 225, 225)
+    assert llm.requests[0].image.getpixel((96 + 60, 60)) == (225, 225, 225)
 
 
 def test_a_url_is_not_opened_unless_its_host_is_named(bundle):

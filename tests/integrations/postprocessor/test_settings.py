@@ -34,7 +34,7 @@ def test_a_setting_changed_later_counts(change, nodes, bundle):
     else:
         rerank = rerank.model_copy(update={"window": 4})
     rerank.postprocess_nodes(nodes, bundle)
-    assert {asked.n for asked in llm.asked} == {3, 4}
+    assert {request.n for request in llm.requests} == {3, 4}
 
 
 def test_prompts_can_be_read_and_replaced(nodes, bundle):
@@ -45,7 +45,7 @@ def test_prompts_can_be_read_and_replaced(nodes, bundle):
     assert "{query}" in prompts["rank_prompt"].get_template()
     rerank._update_prompts({"rank_prompt": PromptTemplate("only {n} for {query}")})
     rerank.postprocess_nodes(nodes, bundle)
-    assert llm.asked[0].prompt == "only 9 for a bag with this"
+    assert llm.requests[0].prompt == "only 9 for a bag with this"
     assert rerank._get_prompts()["caption_prompt"] == prompts["caption_prompt"]
 
 
@@ -53,7 +53,7 @@ def test_a_core_reranker_takes_other_wordings_too(nodes, bundle):
     llm = MockVision(reversing())
     rerank = LLVMRerank(llm=ListwiseReranker(llm, window=4), rank_prompt="{query}!")
     rerank.postprocess_nodes(nodes, bundle)
-    assert {(asked.prompt, asked.n) for asked in llm.asked} >= {("a bag with this!", 4)}
+    assert {(request.prompt, request.n) for request in llm.requests} >= {("a bag with this!", 4)}
 
 
 @pytest.mark.parametrize("copied", [copy.deepcopy, lambda it: pickle.loads(pickle.dumps(it))])
@@ -73,7 +73,7 @@ def test_a_deep_copy_shares_the_model():
 def test_prompts_can_be_given(nodes, bundle):
     llm = MockVision(reversing(), caption="spots")
     LLVMRerank(llm=llm, rank_prompt="{caption}!", caption_prompt="What?").postprocess_nodes(nodes, bundle)
-    assert (llm.asked[0].prompt, llm.chats) == ("spots!", ["What?"])
+    assert (llm.requests[0].prompt, llm.chats) == ("spots!", ["What?"])
 
 
 def test_it_is_a_llama_index_postprocessor():
