@@ -31,6 +31,10 @@ UNIT, BOX, GAP, MARGIN, PAD = 76, 62, 42, 20, 6
 MANY = 5  # imports, from which on an arrow is thick
 
 
+# The lazy front page, and what stands beside the stack: nothing imports it.
+BESIDE = ("mmrag", "mmrag.testing", "examples")
+
+
 @dataclass(frozen=True)
 class Box:
     """A box of the drawing: its row from the bottom, its left and right end in units, and what it holds."""
@@ -54,7 +58,6 @@ ROOMS = {
     "mmrag.rerank": Box("rerank", 3, 5.5, 11, "model", "composite image, prompts, listwise ranking"),
     "llama_index": Box("llama_index", 4, 0, 6.5, "llama", "embeddings · llms · postprocessor · indices, over Milvus"),
     "mmrag.results": Box("results", 4, 6.5, 10, "result", "RankedImages"),
-    "mmrag.testing": Box("testing", 4, 10, 13, "surface", "doubles for users' tests"),
     "mmrag.agent_tool": Box("agent_tool", 5, 0, 3, "llama", "search as a tool call"),
     "mmrag.search": Box("search", 5, 3, 8, "result", "ImageSearcher: opens an index, runs its engine"),
     "mmrag.reports": Box("reports", 5, 8, 11, "surface", "contact sheets, HTML"),
@@ -66,13 +69,13 @@ ROOMS = {
 
 
 def box_of(module: str) -> str | None:
-    """Return the box a module is drawn in; None for the lazy front page and for what is not in the wheel."""
+    """Return the box a module is drawn in; None for what stands beside the stack."""
     room = room_of(module)
     if room in LEVELS[0]:
         return "base"
     if room == "mmrag.settings":
         return "mmrag.query"
-    if room in ("mmrag", "examples"):
+    if room in BESIDE:
         return None
     if room and room.startswith("llama_index") and room != "llama_index.tools":
         return "llama_index"
