@@ -1,4 +1,4 @@
-"""Everything mmrag raises on purpose: one tree, each message with its values and the next step."""
+"""The exceptions of mmrag, one tree below `MMRagError`."""
 
 from __future__ import annotations
 
@@ -23,19 +23,19 @@ __all__ = [
 
 
 class MMRagError(Exception):
-    """Root of the tree: catch this to catch all that mmrag raises on purpose."""
+    """Base class of all exceptions of mmrag."""
 
 
 class ImageError(MMRagError, ValueError):
-    """An image was refused; the message names source, limit and remedy."""
+    """An image was refused, is missing or damaged."""
 
 
 class QueryError(MMRagError, ValueError):
-    """A query is empty or says two things at once."""
+    """A query or a filter is empty or invalid."""
 
 
 class SettingError(MMRagError, ValueError):
-    """A parameter has a value it cannot have."""
+    """A parameter has an invalid value."""
 
 
 class CheckpointError(MMRagError):
@@ -43,7 +43,7 @@ class CheckpointError(MMRagError):
 
 
 class EncodeError(MMRagError):
-    """An item cannot become a vector; ``index`` tells which, where there are several."""
+    """An item cannot be encoded; ``index`` is its position among several."""
 
     def __init__(self, message: str, index: int | None = None) -> None:
         super().__init__(message)
@@ -51,23 +51,23 @@ class EncodeError(MMRagError):
 
 
 class StoreError(MMRagError):
-    """The vector store refused or cannot be reached."""
+    """The vector store refused an operation or cannot be reached."""
 
 
 class StoreMismatchError(StoreError):
-    """A collection was made by another encoder, dimension or metric."""
+    """A collection has vectors of another encoder, dimension or metric."""
 
 
 class StoreLockedError(StoreError):
-    """Another process holds the Milvus Lite folder."""
+    """Another process holds the lock of the Milvus Lite folder."""
 
 
 class AnswerError(MMRagError):
-    """A vision LLM failed to answer, or answered what cannot be read."""
+    """A vision LLM failed to answer, or its answer cannot be parsed."""
 
 
 class BusyError(MMRagError):
-    """Too much is asked at once; ``retry_after`` tells in how many seconds to ask again."""
+    """Too many requests at once; retry after ``retry_after`` seconds."""
 
     def __init__(self, message: str, retry_after: int) -> None:
         super().__init__(message)
@@ -79,12 +79,7 @@ class MissingExtraError(MMRagError, ImportError):
 
 
 def require(module: str, *, extra: str, feature: str) -> ModuleType:
-    """Import an optional dependency, or say exactly what to install.
-
-    Raises
-    ------
-    MissingExtraError
-        When ``module`` cannot be imported.
+    """Import an optional dependency, or raise `MissingExtraError` with the command that installs it.
 
     Examples
     --------

@@ -1,8 +1,4 @@
-"""A complete ranking out of whatever a model answered.
-
-In: the labels (or grades) a model gave for n candidates. Out: a `Ranking`, in which no candidate
-is lost or doubled.
-"""
+"""Complete rankings from the labels or grades of a vision LLM."""
 
 from __future__ import annotations
 
@@ -18,18 +14,18 @@ class Ranking(BaseModel):
 
     Attributes
     ----------
-    order
+    order : list of int
         Labels, best first. Labels are 1-based and numbered in retrieval order.
-    reason
-        Why the first one is best, in the model's words; may be empty.
-    scores
-        One score per label, ``scores[0]`` for label 1; empty when the model gave none.
-    repairs
-        What had to be mended in the model's answer, in words; empty when it was complete.
-    descriptions
-        What the model saw in each candidate, by label; empty when it was not asked.
-    answer
-        The model's answer as it stood before any repair.
+    reason : str
+        The model's reason for the first one. Default: empty.
+    scores : list of float
+        One score per label, ``scores[0]`` for label 1. Default: empty.
+    repairs : list of str
+        One message per repair of the model's answer. Empty if the answer was complete.
+    descriptions : list of str
+        The model's description of each candidate, by label. Default: empty.
+    answer : str
+        The model's answer before any repair.
     """
 
     model_config = ConfigDict(frozen=True)
@@ -55,9 +51,9 @@ class Ranking(BaseModel):
 def ranking_from_labels(
     answered: Iterable[int], n: int, *, reason: str = "", scores: Sequence[float] = (), answer: str = ""
 ) -> Ranking:
-    """Complete the order a model answered: its valid labels first, the rest in retrieval order.
+    """Build a ranking from the labels of an answer; missing labels follow in retrieval order.
 
-    A repeated label counts where it stands first; a label outside 1..n counts nowhere.
+    Repeated labels count once, at their first position; labels outside 1..n are dropped.
 
     Examples
     --------
@@ -66,7 +62,7 @@ def ranking_from_labels(
     >>> ranking_from_labels([2, 0, 2], n=3).repairs
     ['out of range: 0', 'repeated: 2', 'missing: 1, 3']
     """
-    chosen: dict[int, None] = {}
+    chosen: dict[int, None] = {}  # ordered
     repeated: list[int] = []
     unknown: list[int] = []
     for label in answered:
@@ -81,15 +77,15 @@ def ranking_from_labels(
         order=[*chosen, *missing],
         reason=reason,
         scores=list(scores),
-        repairs=_in_words({"out of range": unknown, "repeated": repeated, "missing": missing}),
+        repairs=_describe_repairs({"out of range": unknown, "repeated": repeated, "missing": missing}),
         answer=answer,
     )
 
 
 def ranking_from_grades(grades: Mapping[int, float], n: int, *, reason: str = "", answer: str = "") -> Ranking:
-    """Sort candidates by grade, highest first; equal grades keep retrieval order.
+    """Build a ranking from grades, highest first; equal grades keep retrieval order.
 
-    An ungraded candidate goes last and scores 0.
+    Ungraded candidates go last and score 0.
 
     Examples
     --------
@@ -97,11 +93,11 @@ def ranking_from_grades(grades: Mapping[int, float], n: int, *, reason: str = ""
     [2, 1, 3]
     """
     graded = {label: grade for label, grade in grades.items() if 1 <= label <= n}
-    best_first = sorted(graded, key=lambda label: (-graded[label], label))
+    by_grade = sorted(graded, key=lambda label: (-graded[label], label))
     return ranking_from_labels(
-        best_first, n, reason=reason, scores=[graded.get(label, 0.0) for label in range(1, n + 1)], answer=answer
+        by_grade, n, reason=reason, scores=[graded.get(label, 0.0) for label in range(1, n + 1)], answer=answer
     )
 
 
-def _in_words(faults: Mapping[str, list[int]]) -> list[str]:
+def _describe_repairs(faults: Mapping[str, list[int]]) -> list[str]:
     return [f"{fault}: {', '.join(map(str, labels))}" for fault, labels in faults.items() if labels]

@@ -24,31 +24,15 @@ Output = TypeVar("Output")
 
 @dataclass(frozen=True)
 class EncodeRequest:
-    """One distinct item to encode.
+    """A distinct item to encode: its text as token ids, and its image, not loaded yet."""
 
-    Attributes
-    ----------
-    token_ids : tuple of int
-        Token ids of the text, special tokens included.
-    image : ImageSource, optional
-        The image, not loaded yet; None for a text alone.
-    positions : tuple of int
-        Indices of the item among the caller's items.
-    """
-
-    token_ids: tuple[int, ...]
+    token_ids: tuple[int, ...]  # special tokens included
     image: ImageSource | None
-    positions: tuple[int, ...]
+    positions: tuple[int, ...]  # among the caller's items
 
 
 def deduplicate(requests: Iterable[EncodeRequest]) -> list[EncodeRequest]:
-    """Merge requests for the same text and image, so that each is encoded once.
-
-    Examples
-    --------
-    >>> deduplicate([EncodeRequest((1, 2), None, (0,)), EncodeRequest((1, 2), None, (1,))])
-    [EncodeRequest(token_ids=(1, 2), image=None, positions=(0, 1))]
-    """
+    """Merge requests for the same text and image, so that each is encoded once."""
     unique: dict[tuple[object, ...], EncodeRequest] = {}
     for request in requests:
         comparable = request.image is None or isinstance(request.image, (str, bytes, os.PathLike))
@@ -59,15 +43,7 @@ def deduplicate(requests: Iterable[EncodeRequest]) -> list[EncodeRequest]:
 
 
 def make_batches(requests: Iterable[EncodeRequest], size: int) -> list[list[EncodeRequest]]:
-    """Split requests into batches of one kind, sorted by length to save padding.
-
-    Examples
-    --------
-    >>> long, short = EncodeRequest((1, 2, 3, 4), None, (0,)), EncodeRequest((1, 2), None, (1,))
-    >>> image = EncodeRequest((1, 2), b"...", (2,))
-    >>> [[request.positions for request in batch] for batch in make_batches([long, image, short], 32)]
-    [[(1,), (0,)], [(2,)]]
-    """
+    """Split requests into batches, all with or all without an image, sorted by length to save padding."""
     by_length = sorted(requests, key=lambda request: len(request.token_ids))
     texts = [request for request in by_length if request.image is None]
     images = [request for request in by_length if request.image is not None]
@@ -115,20 +91,7 @@ def prefetch(
 
 
 class TokenCache:
-    """Least recently used cache of image tokens; thread-safe.
-
-    Parameters
-    ----------
-    capacity : int
-        Largest number of images; 0 disables the cache.
-
-    Examples
-    --------
-    >>> cache = TokenCache(capacity=1)
-    >>> cache.put(["leopard", "zebra"], [torch.zeros(1), torch.ones(1)])
-    >>> cache.get(["zebra"]), cache.get(["leopard"])
-    ([tensor([1.])], None)
-    """
+    """Least recently used cache of the tokens of up to ``capacity`` images; thread-safe. 0 disables it."""
 
     def __init__(self, capacity: int) -> None:
         self._tokens: LRUCache[str, Tensor] = LRUCache(capacity)

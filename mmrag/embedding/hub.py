@@ -12,7 +12,7 @@ from huggingface_hub.errors import LocalEntryNotFoundError
 from mmrag.embedding.visualized_bge.modeling import VisionConfig
 from mmrag.errors import CheckpointError
 
-__all__ = ["PRETRAINED_MODELS", "TEXT_FILES", "WEIGHTS_REPO", "ModelDescription", "ModelFiles", "download"]
+__all__ = ["PRETRAINED_MODELS", "TEXT_FILES", "WEIGHTS_REPO", "ModelDescription", "download"]
 
 WEIGHTS_REPO = "BAAI/bge-visualized"
 TEXT_FILES = ("config.json", "tokenizer.json", "tokenizer_config.json")
@@ -20,27 +20,13 @@ TEXT_FILES = ("config.json", "tokenizer.json", "tokenizer_config.json")
 
 @dataclass(frozen=True)
 class ModelDescription:
-    """A pretrained encoder.
+    """Files and sizes of a pretrained encoder."""
 
-    Attributes
-    ----------
-    weights_file : str
-        Its file in `WEIGHTS_REPO`.
-    size : int
-        Size of the file in bytes.
-    sha256 : str, optional
-        Hash of the file, where it is known.
-    text_repo : str
-        Repository of `TEXT_FILES`.
-    vision_config : VisionConfig
-        As in EVA-CLIP's ``model_configs``; the weights' repository has no copy.
-    """
-
-    weights_file: str
-    size: int
-    sha256: str | None
-    text_repo: str
-    vision_config: VisionConfig
+    weights_file: str  # in WEIGHTS_REPO
+    size: int  # of that file, in bytes
+    sha256: str | None  # of that file, where it is known
+    text_repo: str  # repository of TEXT_FILES
+    vision_config: VisionConfig  # as in EVA-CLIP's model_configs; WEIGHTS_REPO has no copy
 
 
 PRETRAINED_MODELS = {
@@ -63,24 +49,8 @@ PRETRAINED_MODELS = {
 }
 
 
-@dataclass(frozen=True)
-class ModelFiles:
-    """Local files of a pretrained encoder."""
-
-    weights: Path
-    text: Path
-    vision_config: VisionConfig
-
-
-def download(name: str, *, revision: str | None = None) -> ModelFiles:
-    """Download one of `PRETRAINED_MODELS`, or take it from the hub's cache.
-
-    Parameters
-    ----------
-    name : str
-        A key of `PRETRAINED_MODELS`.
-    revision : str, optional
-        Branch, tag or commit of the weights' repository. Default: the newest.
+def download(name: str, *, revision: str | None = None) -> tuple[Path, Path]:
+    """Download a pretrained encoder, or take it from the hub's cache; returns its weights file and text folder.
 
     Raises
     ------
@@ -91,7 +61,7 @@ def download(name: str, *, revision: str | None = None) -> ModelFiles:
     texts = [_fetch(model.text_repo, file, None, model) for file in TEXT_FILES]
     weights = _fetch(WEIGHTS_REPO, model.weights_file, revision, model)
     _verify(weights, model)
-    return ModelFiles(weights, texts[0].parent, model.vision_config)
+    return weights, texts[0].parent
 
 
 def _fetch(repo: str, file: str, revision: str | None, model: ModelDescription) -> Path:

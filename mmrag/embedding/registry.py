@@ -45,15 +45,10 @@ def load_encoder(
     from mmrag.embedding.hub import PRETRAINED_MODELS
     from mmrag.embedding.visualized_bge.model import VisualizedBGE
 
-    names = (*PRETRAINED_MODELS, "demo")
     folder = Path(name_or_folder).expanduser()
-    if str(name_or_folder) in names or (folder / "text").is_dir():
-        return VisualizedBGE.from_pretrained(name_or_folder, device=device, dtype=dtype)
-    if folder.is_dir():
+    if folder.is_dir() and not (folder / "text").is_dir():
         raise CheckpointError(
             f"{folder} holds no encoder that mmrag knows: Visualized BGE has one *.safetensors or *.pth, text/ and "
-            f"vision_config.json. Give such a folder, or one of the names {', '.join(names)}"
+            f"vision_config.json. Give such a folder, or one of the names {', '.join(PRETRAINED_MODELS)} and demo"
         )
-    raise CheckpointError(
-        f"{str(name_or_folder)!r} is neither a folder nor an encoder's name: the names are {', '.join(names)}"
-    )
+    return VisualizedBGE.from_pretrained(name_or_folder, device=device, dtype=dtype)

@@ -6,7 +6,6 @@ import base64
 import binascii
 import os
 import stat
-from collections.abc import Collection
 from pathlib import Path
 from typing import IO
 from urllib.parse import unquote_to_bytes
@@ -95,8 +94,12 @@ def _data_uri_bytes(uri: str) -> bytes:
 def _file_bytes(path: str | os.PathLike[str], policy: ImagePolicy) -> bytes:
     try:
         resolved = Path(path).resolve()  # follows symbolic links, so that none leads out of the roots
-        if policy.roots is not None:
-            _check_roots(resolved, path, policy.roots)
+        if policy.roots is not None and not any(resolved.is_relative_to(root) for root in policy.roots):
+            allowed = ", ".join(map(describe_source, policy.roots)) or "none"
+            raise ImageError(
+                f"{describe_source(path)} lies outside of the allowed folders ({allowed}): "
+                "move the image there, or add its folder to ImagePolicy.roots"
+            )
         status = resolved.stat()
         # Checked before opening: reading a pipe would block until its writer writes.
         if stat.S_ISDIR(status.st_mode):
@@ -107,34 +110,22 @@ def _file_bytes(path: str | os.PathLike[str], policy: ImagePolicy) -> bytes:
             raise policy.too_large(path, f"{status.st_size:,}")
         with resolved.open("rb") as stream:
             return stream.read(policy.max_bytes + 1)
+    except ImageError:
+        raise
     except FileNotFoundError as error:
         raise ImageError(f"{describe_source(path)} does not exist: check the path") from error
     except PermissionError as error:
         raise ImageError(f"{describe_source(path)} may not be read: check its permissions") from error
     except RuntimeError as error:  # what pathlib raises for a loop, before Python 3.13
         raise ImageError(f"{describe_source(path)} is a loop of symbolic links: remove the loop") from error
-    except ImageError:
-        raise
     except (OSError, ValueError) as error:
         raise ImageError(f"{describe_source(path)} cannot be opened ({describe_error(error)}): check it") from error
-
-
-def _check_roots(resolved: Path, path: str | os.PathLike[str], roots: Collection[str | os.PathLike[str]]) -> None:
-    if not any(resolved.is_relative_to(root) for root in roots):
-        allowed = ", ".join(map(describe_source, roots)) or "none"
-        raise ImageError(
-            f"{describe_source(path)} lies outside of the allowed folders ({allowed}): "
-            "move the image there, or add its folder to ImagePolicy.roots"
-        )
 
 
 def _stream_bytes(stream: IO[bytes], max_bytes: int) -> bytes:
     data = bytearray()
     try:
-        while len(data) <= max_bytes:
-            block = stream.read(max_bytes + 1 - len(data))
-            if not block:
-                break
+        while len(data) <= max_bytes and (block := stream.read(max_bytes + 1 - len(data))):
             data += block
     except TypeError as error:
         raise ImageError(f"{describe_source(stream)} gives text: open it in mode 'rb'") from error

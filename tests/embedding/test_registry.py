@@ -21,10 +21,10 @@ def test_the_bundled_demo_encoder_is_loaded_by_its_name():
 
 
 def test_an_unknown_name_is_refused_with_the_known_ones():
-    with pytest.raises(CheckpointError, match=r"'bge-large' .*names are base-en-v1\.5, m3, demo"):
+    with pytest.raises(CheckpointError, match=r"'bge-large' .*names are base-en-v1\.5, m3 and demo"):
         mmrag.load_encoder("bge-large")
 
 
 def test_a_folder_in_another_layout_is_refused_with_the_names(tmp_path):
-    with pytest.raises(CheckpointError, match=r"holds no encoder .* text/ .*names base-en-v1\.5, m3, demo"):
+    with pytest.raises(CheckpointError, match=r"holds no encoder .* text/ .*names base-en-v1\.5, m3 and demo"):
         mmrag.load_encoder(tmp_path)

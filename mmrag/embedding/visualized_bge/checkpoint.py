@@ -51,10 +51,7 @@ _COMPUTABLE = {"tower.rope.freqs_cos", "tower.rope.freqs_sin"}
 def load_checkpoint(folder: str | Path) -> tuple[JointEncoder, PreTrainedTokenizerBase]:
     """Load network and tokenizer from a folder: float32, on the CPU, in eval mode.
 
-    Parameters
-    ----------
-    folder : str or Path
-        In the published layout. ``vision_config.json`` may be missing beside weights under their published name.
+    ``vision_config.json`` may be missing beside weights under their published name.
 
     Raises
     ------
@@ -82,27 +79,28 @@ def load_network(
             f"the tokenizer in {text} has {len(tokenizer)} words, config.json beside it says "
             f"{network.text_config.vocab_size}: take both from the same text model"
         )
-    _load_weights(network, weights)
+    state = _rename_tensors(_read_tensors(weights), weights)
+    _check_tensors(state, network.state_dict(), weights)
+    network.load_state_dict(state, strict=False)
     return network.eval(), tokenizer
 
 
 def save_checkpoint(encoder: JointEncoder, tokenizer: PreTrainedTokenizerBase, folder: str | Path) -> None:
-    """Save an encoder as fp16 safetensors in the published layout.
-
-    Parameters
-    ----------
-    encoder : JointEncoder
-    tokenizer : PreTrainedTokenizerBase
-    folder : str or Path
-        Created if missing; files of the same names in it are replaced.
-    """
+    """Save an encoder as fp16 safetensors in the published layout, replacing files of the same names."""
     folder = Path(folder)
     folder.mkdir(parents=True, exist_ok=True)
     encoder.text_config.save_pretrained(folder / "text")
     tokenizer.save_pretrained(folder / "text")
     vision = {"vision_cfg": dataclasses.asdict(encoder.vision_config)}
     (folder / "vision_config.json").write_text(json.dumps(vision, indent=1) + "\n")
-    _save_weights(encoder, folder / "model.safetensors")
+    tensors = {
+        _published_name(name): tensor.detach().to("cpu", torch.float16).contiguous()
+        for name, tensor in encoder.state_dict().items()
+    }
+    # Renamed last, so that the file is complete as soon as it exists.
+    unfinished = folder / "model.safetensors.part"
+    save_file(tensors, unfinished)
+    unfinished.replace(folder / "model.safetensors")
 
 
 def read_vision_config(path: Path) -> VisionConfig:
@@ -158,8 +156,6 @@ def _read_tokenizer(folder: Path) -> PreTrainedTokenizerBase:
 
 
 def _find_weights(folder: Path) -> Path:
-    if not folder.is_dir():
-        raise CheckpointError(f"there is no folder {folder}: give one that holds an encoder")
     found = sorted([*folder.glob("*.safetensors"), *folder.glob("*.pth")])
     if len(found) != 1:
         names = ", ".join(path.name for path in found) or "none"
@@ -167,23 +163,6 @@ def _find_weights(folder: Path) -> Path:
             f"{folder} must hold exactly one *.safetensors or *.pth, it holds {names}: leave only the file to load"
         )
     return found[0]
-
-
-def _load_weights(network: JointEncoder, path: Path) -> None:
-    state = _rename_tensors(_read_tensors(path), path)
-    _check_tensors(state, network.state_dict(), path)
-    network.load_state_dict(state, strict=False)
-
-
-def _save_weights(network: JointEncoder, path: Path) -> None:
-    tensors = {
-        _published_name(name): tensor.detach().to("cpu", torch.float16).contiguous()
-        for name, tensor in network.state_dict().items()
-    }
-    # Renamed last, so that the file is complete as soon as it exists.
-    unfinished = path.with_name(path.name + ".part")
-    save_file(tensors, unfinished)
-    unfinished.replace(path)
 
 
 def _read_tensors(path: Path) -> Mapping[str, Tensor]:

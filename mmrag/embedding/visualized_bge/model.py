@@ -14,7 +14,6 @@ import numpy as np
 import numpy.typing as npt
 import torch
 from torch import Tensor
-from tqdm.auto import tqdm
 from transformers import PreTrainedTokenizerBase
 
 from mmrag.device import resolve_device, resolve_dtype
@@ -23,9 +22,9 @@ from mmrag.embedding.batching import EncodeRequest, TokenCache, deduplicate, mak
 from mmrag.embedding.hub import PRETRAINED_MODELS, download
 from mmrag.embedding.visualized_bge.checkpoint import load_checkpoint, load_network
 from mmrag.embedding.visualized_bge.modeling import JointEncoder
-from mmrag.embedding.visualized_bge.processing import ItemTokenizer, PreprocessedImage, preprocess_image
+from mmrag.embedding.visualized_bge.processing import ItemTokenizer, image_pixels
 from mmrag.errors import CheckpointError, EncodeError, ImageError, SettingError
-from mmrag.images import ImageSource
+from mmrag.images import ImageSource, load_image
 from mmrag.query import Query
 
 __all__ = ["VisualizedBGE"]
@@ -83,26 +82,9 @@ class VisualizedBGE:
         dtype: str | torch.dtype | None = None,
         revision: str | None = None,
     ) -> VisualizedBGE:
-        """Load an encoder.
+        """Load an encoder as `mmrag.load_encoder` does, optionally at a revision of the weights on the hub.
 
-        Parameters
-        ----------
-        name_or_path : str or Path
-            ``"base-en-v1.5"`` or ``"m3"`` from the Hugging Face hub, ``"demo"``, which is bundled and knows only the
-            drawn catalog, or a folder in the published layout.
-        device : str or torch.device, optional
-            ``"cpu"``, ``"cuda"`` or ``"mps"``. Default: the fastest available.
-        dtype : str or torch.dtype, optional
-            ``"bfloat16"`` doubles the speed and changes vectors in the third decimal place. Default: float32.
-        revision : str, optional
-            Branch, tag or commit of the weights' repository on the hub. Default: the newest.
-
-        Raises
-        ------
-        CheckpointError
-            If files are missing, damaged or of another model. The message says how to place them.
-        SettingError
-            If device, dtype or revision cannot be used.
+        ``dtype="bfloat16"`` doubles the speed and changes vectors in the third decimal place; the default is float32.
         """
         torch_device, torch_dtype = resolve_device(device), resolve_dtype(dtype, default=torch.float32)
         if revision is not None and name_or_path not in PRETRAINED_MODELS:
@@ -137,7 +119,6 @@ class VisualizedBGE:
         *,
         role: Role = "document",
         batch_size: int = 32,
-        show_progress: bool = False,
         on_progress: Progress | None = None,
     ) -> npt.NDArray[np.float32]:
         """Encode items to unit vectors.
@@ -153,8 +134,6 @@ class VisualizedBGE:
             Ignored: this model encodes both alike.
         batch_size : int
             Number of items per forward pass. Default: 32.
-        show_progress : bool
-            Show a progress bar on stderr. Default: False.
         on_progress : callable, optional
             Called after each batch with the number of items encoded and the number of all items.
 
@@ -179,49 +158,48 @@ class VisualizedBGE:
         prefetched = prefetch(self._preprocess, with_image, ahead=batch_size, threads=_DECODER_THREADS)
         vectors = np.empty((len(requests), self.info.dim), np.float32)
         done = 0
-        with (
-            tqdm(total=len(requests), disable=not show_progress, desc=self.info.name) as bar,
-            closing(prefetched) as images,
-        ):
+        with closing(prefetched) as images:
             for batch in batches:
                 batch_images = [] if batch[0].image is None else list(islice(images, len(batch)))
                 for request, vector in zip(batch, self._forward(batch, batch_images), strict=True):
                     vectors[list(request.positions)] = vector
-                    bar.update(len(request.positions))
                     done += len(request.positions)
                 if on_progress is not None:
                     on_progress(done, len(requests))
         return vectors
 
-    def _preprocess(self, request: EncodeRequest) -> PreprocessedImage:
+    def _preprocess(self, request: EncodeRequest) -> tuple[str, Tensor]:
+        """Return normalized pixels, ``(3, side, side)``, after their key in the token cache."""
         try:
-            return preprocess_image(cast(ImageSource, request.image), self.network.vision_config.image_size)
+            image = load_image(cast(ImageSource, request.image))
+            pixels = image_pixels(image, self.network.vision_config.image_size)
         except ImageError as error:
             index = request.positions[0]
             raise EncodeError(f"item {index}: {error}", index) from error
+        return hashlib.sha256(pixels.numpy().tobytes()).hexdigest(), pixels
 
     @torch.inference_mode()
-    def _forward(self, batch: list[EncodeRequest], images: list[PreprocessedImage]) -> npt.NDArray[np.float32]:
+    def _forward(self, batch: list[EncodeRequest], images: list[tuple[str, Tensor]]) -> npt.NDArray[np.float32]:
         device = self.device
         ids, mask = pad_batch(batch, cast(int, self.tokenizer.pad_token_id))
         tokens = self._image_tokens(images) if images else None
         return self.network(ids.to(device), mask.to(device), tokens).cpu().numpy()  # (batch, dim)
 
-    def _image_tokens(self, images: list[PreprocessedImage]) -> Tensor:
-        unique = {image.key: image.pixels for image in images}
+    def _image_tokens(self, images: list[tuple[str, Tensor]]) -> Tensor:
+        unique = dict(images)
         tokens = self._cache.get(list(unique))
         if tokens is None:
             pixels = torch.stack(list(unique.values())).to(self.device, self.dtype)
             tokens = list(self.network.image_tokens(pixels))
             self._cache.put(unique, tokens)
         by_key = dict(zip(unique, tokens, strict=True))
-        return torch.stack([by_key[image.key] for image in images])  # (batch, N, dim)
+        return torch.stack([by_key[key] for key, _ in images])  # (batch, N, dim)
 
 
 def _load(name_or_path: str | Path, revision: str | None) -> tuple[JointEncoder, PreTrainedTokenizerBase, str]:
     if isinstance(name_or_path, str) and name_or_path in PRETRAINED_MODELS:
-        files = download(name_or_path, revision=revision)
-        return *load_network(files.weights, files.text, files.vision_config), name_or_path
+        weights, text = download(name_or_path, revision=revision)
+        return *load_network(weights, text, PRETRAINED_MODELS[name_or_path].vision_config), name_or_path
     if name_or_path == "demo":
         if not _DEMO.is_dir():
             raise CheckpointError(

@@ -63,15 +63,7 @@ class VisionConfig:
 
 
 class JointEncoder(nn.Module):
-    """A BERT or XLM-RoBERTa encoder with image tokens in its input: ``[CLS] image tokens, words [SEP]``.
-
-    Parameters
-    ----------
-    text_config : BertConfig or XLMRobertaConfig
-        BERT for the base model, XLM-RoBERTa for m3.
-    vision_config : VisionConfig
-        Sizes of the vision tower.
-    """
+    """A BERT (base) or XLM-RoBERTa (m3) encoder with image tokens: ``[CLS] image tokens, words [SEP]``."""
 
     def __init__(self, text_config: TextConfig, vision_config: VisionConfig) -> None:
         super().__init__()
@@ -113,21 +105,10 @@ class JointEncoder(nn.Module):
         return embeddings.LayerNorm(projected + positions)
 
     def forward(self, input_ids: Tensor, attention_mask: Tensor, image_tokens: Tensor | None = None) -> Tensor:
-        """Encode texts, each with its image if image tokens are given.
+        """Encode texts, each with its image if image tokens are given, to L2-normalized vectors, ``(batch, dim)``.
 
-        Parameters
-        ----------
-        input_ids : Tensor
-            ``(batch, length)``, padded on the right.
-        attention_mask : Tensor
-            ``(batch, length)``: 1 for a token, 0 for padding.
-        image_tokens : Tensor, optional
-            ``(batch, N, dim)``, from `image_tokens`. An image alone has the empty text.
-
-        Returns
-        -------
-        Tensor
-            ``(batch, dim)``, L2-normalized.
+        Ids and mask are ``(batch, length)``, padded on the right; image tokens, ``(batch, N, dim)``, are those of
+        `image_tokens`. An image alone has the empty text.
         """
         if image_tokens is None:
             hidden = self.text.embeddings(input_ids)  # (batch, length, dim)

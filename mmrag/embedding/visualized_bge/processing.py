@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import hashlib
 import logging
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
 from threading import Lock
 
 import numpy as np
@@ -17,10 +15,10 @@ from transformers import PreTrainedTokenizerBase
 from mmrag.embedding.base import EncoderItem
 from mmrag.embedding.batching import EncodeRequest
 from mmrag.errors import EncodeError, ImageError
-from mmrag.images import ImageSource, load_image
+from mmrag.images import ImageSource
 from mmrag.query import Query
 
-__all__ = ["ItemTokenizer", "PreprocessedImage", "image_pixels", "preprocess_image"]
+__all__ = ["ItemTokenizer", "image_pixels"]
 
 # OpenAI CLIP's statistics, which EVA02-CLIP kept.
 _MEAN = np.array((0.48145466, 0.4578275, 0.40821073), np.float32)
@@ -98,28 +96,6 @@ class ItemTokenizer:
             if token == self._tokenizer.unk_token_id
         ]
         return list(dict.fromkeys(words))
-
-
-@dataclass(frozen=True, eq=False)
-class PreprocessedImage:
-    """Input of the vision tower.
-
-    Attributes
-    ----------
-    pixels : Tensor
-        Normalized float32 pixels, ``(3, side, side)``.
-    key : str
-        SHA-256 of the pixels, the key in the token cache.
-    """
-
-    pixels: Tensor
-    key: str
-
-
-def preprocess_image(source: ImageSource, side: int) -> PreprocessedImage:
-    """Load an image and preprocess it; raises `ImageError` as `load_image` and `image_pixels` do."""
-    pixels = image_pixels(load_image(source), side)
-    return PreprocessedImage(pixels, hashlib.sha256(pixels.numpy().tobytes()).hexdigest())
 
 
 def image_pixels(image: Image.Image, side: int) -> Tensor:

@@ -115,13 +115,6 @@ def test_progress_counts_items_up_to_all(encoder, base):
     assert done[-1] == 26
 
 
-def test_the_progress_bar_is_on_stderr(encoder, capsys):
-    encoder.encode(["a", "b"], show_progress=True)
-    out, err = capsys.readouterr()
-    assert out == ""
-    assert "2/2" in err
-
-
 def test_long_texts_are_truncated_with_one_warning(encoder, base, caplog):
     image = base.folder / "images" / "rgb.png"
     words, kept, kept_beside = (" ".join(["night"] * n) for n in (600, 510, 314))
@@ -166,6 +159,14 @@ def test_an_image_of_many_queries_passes_the_vision_tower_once(encoder, tower_ba
     queries = [Query(f"{word} with this", image=swatch("orange")) for word in "abcde"]
     encoder.encode([*queries, swatch("teal")])
     assert tower_batches == [2]
+
+
+def test_images_with_equal_pixels_after_resizing_pass_the_vision_tower_once(encoder, tower_batches):
+    encoder.encode([Image.new("RGB", (80, 60), "teal")])
+    encoder.encode([swatch("teal"), swatch("red")])
+    assert tower_batches == [1, 2]
+    encoder.encode([Image.new("RGB", (400, 300), "teal")])
+    assert tower_batches == [1, 2]
 
 
 def test_evicted_images_pass_the_vision_tower_again(base, tower_batches):

@@ -10,7 +10,7 @@ from PIL import Image
 from run_profile import scaled
 
 from mmrag.embedding.visualized_bge import processing
-from mmrag.embedding.visualized_bge.processing import image_pixels, preprocess_image
+from mmrag.embedding.visualized_bge.processing import image_pixels
 from mmrag.errors import ImageError
 
 edges = st.integers(1, 90)
@@ -57,11 +57,3 @@ def test_a_thin_strip_is_refused():
     image_pixels(Image.new("L", (1, 100)), 8)
     with pytest.raises(ImageError, match=r"1 x 101 .*100 : 1.*crop it first"):
         image_pixels(Image.new("L", (1, 101)), 8)
-
-
-def test_the_cache_key_is_a_hash_of_the_pixels():
-    small, large, other = (
-        Image.new("RGB", size, color) for size, color in (((8, 8), "red"), ((90, 50), "red"), ((8, 8), "blue"))
-    )
-    keys = [preprocess_image(image, 8).key for image in (small, large, other)]
-    assert keys[0] == keys[1] != keys[2]

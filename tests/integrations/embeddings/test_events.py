@@ -58,6 +58,6 @@ def test_events_hold_no_image_bytes(embedding, events):
 
 def test_the_callback_manager_gets_the_events_too():
     handler = LlamaDebugHandler(print_trace_on_end=False)
-    model = VisualizedBGEEmbedding.from_defaults(encoder=toy_encoder(), callback_manager=CallbackManager([handler]))
+    model = VisualizedBGEEmbedding(encoder=toy_encoder(), callback_manager=CallbackManager([handler]))
     model.get_image_embedding(RED)
     assert len(handler.get_event_pairs("embedding")) == 1

@@ -11,7 +11,6 @@ from typing import Any, ClassVar, Self
 import llama_index.core.instrumentation as instrument
 from llama_index.core.base.embeddings.base import Embedding
 from llama_index.core.bridge.pydantic import BaseModel, Field, PrivateAttr
-from llama_index.core.callbacks import CallbackManager
 from llama_index.core.callbacks.schema import CBEventType, EventPayload
 from llama_index.core.embeddings import MultiModalEmbedding
 from llama_index.core.instrumentation.events.embedding import EmbeddingEndEvent, EmbeddingStartEvent
@@ -32,18 +31,18 @@ dispatcher = instrument.get_dispatcher(__name__)  # pyright: ignore[reportPrivat
 
 
 class ComposedImageEmbedding(MultiModalEmbedding):
-    """Embed texts, images, and images with a sentence about them.
+    """Embed texts, images, and images with a sentence about them. Async methods run in a thread.
 
     Parameters
     ----------
     model_name : str, optional
-        A name or folder for `mmrag.load_encoder`; loaded on first use. Default: the encoder's name.
+        A name or folder for `mmrag.load_encoder`; loaded on first use.
     encoder : Encoder, optional
         A loaded encoder instead, for instance one shared by several indexes.
     embed_batch_size : int
         Number of items per call of the encoder. Default: 32.
     device, dtype : str, optional
-        Where and in which number type the model computes. Default: the encoder decides.
+        Device and number type of the model. Default: the encoder decides.
     image_policy : ImagePolicy, optional
         Which image sources may be opened. Default: any local file, no URL.
 
@@ -87,19 +86,6 @@ class ComposedImageEmbedding(MultiModalEmbedding):
         self.encoder = encoder
 
     @classmethod
-    def from_defaults(
-        cls,
-        model_name: str | None = None,
-        *,
-        encoder: Encoder | None = None,
-        callback_manager: CallbackManager | None = None,
-        **fields: Any,
-    ) -> Self:
-        """Create an embedding; parameters are those of the class."""
-        callbacks = callback_manager or CallbackManager([])
-        return cls(model_name, encoder=encoder, callback_manager=callbacks, **fields)
-
-    @classmethod
     def class_name(cls) -> str:
         """Return the class name for serialization."""
         return cls.__name__
@@ -113,8 +99,6 @@ class ComposedImageEmbedding(MultiModalEmbedding):
         """Name, fingerprint, dimension and kinds of the encoder; loads it."""
         return self._model.info
 
-    # -- composed queries --------------------------------------------------------------------------
-
     def get_composed_embedding(self, text: str, image: ImageSource | None) -> Embedding:
         """Embed a sentence and an image into one vector; one of them may be empty."""
         return self._embed_with_events([Query(text, image)], "query")[0]
@@ -122,8 +106,6 @@ class ComposedImageEmbedding(MultiModalEmbedding):
     async def aget_composed_embedding(self, text: str, image: ImageSource | None) -> Embedding:
         """Async version of `get_composed_embedding`."""
         return await asyncio.to_thread(self.get_composed_embedding, text, image)
-
-    # -- images --------------------------------------------------------------------------------
 
     def get_image_embedding(self, img_file_path: ImageSource) -> Embedding:
         """Embed one image: a path, bytes, a binary file, a ``data:`` URI or a PIL image."""
@@ -150,8 +132,6 @@ class ComposedImageEmbedding(MultiModalEmbedding):
         """Async version of `get_image_embedding_batch`."""
         return await asyncio.to_thread(self.get_image_embedding_batch, img_file_paths, show_progress)
 
-    # -- nodes, as in an IngestionPipeline ---------------------------------------------------------
-
     def __call__(self, nodes: Sequence[BaseNode], **kwargs: Any) -> Sequence[BaseNode]:
         """Embed nodes that have an image by their image, and all others by their text."""
         images = {i: source for i, node in enumerate(nodes) if (source := embeddable_image(node))}
@@ -167,8 +147,6 @@ class ComposedImageEmbedding(MultiModalEmbedding):
     async def acall(self, nodes: Sequence[BaseNode], **kwargs: Any) -> Sequence[BaseNode]:
         """Async version of the call."""
         return await asyncio.to_thread(self, nodes, **kwargs)
-
-    # -- abstract methods of the base class -------------------------------------------------------
 
     def _get_query_embedding(self, query: str) -> Embedding:
         return self._encode([query], "query")[0]
@@ -193,8 +171,6 @@ class ComposedImageEmbedding(MultiModalEmbedding):
 
     async def _aget_image_embedding(self, img_file_path: ImageSource) -> Embedding:
         return await asyncio.to_thread(self._get_image_embedding, img_file_path)
-
-    # -- calls of the encoder -----------------------------------------------------------------------
 
     def _embed_with_events(self, queries: Sequence[Query], role: Role) -> list[Embedding]:
         payload = self.to_payload()
