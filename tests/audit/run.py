@@ -1,4 +1,4 @@
-"""Look up pinned versions among known vulnerabilities, offline. In: a lock, advisories. Out: hits.
+"""Look up pinned versions in a folder of advisories, offline.
 
 python tests/audit/run.py FOLDER [constraints.txt]
 

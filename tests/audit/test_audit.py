@@ -74,7 +74,7 @@ def test_without_advisories_nothing_is_called_clean(audit):
 @given(version=releases, first=releases, fixed=releases, again=releases)
 def test_a_range_covers_what_lies_between_its_events(version, first, fixed, again):
     first, fixed, again = sorted(map(Version, (first, fixed, again)))
-    told = events(("introduced", f"{first}"), ("fixed", f"{fixed}"), ("introduced", f"{again}"))
+    ranges = events(("introduced", f"{first}"), ("fixed", f"{fixed}"), ("introduced", f"{again}"))
     version = Version(version)
     inside = first <= version < fixed or version >= again
-    assert covers({"ranges": told}, version) == inside
+    assert covers({"ranges": ranges}, version) == inside

@@ -1,4 +1,4 @@
-"""Visualized BGE against its own alternatives. In: an encoder. Out: items a second, and ratios.
+"""Benchmark of Visualized BGE: items per second in batches, in bfloat16 and from the cache, as ratios.
 
 python tests/benchmarks/bench_embedding.py [FOLDER or NAME] [--images N] [--device DEVICE]
 
@@ -35,18 +35,18 @@ def main() -> None:
     parser.add_argument("encoder", nargs="?")
     parser.add_argument("--images", type=int, default=6)
     parser.add_argument("--device", default="cpu")
-    asked = parser.parse_args()
+    options = parser.parse_args()
     logging.disable(logging.WARNING)  # the random encoder borrows a small vocabulary
     torch.set_num_threads(1)
-    encoder = _encoder(asked.encoder, asked.device)
+    encoder = _encoder(options.encoder, options.device)
     quick = _in_bfloat16(encoder)
-    images = _images(asked.images)
+    images = _images(options.images)
     texts = [" ".join(np.random.default_rng(seed).permutation(WORDS)) for seed in range(32)]
     first, second = (
         [Query(text, image=image) for text, image in zip(words, images, strict=False)] for words in (texts, texts[::-1])
     )
     clock = "CPU time, one thread" if encoder.device.type == "cpu" else "wall time"
-    _tell(f"{encoder.info.name} on {encoder.device}, {clock}")
+    _print(f"{encoder.info.name} on {encoder.device}, {clock}")
     one_by_one, batched = {"batch_size": 1}, {"batch_size": 32}
 
     text = _speed("texts one by one", encoder, texts, one_by_one)
@@ -59,7 +59,7 @@ def main() -> None:
     _speed("bfloat16: texts in batches", quick, texts, batched, texts_batched)
     _speed("bfloat16: images in batches", quick, images, batched, images_batched)
     exact, near = encoder.encode(images), quick.encode(images)
-    _tell(f"bfloat16 moves an image's vector by {np.abs(exact - near).max():.1e} at most")
+    _print(f"bfloat16 moves an image's vector by {np.abs(exact - near).max():.1e} at most")
 
 
 def _speed(
@@ -79,7 +79,7 @@ def _speed(
     encoder.encode(items, **how)
     speed = len(items) / (clock() - start)
     ratio = f"  {speed / alternative:5.2f} x" if alternative else ""
-    _tell(f"{case:32} {speed:8.2f} / s{ratio}")
+    _print(f"{case:32} {speed:8.2f} / s{ratio}")
     return speed
 
 
@@ -104,7 +104,7 @@ def _images(n: int) -> list[Image.Image]:
     return [Image.fromarray(noise.integers(0, 256, (500, 500, 3), np.uint8)) for _ in range(n)]
 
 
-def _tell(line: str) -> None:
+def _print(line: str) -> None:
     sys.stdout.write(line + "\n")
     sys.stdout.flush()
 

@@ -1,4 +1,4 @@
-"""A later run of an index against indexing anew. In: how many images. Out: seconds, and ratios.
+"""Benchmark of indexing: an incremental run against a full one.
 
 python tests/benchmarks/bench_indexing.py [--images N]
 

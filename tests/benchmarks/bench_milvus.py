@@ -1,4 +1,4 @@
-"""Milvus Lite against a real server. In: toy vectors. Out: a table of speeds, and their ratios.
+"""Benchmark of Milvus Lite against a Milvus server.
 
 python tests/benchmarks/bench_milvus.py [ROWS] [DIM]
 """
@@ -49,18 +49,18 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.partition(". ")[0])
     parser.add_argument("rows", type=int, nargs="?", default=10_000)
     parser.add_argument("dim", type=int, nargs="?", default=768)
-    asked = parser.parse_args()
+    arguments = parser.parse_args()
     logging.disable(logging.ERROR)
-    vectors = _clustered(asked.rows + QUERIES, asked.dim)
-    _tell(f"{asked.rows} rows of {asked.dim}, {QUERIES} queries for the nearest {TOP}, cosine")
-    _tell(f"{'':12}    add/s  ready s   p50 ms   p95 ms  filtered p50  recall@9")
+    vectors = _clustered(arguments.rows + QUERIES, arguments.dim)
+    _print(f"{arguments.rows} rows of {arguments.dim}, {QUERIES} queries for the nearest {TOP}, cosine")
+    _print(f"{'':12}    add/s  ready s   p50 ms   p95 ms  filtered p50  recall@9")
     figures = {}
     for name, opened in KINDS.items():
-        with tempfile.TemporaryDirectory() as folder, opened(Path(folder), asked.dim) as store:
+        with tempfile.TemporaryDirectory() as folder, opened(Path(folder), arguments.dim) as store:
             figures[name] = _measure(store, vectors[:-QUERIES], vectors[-QUERIES:])
-        _tell(f"{name:12} {figures[name]}")
+        _print(f"{name:12} {figures[name]}")
     flat, server = figures["Lite FLAT"], figures["server HNSW"]
-    _tell(
+    _print(
         f"server HNSW against Lite FLAT: adds {server.added / flat.added:.1f}x as fast, "
         f"answers {flat.p50 / server.p50:.1f}x as fast"
     )
@@ -105,12 +105,12 @@ def _measure(store: ImageStore, vectors: np.ndarray, queries: np.ndarray) -> Fig
     store.client.flush(store.collection_name)
     while store.client.describe_index(store.collection_name, "embedding")["state"] != "Finished":
         time.sleep(0.1)
-    _ask(store, queries[0])
+    _timed_query(store, queries[0])
     ready = time.perf_counter()
     for query in queries[:50]:
-        _ask(store, query)
-    timed = [_ask(store, query) for query in queries]  # [(ids, ms), ...]
-    filtered = [_ask(store, query, filters=FILTER)[1] for query in queries[:50]]
+        _timed_query(store, query)
+    timed = [_timed_query(store, query) for query in queries]  # [(ids, ms), ...]
+    filtered = [_timed_query(store, query, filters=FILTER)[1] for query in queries[:50]]
     p50, p95 = np.percentile([ms for _, ms in timed], [50, 95])
     return Figures(
         added=len(nodes) / (added - start),
@@ -122,10 +122,10 @@ def _measure(store: ImageStore, vectors: np.ndarray, queries: np.ndarray) -> Fig
     )
 
 
-def _ask(store: ImageStore, query: np.ndarray, **options) -> tuple[list[str], float]:
-    asked = VectorStoreQuery(query.tolist(), similarity_top_k=TOP, **options)
+def _timed_query(store: ImageStore, query: np.ndarray, **options) -> tuple[list[str], float]:
+    vector_query = VectorStoreQuery(query.tolist(), similarity_top_k=TOP, **options)
     start = time.perf_counter()
-    ids = store.query(asked).ids
+    ids = store.query(vector_query).ids
     return list(ids or []), (time.perf_counter() - start) * 1000
 
 
@@ -143,7 +143,7 @@ def _clustered(n: int, dim: int) -> np.ndarray:
     return vectors / np.linalg.norm(vectors, axis=1, keepdims=True)
 
 
-def _tell(line: str) -> None:
+def _print(line: str) -> None:
     sys.stdout.write(line + "\n")
     sys.stdout.flush()
 

@@ -1,7 +1,7 @@
-"""One reading of the composite against the seed's two calls, with one model in one run.
+"""Benchmark of the reranker: one pass over the composite against the two calls of the original demo.
 
 Ours: the image is read once; caption, ranking and reason go on from there, and in the ranking
-only the places where there is a choice are decoded. The seed's flow: a caption call, then a call
+only the places where there is a choice are decoded. The original flow: a caption call, then a call
 that writes the whole list freely, each reading the image anew.
 
     python tests/benchmarks/bench_rerank.py [--model FOLDER_OR_NAME] [--candidates 9] [--repeats 3]
@@ -50,7 +50,7 @@ def main() -> None:
     n, device = options.candidates, model.network.device
     print(f"{model.name} on {name_of(device)}, {model.network.dtype}, {n} candidates")
     print(f"{'flow':22}{'prefill s':>11}{'decode s':>11}{'read':>8}{'decoded':>9}{'passes':>8}")
-    meters: dict[str, list[Meter]] = {"one reading (ours)": [], "two calls (the seed)": []}
+    meters: dict[str, list[Meter]] = {"one pass (ours)": [], "two calls (the original)": []}
     for repeat in range(options.repeats + 1):
         composite = PIL.Image.new("RGB", (1344, 1344), (repeat * 40, 90, 120))
         for name, flow in zip(meters, (ours, seed), strict=True):
@@ -62,14 +62,14 @@ def main() -> None:
         print(f"{name:22}{times}{row.read:8}{row.decoded:9}{row.passes:8}")
     mine, theirs = rows.values()
     print(
-        f"the seed's flow takes {theirs.total / mine.total:.2f} x the time, "
+        f"the original flow takes {theirs.total / mine.total:.2f} x the time, "
         f"reads {theirs.read / mine.read:.2f} x the tokens, "
         f"and runs {theirs.passes / mine.passes:.2f} x the passes"
     )
 
 
 def ours(model: Phi3Vision, composite: PIL.Image.Image, n: int, options) -> None:
-    model.chat(asked(CAPTION), [composite], max_new_tokens=options.caption)
+    model.chat(user_turn(CAPTION), [composite], max_new_tokens=options.caption)
     model.rank(RANK.format(n=n), composite, n)
 
 
@@ -77,7 +77,7 @@ def seed(model: Phi3Vision, composite: PIL.Image.Image, n: int, options) -> None
     room = free_list_tokens(model, n, options)
     for text, tokens in ((CAPTION, options.caption), (RANK.format(n=n), room)):
         alone = Phi3Vision(model.network, model.processor, model.recipe)  # remembers nothing
-        alone.chat(asked(text), [composite], max_new_tokens=tokens)
+        alone.chat(user_turn(text), [composite], max_new_tokens=tokens)
 
 
 def free_list_tokens(model: Phi3Vision, n: int, options) -> int:
@@ -122,7 +122,7 @@ def typical(runs: list[Meter]) -> Meter:
     )
 
 
-def asked(text: str):
+def user_turn(text: str):
     return [{"role": "user", "content": text}]
 
 

@@ -1,4 +1,4 @@
-"""What is fuzzed: each reader of strangers' bytes, with good beginnings and what may be refused."""
+"""The fuzz targets: each parser of untrusted bytes, with its seeds and the errors it may raise."""
 
 from __future__ import annotations
 

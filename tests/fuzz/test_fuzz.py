@@ -16,12 +16,12 @@ RUNS = scaled(fast=4_000, full=200_000)
 
 
 @pytest.mark.parametrize("name", TARGETS)
-def test_every_seed_is_read(name):
+def test_every_seed_is_parsed(name):
     for seed in TARGETS[name].seeds:
         TARGETS[name].read(seed)
 
 
-def test_what_is_no_refusal_is_let_out():
+def test_an_unexpected_exception_is_raised():
     target = Target(lambda _: 1 // 0, ValueError, ())
     with pytest.raises(ZeroDivisionError):
         target(b"")
@@ -32,7 +32,7 @@ def test_what_is_no_refusal_is_let_out():
     reason="atheris is not installed: it has wheels for Linux on x86-64, see pyproject.toml",
 )
 @pytest.mark.parametrize("name", TARGETS)
-def test_a_short_guided_run_breaks_nothing(name, tmp_path):
+def test_a_short_run_guided_by_coverage_finds_no_crash(name, tmp_path):
     script = Path(__file__).with_name("run.py")
     options = [f"-runs={RUNS}", "-seed=1", "-max_len=4096", "-rss_limit_mb=4096"]
     done = subprocess.run(

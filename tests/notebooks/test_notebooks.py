@@ -27,7 +27,7 @@ def _here(self, address, _connect=socket.socket.connect):
 socket.socket.connect = _here
 """
 
-# What the prose of a notebook says came out, asked of its own variables when all cells have run.
+# What the prose of a notebook claims, checked on its variables after all cells have run.
 TRUE_AT_THE_END = {
     "01_quickstart": """
 assert judged["reranked"][:2] == [2, 2] != judged["retrieved"][:2]
