@@ -1,135 +1,239 @@
-"""The nouns of one search: what was asked, what was found, and what a vision LLM made of it."""
+"""The result of a search: ranked images, whoever asked."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import dataclass, field
+from collections.abc import Callable, Sequence
+from html import escape
+from pathlib import PurePath
 from typing import Any, Literal
 
+from pydantic import BaseModel, ConfigDict, Field, computed_field
+
 from mmrag.images import ImagePolicy
+from mmrag.images.encode import img_tag, thumbnail
 from mmrag.images.redact import redact_url
 from mmrag.query import Query
-from mmrag.rerank import RerankResult
+from mmrag.rerank import LLMCall
 
-__all__ = ["Found", "Hit", "Move"]
+__all__ = ["RESULT_KEYS", "RankedImage", "RankedImages"]
 
+RESULT_KEYS = ("llvm_rerank", "retrieval_score", "retrieval_rank")
+"""Metadata keys under which `LLVMRerank` writes its results into a node; no metadata of the image itself."""
 
-@dataclass(frozen=True)
-class Hit:
-    """One image that retrieval found; ``image`` is its path or URL, to open it by."""
-
-    id: str
-    image: str
-    score: float
-    metadata: Mapping[str, Any] = field(default_factory=dict[str, Any])
-
-    @property
-    def title(self) -> str:
-        """What a person calls it: its title, or the name of its file."""
-        return str(self.metadata.get("title") or "").strip() or self.place.rsplit("/", 1)[-1]
-
-    @property
-    def place(self) -> str:
-        """Its path or URL, to be shown: a URL without password and query, which may be secret."""
-        return redact_url(self.image)
+TILE = 136  # pixels: nine in two rows of a notebook
 
 
-@dataclass(frozen=True)
-class Move:
-    """A hit, the place retrieval gave it and the place it has now; places count from 1."""
-
-    hit: Hit
-    before: int
-    after: int
-
-    @property
-    def way(self) -> Literal["up", "down", "same"]:
-        """Where it went."""
-        if self.after == self.before:
-            return "same"
-        return "up" if self.after < self.before else "down"
-
-    @property
-    def arrow(self) -> str:
-        """The way it went, and how far.
-
-        Examples
-        --------
-        >>> [Move(Hit("a", "a.jpg", 1.0), before, 3).arrow for before in (7, 2, 3)]
-        ['▲4', '▼1', '=']
-        """
-        sign = {"up": "▲", "down": "▼", "same": "="}[self.way]
-        return sign if self.way == "same" else f"{sign}{abs(self.before - self.after)}"
-
-
-@dataclass(frozen=True)
-class Found:
-    """One search.
+class RankedImage(BaseModel):
+    """One image of a result.
 
     Attributes
     ----------
-    query
-        What was asked.
-    hits
-        In the order of retrieval; their labels in ``reranked.ranking`` count from 1.
-    timings_ms
-        What each stage took, in the order of the stages.
-    unknown_words
-        Words of the query that the encoder was never taught.
-    reranked
-        None when no vision LLM was asked.
-    policy
-        Which files and hosts may be read to show the hits.
+    id : str
+        Id of the indexed image.
+    path : str
+        Absolute path of its file; its URL if it has none.
+    title : str
+        Its title, else the name of its file.
+    rank, retrieval_rank : int
+        Final rank and rank before reranking, from 1.
+    score : float
+        Retrieval score (cosine similarity).
+    rerank_score : float, optional
+        Score of the reranker. Default: None, if it gave none.
+    reason, description : str
+        Why it ranks first, and what the vision LLM saw in it. Default: empty.
+    metadata : dict
+        Metadata of the image.
     """
 
-    query: Query
-    hits: tuple[Hit, ...]
-    timings_ms: Mapping[str, float] = field(default_factory=dict[str, float])
-    unknown_words: tuple[str, ...] = ()
-    reranked: RerankResult | None = None
-    policy: ImagePolicy = field(default=ImagePolicy(), repr=False)
+    model_config = ConfigDict(frozen=True)
+
+    id: str
+    path: str
+    title: str
+    rank: int
+    retrieval_rank: int
+    score: float
+    rerank_score: float | None = None
+    reason: str = ""
+    description: str = ""
+    metadata: dict[str, Any] = Field(default_factory=dict[str, Any])
+
+    @classmethod
+    def from_node(cls, node: Any, *, rank: int, score: float | None) -> RankedImage:
+        """Read a result out of a LlamaIndex node."""
+        metadata = node.metadata
+        reranked = metadata.get("llvm_rerank", {})
+        path = _image_path(node)
+        name = PurePath(redact_url(path)).stem
+        return cls(
+            id=node.node_id,
+            path=path,
+            title=str(metadata.get("title") or "").strip() or name or node.get_content()[:80],
+            rank=rank,
+            retrieval_rank=metadata.get("retrieval_rank", rank),
+            score=metadata.get("retrieval_score", score) or 0.0,
+            rerank_score=reranked.get("score"),
+            reason=reranked.get("reason", ""),
+            description=reranked.get("description", ""),
+            metadata={key: value for key, value in metadata.items() if key not in RESULT_KEYS},
+        )
 
     @property
-    def moves(self) -> tuple[Move, ...]:
-        """The hits, best first as things stand, each with where it came from.
+    def display_path(self) -> str:
+        """The path, or the URL without credentials and query string."""
+        return redact_url(self.path)
+
+    @property
+    def direction(self) -> Literal["up", "down", "same"]:
+        """Direction of the rank change."""
+        if self.rank == self.retrieval_rank:
+            return "same"
+        return "up" if self.rank < self.retrieval_rank else "down"
+
+    @property
+    def rank_change(self) -> str:
+        """Rank change as an arrow with the number of ranks.
 
         Examples
         --------
-        >>> from mmrag.ranking import Ranking
-        >>> hits = tuple(Hit(name, name, 0.5) for name in "abc")
-        >>> reranked = RerankResult(Ranking(order=[3, 1, 2]), top=(3, 1, 2))
-        >>> found = Found(Query("mug"), hits, reranked=reranked)
-        >>> [(move.hit.id, move.arrow) for move in found.moves]
-        [('c', '▲2'), ('a', '▼1'), ('b', '▼1')]
+        >>> image = RankedImage(id="a", path="a.jpg", title="a", rank=3, retrieval_rank=7, score=0.5)
+        >>> image.rank_change, image.direction
+        ('▲4', 'up')
         """
-        order = self.reranked.ranking.order if self.reranked else range(1, len(self.hits) + 1)
-        return tuple(Move(self.hits[before - 1], before, after) for after, before in enumerate(order, 1))
+        arrow = {"up": "▲", "down": "▼", "same": "="}[self.direction]
+        return arrow if arrow == "=" else f"{arrow}{abs(self.rank - self.retrieval_rank)}"
+
+
+class RankedImages(BaseModel):
+    """All images of a search, best first.
+
+    Attributes
+    ----------
+    results : tuple of RankedImage
+        In the order of their ranks; none of the retrieved images is missing.
+    stage : {"retrieved", "reranked"}
+        "reranked" if the reranker judged candidates, even if only some of them.
+    caption : str
+        Description of the query image by the vision LLM. Default: empty.
+    repairs, failures : tuple of str
+        Repairs of the reranker's answer, and errors of the reranker.
+    unknown_words : tuple of str
+        Words of the query that the encoder does not know.
+    timings_ms : dict of str to float
+        Milliseconds by stage.
+    query : Query, optional
+        The query. Not part of the JSON form, as the fields below.
+    calls : tuple of LLMCall
+        Calls of the vision LLM.
+    policy : ImagePolicy
+        Which images may be opened to show the results.
+    source_nodes : tuple of NodeWithScore
+        The LlamaIndex nodes, in the same order.
+    """
+
+    model_config = ConfigDict(frozen=True, arbitrary_types_allowed=True)
+
+    results: tuple[RankedImage, ...] = ()
+    stage: Literal["retrieved", "reranked"] = "retrieved"
+    caption: str = ""
+    repairs: tuple[str, ...] = ()
+    failures: tuple[str, ...] = ()
+    unknown_words: tuple[str, ...] = ()
+    timings_ms: dict[str, float] = Field(default_factory=dict[str, float])
+    query: Query | None = Field(default=None, exclude=True)
+    calls: tuple[LLMCall, ...] = Field(default=(), exclude=True)
+    policy: ImagePolicy = Field(default_factory=ImagePolicy, exclude=True, repr=False)
+    source_nodes: tuple[Any, ...] = Field(default=(), exclude=True, repr=False)
+
+    @computed_field
+    @property
+    def reason(self) -> str:
+        """The reranker's reason for the first result."""
+        return self.results[0].reason if self.results else ""
+
+    @computed_field
+    @property
+    def degraded(self) -> bool:
+        """Whether the reranker failed, in part or completely."""
+        return bool(self.failures)
+
+    @classmethod
+    def from_response(cls, response: Any) -> RankedImages:
+        """Read the result out of a LlamaIndex response."""
+        return cls.from_nodes(response.source_nodes)
+
+    @classmethod
+    def from_nodes(cls, nodes: Sequence[Any], **fields: Any) -> RankedImages:
+        """Read the result out of LlamaIndex nodes with scores, best first.
+
+        Parameters
+        ----------
+        nodes : sequence of NodeWithScore
+            Retrieved, and perhaps reranked by `LLVMRerank`.
+        **fields
+            Further fields of the result.
+        """
+        reranked = nodes[0].node.metadata.get("llvm_rerank", {}) if nodes else {}
+        known: dict[str, Any] = {
+            "stage": "reranked" if reranked.get("judged") else "retrieved",
+            "caption": reranked.get("caption", ""),
+            "repairs": reranked.get("repairs", ()),
+            "failures": reranked.get("failures", ()),
+            "timings_ms": reranked.get("timings_ms", {}),
+        }
+        results = tuple(
+            RankedImage.from_node(n.node, rank=rank, score=n.score) for rank, n in enumerate(nodes, start=1)
+        )
+        return cls.model_validate({"results": results, "source_nodes": tuple(nodes), **known, **fields})
 
     @property
-    def failure(self) -> str:
-        """Why the vision LLM gave no answer at all; empty when it gave one, or was not asked."""
-        reranked = self.reranked
-        return reranked.failures[0] if reranked and reranked.failures and not reranked.calls else ""
+    def retrieved(self) -> tuple[RankedImage, ...]:
+        """The results in retrieval order."""
+        return tuple(sorted(self.results, key=lambda image: image.retrieval_rank))
+
+    def subset(self, keep: Callable[[RankedImage], bool]) -> RankedImages:
+        """Keep the results for which ``keep`` is true, ranked anew."""
+        nodes = [node for node, image in zip(self.source_nodes, self.results, strict=True) if keep(image)]
+        kept = RankedImages.from_nodes(nodes)
+        return self.model_copy(update={"results": kept.results, "source_nodes": kept.source_nodes})
 
     def to_json(self) -> dict[str, Any]:
-        """Tell all but the images, for machines."""
-        ranking = self.reranked.ranking if self.reranked else None
-        return {
-            "query": {"text": self.query.text, "image": self.query.image is not None},
-            "hits": [
-                {
-                    "rank": move.after,
-                    "retrieved": move.before,
-                    "id": move.hit.id,
-                    "image": move.hit.image,
-                    "score": round(move.hit.score, 6),
-                    "metadata": dict(move.hit.metadata),
-                }
-                for move in self.moves
-            ],
-            "reason": ranking.reason if ranking else None,
-            "repairs": ranking.repairs if ranking else None,
-            "caption": self.reranked.caption if self.reranked else None,
-            "unknown_words": list(self.unknown_words),
-            "timings_ms": {stage: round(ms, 2) for stage, ms in self.timings_ms.items()},
-        }
+        """Return all but the images, for machines."""
+        query = {"text": self.query.text, "image": self.query.image is not None} if self.query else None
+        return {"query": query, **self.model_dump(mode="json")}
+
+    def __len__(self) -> int:
+        return len(self.results)
+
+    def __getitem__(self, index: int) -> RankedImage:
+        return self.results[index]
+
+    def __str__(self) -> str:
+        return "\n".join(map(_to_line, self.results)) or "No image found."
+
+    def _repr_html_(self) -> str:
+        tiles = "".join(_to_tile(image, self.policy) for image in self.results) or "No image found."
+        notes = "".join(f"<p>{escape(note)}</p>" for note in (self.reason, *self.repairs) if note)
+        return f'<div style="display: flex; flex-wrap: wrap; gap: 12px">{tiles}</div>{notes}'
+
+
+def _image_path(node: Any) -> str:
+    """Return the path or URL of a node's image; an `ImageNode` and a `Node` keep it differently."""
+    resource = getattr(node, "image_resource", None)
+    path = getattr(node, "image_path", None) or getattr(node, "image_url", None)
+    return str(path or (resource and (resource.path or resource.url)) or "")
+
+
+def _to_line(image: RankedImage) -> str:
+    line = f"{image.rank}. {image.title} ({image.display_path}), similarity {image.score:.3f}"
+    return f"{line}: {image.reason}" if image.reason else line
+
+
+def _to_tile(image: RankedImage, policy: ImagePolicy) -> str:
+    before = "" if image.rank == image.retrieval_rank else f", was {image.retrieval_rank}"
+    return (
+        f'<figure style="width: {TILE}px; margin: 0" title="{escape(image.display_path)}">'
+        f"{img_tag(thumbnail(image.path, TILE, policy), image.title)}"
+        f"<figcaption><b>{image.rank}</b>{before} · {image.score:.3f}<br>{escape(image.title)}</figcaption></figure>"
+    )

@@ -1,46 +1,38 @@
-"""Search an index, step by step. In: settings, then queries. Out: what was found, then reranked.
-
-The command line, the page and the tools for agents all search through here.
-"""
+"""Image search over an open index, by the LlamaIndex engine: the one search of every surface."""
 
 from __future__ import annotations
 
-import time
-from dataclasses import replace
+from collections.abc import Mapping, Sequence
 from functools import cached_property
 from types import TracebackType
-from typing import TYPE_CHECKING
 
-from llama_index.core.schema import ImageNode, NodeWithScore, QueryBundle
+from llama_index.core.schema import QueryBundle
 from llama_index.embeddings.visualized_bge import VisualizedBGEEmbedding
-from llama_index.indices.composed_image import ComposedImageIndex, metadata_filters
+from llama_index.indices.composed_image import ComposedImageIndex, ImageQueryBundle, metadata_filters
 from llama_index.indices.composed_image.collections import see_shelf
 
 from mmrag.embedding import VisualizedBGE
 from mmrag.filters import Filter, Scalar
-from mmrag.images import ImagePolicy, load_image
+from mmrag.images import ImagePolicy, ImageSource, load_image
 from mmrag.query import Query
-from mmrag.results import Found, Hit
+from mmrag.ranking import Ranking
+from mmrag.rerank import Reranker, load_reranker
+from mmrag.rerank.result import RerankResult, Timer
+from mmrag.results import RankedImages
 from mmrag.settings import Settings
 
-if TYPE_CHECKING:
-    from collections.abc import Mapping
-
-    from mmrag.rerank import ListwiseReranker
-    from mmrag.vision import VisionLLM
-
-__all__ = ["Searcher", "vision_llm"]
+__all__ = ["ImageSearcher"]
 
 
-class Searcher:
-    """An encoder, its index and, once it is asked for, a vision LLM; a context manager.
+class ImageSearcher:
+    """An encoder, its index and, loaded on first use, a reranker; a context manager.
 
     Parameters
     ----------
-    settings
+    settings : Settings
         Where the index is, and which models serve it.
-    columns
-        Typed fields to make when the collection is made.
+    columns : mapping of str to type, optional
+        Typed metadata fields of the collection, if it has to be created.
     """
 
     def __init__(self, settings: Settings, columns: Mapping[str, type[Scalar]] | None = None) -> None:
@@ -56,90 +48,112 @@ class Searcher:
         )
 
     @classmethod
-    def open(cls, settings: Settings) -> Searcher:
-        """Open an index that is there already; the constructor would make it.
+    def open(cls, settings: Settings) -> ImageSearcher:
+        """Open an existing index; the constructor would create it.
 
         Raises
         ------
         StoreError
-            When it is not there, or Milvus cannot be reached.
+            If there is no such collection, or Milvus cannot be reached.
         """
         see_shelf(settings.db, settings.collection, settings.token.get_secret_value())
         return cls(settings)
 
     @cached_property
-    def reranker(self) -> ListwiseReranker:
-        """The vision LLM, loaded when it is first needed."""
-        from mmrag.rerank import ListwiseReranker
-
-        return ListwiseReranker(vision_llm(self.settings), policy=self.policy)
-
-    def search(self, query: Query, *, top: int, filters: Filter | None = None, rerank: bool = True) -> Found:
-        """Retrieve, and let the vision LLM put the best first unless ``rerank`` is off."""
-        found = self.retrieve(query, top=top, filters=filters)
-        return self.rerank(found) if rerank and found.hits else found
-
-    def retrieve(self, query: Query, *, top: int, filters: Filter | None = None) -> Found:
-        """Find the nearest images; the encoder and Milvus are timed."""
-        if query.image is not None:
-            query = Query(query.text, load_image(query.image, self.policy))
-        clock = _Clock()
-        vector = self.encoder.encode([query])[0].tolist()
-        clock.stop("encode")
-        retriever = self.index.as_retriever(
-            similarity_top_k=top, filters=metadata_filters(filters) if filters else None
-        )
-        nodes = retriever.retrieve(QueryBundle(query.text, embedding=vector))
-        clock.stop("search")
-        return Found(
-            query=query,
-            hits=tuple(map(_hit, nodes)),
-            timings_ms=clock.timings_ms,
-            unknown_words=tuple(self.encoder.unknown_words(query.text)),
+    def reranker(self) -> Reranker:
+        """The reranker, loaded on first use: at `llm_url` if that is set, else on this machine."""
+        settings = self.settings
+        return load_reranker(
+            settings.llm_url or settings.reranker,
+            model=settings.reranker if settings.llm_url else "",
+            device=settings.device,
+            api_key=settings.llm_key.get_secret_value(),
             policy=self.policy,
         )
 
-    def rerank(self, found: Found) -> Found:
-        """Let the vision LLM look at what was found, and put the best first."""
-        reranked = self.reranker.rerank(found.query, [hit.image or None for hit in found.hits])
+    def search(self, query: Query, *, top: int, filters: Filter | None = None, rerank: bool = True) -> RankedImages:
+        """Retrieve the nearest images and, unless ``rerank`` is False, rerank them.
+
+        Parameters
+        ----------
+        query : Query
+            Text, image or both.
+        top : int
+            Number of results.
+        filters : Filter, optional
+            Condition on the metadata.
+        rerank : bool
+            Whether the reranker is called. Default: True.
+        """
+        found = self.retrieve(query, top=top, filters=filters)
+        return self.rerank(found) if rerank and found.results else found
+
+    def retrieve(self, query: Query, *, top: int, filters: Filter | None = None) -> RankedImages:
+        """Retrieve the nearest images; parameters are those of `search`."""
+        timer = Timer()
+        retriever = self.index.as_retriever(
+            similarity_top_k=top, filters=metadata_filters(filters) if filters else None
+        )
+        with timer.measure("encode"):
+            bundle = retriever.prepare_query(query)
+        with timer.measure("search"):
+            nodes = retriever.retrieve(bundle)
+        unknown_words = getattr(self.encoder, "unknown_words", None)
+        return RankedImages.from_nodes(
+            nodes,
+            query=_to_query(bundle, query),
+            unknown_words=tuple(unknown_words(query.text)) if unknown_words else (),
+            timings_ms=timer.timings_ms,
+            policy=self.policy,
+        )
+
+    def rerank(self, found: RankedImages) -> RankedImages:
+        """Rerank retrieved images; a reranker that fails leaves them in retrieval order."""
+        from llama_index.postprocessor.llvm_rerank import LLVMRerank
+
+        assert found.query is not None
+        recorder = _RecordingReranker(self.reranker)
+        nodes = LLVMRerank(recorder).postprocess_nodes(list(found.source_nodes), _to_bundle(found.query))
+        reranked = recorder.result
         stages = {stage: ms for stage, ms in reranked.timings_ms.items() if stage != "total"}
-        return replace(found, reranked=reranked, timings_ms=dict(found.timings_ms) | stages)
+        return RankedImages.from_nodes(
+            nodes,
+            query=found.query,
+            unknown_words=found.unknown_words,
+            timings_ms=found.timings_ms | stages,
+            policy=found.policy,
+            calls=reranked.calls,
+        )
 
     def close(self) -> None:
-        """Let go of the index; another process can then open it."""
+        """Close the index; another process can then open it."""
         self.index.close()
 
-    def __enter__(self) -> Searcher:
+    def __enter__(self) -> ImageSearcher:
         return self
 
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, at: TracebackType | None) -> None:
         self.close()
 
 
-def vision_llm(settings: Settings) -> VisionLLM:
-    """Load the vision LLM: the one behind `llm_url` when that is set, else one on this machine."""
-    from mmrag.vision import InstructorVision, Phi3Vision
+class _RecordingReranker:
+    """Reranker that keeps the result of its call, composites and prompts included."""
 
-    if settings.llm_url:
-        key = settings.llm_key.get_secret_value()
-        return InstructorVision.from_openai(base_url=settings.llm_url, model=settings.reranker, api_key=key)
-    return Phi3Vision.from_pretrained(settings.reranker, device=settings.device)
+    def __init__(self, reranker: Reranker) -> None:
+        self._reranker = reranker
+        self.result = RerankResult(ranking=Ranking(order=[]), top=())
 
-
-def _hit(found: NodeWithScore) -> Hit:
-    node = found.node
-    image = (node.image_path or node.image_url) if isinstance(node, ImageNode) else None
-    return Hit(node.node_id, image or "", float(found.score or 0.0), dict(node.metadata))
+    def rerank(self, query: Query, candidates: Sequence[ImageSource | None], top_n: int | None = None) -> RerankResult:
+        """Rerank, and keep the result."""
+        self.result = self._reranker.rerank(query, candidates, top_n)
+        return self.result
 
 
-class _Clock:
-    """Milliseconds of each stage, in order."""
+def _to_query(bundle: QueryBundle, query: Query) -> Query:
+    return Query(query.text, bundle.image) if isinstance(bundle, ImageQueryBundle) else query
 
-    def __init__(self) -> None:
-        self.timings_ms: dict[str, float] = {}
-        self._last = time.perf_counter()
 
-    def stop(self, stage: str) -> None:
-        now = time.perf_counter()
-        self.timings_ms[stage] = 1000 * (now - self._last)
-        self._last = now
+def _to_bundle(query: Query) -> QueryBundle:
+    if query.image is None:
+        return QueryBundle(str(query))  # escaped: text that looks like a Markdown image stays text
+    return ImageQueryBundle(query.text, image=load_image(query.image))

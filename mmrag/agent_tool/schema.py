@@ -7,10 +7,10 @@ from collections.abc import Mapping
 from typing import Any
 
 from llama_index.core.bridge.pydantic import BaseModel, ConfigDict, Field, create_model
-from llama_index.indices.composed_image import RankedImage
 
 from mmrag.filters import Scalar
 from mmrag.images.redact import redact_url
+from mmrag.results import RankedImage
 
 __all__ = [
     "MOST",
@@ -29,7 +29,7 @@ MOST = 24
 """The most results of one search: with the query, as many as one sheet shows."""
 
 LONGEST = 30_000_000  # letters of a data: URI; how large its image may be, the policy says
-TOLD_ELSEWHERE = {"title", "file_name", "retrieval_rank", "retrieval_score"}
+TOLD_ELSEWHERE = {"title", "file_name"}
 
 
 class SearchImages(BaseModel):
@@ -73,17 +73,17 @@ class FoundImage(BaseModel):
     metadata: dict[str, Scalar] = Field(default_factory=dict)
 
     @classmethod
-    def of(cls, item: RankedImage, metadata: Mapping[str, Any]) -> FoundImage:
+    def of(cls, item: RankedImage) -> FoundImage:
         """Tell an item of an answer, with what is known about it."""
         return cls(
             number=item.rank,
             id=shortened(item.id),
             title=item.title,
             path=redact_url(item.path),
-            similarity=round(item.retrieval_score, 3) + 0.0,  # never -0.0
+            similarity=round(item.score, 3) + 0.0,  # never -0.0
             score=None if item.rerank_score is None else round(item.rerank_score, 3),
             reason=item.reason,
-            metadata=facts_of(metadata),
+            metadata=facts_of(item.metadata),
         )
 
 

@@ -16,7 +16,7 @@ from llama_index.core.base.base_query_engine import BaseQueryEngine
 from llama_index.core.bridge.pydantic import BaseModel, ValidationError
 from llama_index.core.query_engine import RetrieverQueryEngine
 from llama_index.core.schema import BaseNode, ImageNode, NodeWithScore, QueryBundle
-from llama_index.indices.composed_image import ComposedImageRetriever, ImageStore, RankedImages, metadata_filters
+from llama_index.indices.composed_image import ComposedImageRetriever, ImageStore, metadata_filters
 from llama_index.indices.composed_image.indexing import open_manifest
 from PIL import Image
 
@@ -38,6 +38,7 @@ from mmrag.images import ImagePolicy, ImageSource
 from mmrag.images.redact import redact_url
 from mmrag.query import Query
 from mmrag.rerank.composite import compose
+from mmrag.results import RankedImage, RankedImages
 
 __all__ = ["Answer", "ImageSearch"]
 
@@ -175,15 +176,14 @@ class ImageSearch:
             query = Query(query.text, self.references.open(str(query.image), last))
         filters = metadata_filters(wish.filters) if wish.filters else None
         top_n = wish.top_n or min(self._retriever.similarity_top_k, MOST)
-        return _Question(query, self._retriever.narrowed(filters, top_n), top_n)
+        return _Question(query, self._retriever.with_filters(filters, top_n), top_n)
 
     def _narrowed(self, question: _Question) -> RetrieverQueryEngine:
         return self._engine.with_retriever(question.retriever)
 
     def _found(self, question: _Question, nodes: list[NodeWithScore]) -> Answer:
         nodes = nodes[: question.top_n]
-        ranked = RankedImages.of(nodes)
-        results = [FoundImage.of(item, found.node.metadata) for item, found in zip(ranked.items, nodes, strict=True)]
+        results = [FoundImage.of(image) for image in RankedImages.from_nodes(nodes).results]
         images = tuple(self._image(found.node) for found in nodes)
         facts = FoundImages(results=results, note="" if results else question.nothing_found)
         return Answer(facts, images, question.query)
@@ -192,9 +192,9 @@ class ImageSearch:
         node = self.references.node(id)
         if node is None:
             raise QueryError(f"no image has the id {id!r}: give the id of a result, as it stands")
-        item = RankedImages.of([NodeWithScore(node=node)]).items[0]
+        item = RankedImage.from_node(node, rank=1, score=None)
         facts = ImageFacts(
-            id=shortened(item.id), title=item.title, path=redact_url(item.path), metadata=facts_of(node.metadata)
+            id=shortened(item.id), title=item.title, path=redact_url(item.path), metadata=facts_of(item.metadata)
         )
         try:
             image = self.references.image(node)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import random
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import AbstractContextManager
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -16,8 +16,8 @@ from mmrag.indexing import IndexReport
 from mmrag.query import Query
 from mmrag.reports.contact_sheet import write_sheet
 from mmrag.reports.html import Figure, write_report
-from mmrag.results import Found
-from mmrag.search import Searcher
+from mmrag.results import RankedImages
+from mmrag.search import ImageSearcher
 from mmrag.settings import Settings
 
 __all__ = ["DemoResult", "run_demo"]
@@ -56,7 +56,7 @@ class DemoResult:
     """
 
     indexed: IndexReport
-    searches: tuple[Found, ...]
+    searches: tuple[RankedImages, ...]
     figures: tuple[Figure, ...]
     timings_ms: Mapping[str, float]
     page: Path
@@ -98,7 +98,7 @@ def run_demo(
     rerank : bool, optional
         Also rerank. Default: True.
     """
-    with Searcher(settings, COLUMNS) as searcher:
+    with ImageSearcher(settings, COLUMNS) as searcher:
         if rerank:
             _ = searcher.reranker  # a missing model fails now, not after minutes of drawing
         with progress("drawing") as show:
@@ -107,7 +107,7 @@ def run_demo(
             metadata = {item.file: _metadata(item) for item in items}
             indexed = searcher.index.add_folder(folder / "catalog", metadata=metadata, on_progress=show)
         shown = list(_example_queries(folder / "queries", items))
-        searches: list[Found] = []
+        searches: list[RankedImages] = []
         with progress("searching") as show:
             for query in shown:
                 show(len(searches), len(shown))
@@ -156,8 +156,8 @@ def _example_queries(folder: Path, items: list[Item]) -> Iterator[Query]:
 
 
 def _graded_searches(
-    searcher: Searcher, items: list[Item], n: int, rerank: bool, on_progress: OnProgress
-) -> Iterator[tuple[Found, Grades]]:
+    searcher: ImageSearcher, items: list[Item], n: int, rerank: bool, on_progress: OnProgress
+) -> Iterator[tuple[RankedImages, Grades]]:
     """Search for n queries of all kinds; grade the whole catalog for each."""
     per_type = -(-n // len(QueryType))
     mixed = [query for each in QueryType for query in queries(each, per_type, SEED + 1, catalog=items)]
@@ -168,16 +168,14 @@ def _graded_searches(
         yield _without_composites(found), {item: grade for item, grade in grades.items() if grade}
 
 
-def _without_composites(found: Found) -> Found:
+def _without_composites(found: RankedImages) -> RankedImages:
     """Release the composites, a few megabytes per search."""
-    if found.reranked is None:
-        return found
-    return replace(found, reranked=replace(found.reranked, calls=()))
+    return found.model_copy(update={"calls": ()})
 
 
-def _write_sheet(folder: Path, number: int, found: Found) -> Path:
+def _write_sheet(folder: Path, number: int, found: RankedImages) -> Path:
     file = folder / f"sheet-{number}.png"
     write_sheet(file, found)
-    if found.reranked and found.reranked.composite:
-        found.reranked.composite.save(folder / f"composite-{number}.png")
+    if found.calls:
+        found.calls[-1].composite.save(folder / f"composite-{number}.png")
     return file

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 
 from mmrag.errors import ImageError, SettingError
 from mmrag.evaluation.dataset import EvalDataset, EvalQuery
@@ -12,14 +12,14 @@ from mmrag.evaluation.metrics import compute_metrics
 from mmrag.evaluation.result import COMPOSED, IMAGE_ONLY, RERANKED, TEXT_ONLY, Evaluation, QueryResult
 from mmrag.filters import Filter
 from mmrag.query import Query
-from mmrag.results import Found, Hit
-from mmrag.search import Searcher
+from mmrag.results import RankedImage, RankedImages
+from mmrag.search import ImageSearcher
 
 __all__ = ["evaluate"]
 
 
 def evaluate(
-    searcher: Searcher,
+    searcher: ImageSearcher,
     dataset: EvalDataset,
     *,
     rerank: bool = True,
@@ -33,7 +33,7 @@ def evaluate(
 
     Parameters
     ----------
-    searcher : Searcher
+    searcher : ImageSearcher
         An open index; ``settings.top`` is the number of images that are reranked.
     dataset : EvalDataset
         From `read_dataset`, or made by hand.
@@ -51,7 +51,7 @@ def evaluate(
 
     Examples
     --------
-    >>> with Searcher(read_settings(db="shop.db", model="demo")) as searcher:  # doctest: +SKIP
+    >>> with ImageSearcher(read_settings(db="shop.db", model="demo")) as searcher:  # doctest: +SKIP
     ...     evaluation = evaluate(searcher, read_dataset(["queries"]), rerank=False)
     >>> print(evaluation.score("hit@1"))  # doctest: +SKIP
     0.764 (0.731–0.795)
@@ -100,14 +100,14 @@ class _QueryRun:
     query: EvalQuery
     rankings: dict[str, list[str]] = field(default_factory=dict[str, list[str]])
     subset_rankings: dict[str, list[str]] = field(default_factory=dict[str, list[str]])
-    composed: Found | None = None
+    composed: RankedImages | None = None
 
 
 @dataclass(frozen=True)
 class _Evaluator:
     """Runs queries in every mode."""
 
-    searcher: Searcher
+    searcher: ImageSearcher
     gallery: Gallery
     depth: int
     rerank: bool
@@ -117,42 +117,44 @@ class _Evaluator:
         members = [m for m in query.subset if m in self.gallery.images and m not in query.excluded]
         for mode, part in _modes(query).items():
             found = self._retrieve(query, part, within)
-            run.rankings[mode] = self._names(query, found)
+            run.rankings[mode] = self._names(query, found.results)
             if members:
                 few = self._retrieve(query, part, self.gallery.filter(members))
-                run.subset_rankings[mode] = self._names(query, few)
+                run.subset_rankings[mode] = self._names(query, few.results)
                 if mode == COMPOSED and self.rerank:
                     run.subset_rankings[RERANKED] = self._rerank(query, few)[0]
             if mode == COMPOSED:
-                run.composed = replace(found, hits=found.hits[: self.searcher.settings.top])
+                run.composed = self._front(found)
                 if self.rerank:
                     run.rankings[RERANKED], run.composed = self._rerank(query, found)
         return run
 
-    def _retrieve(self, query: EvalQuery, part: Query, within: Filter | None) -> Found:
+    def _retrieve(self, query: EvalQuery, part: Query, within: Filter | None) -> RankedImages:
         """Retrieve ``depth`` images besides the excluded ones."""
         found = self.searcher.retrieve(part, top=self.depth + len(query.excluded), filters=within)
-        return replace(found, hits=tuple(hit for hit in found.hits if self._counts(query, hit)))
+        return found.subset(lambda image: self._counts(query, image))
 
-    def _rerank(self, query: EvalQuery, found: Found) -> tuple[list[str], Found]:
+    def _rerank(self, query: EvalQuery, found: RankedImages) -> tuple[list[str], RankedImages]:
         """Rerank the first ``top`` images; the others keep their order."""
-        top = self.searcher.settings.top
-        front = replace(found, hits=found.hits[:top])
-        reranked = self.searcher.rerank(front) if front.hits else front
-        hits = tuple(move.hit for move in reranked.moves) + found.hits[top:]
-        return self._names(query, replace(found, hits=hits)), reranked
+        front = self._front(found)
+        reranked = self.searcher.rerank(front) if front.results else front
+        tail = found.results[len(front.results) :]
+        return self._names(query, (*reranked.results, *tail)), reranked
 
-    def _counts(self, query: EvalQuery, hit: Hit) -> bool:
-        names = set(self._names_of(hit))
+    def _front(self, found: RankedImages) -> RankedImages:
+        return found.subset(lambda image: image.rank <= self.searcher.settings.top)
+
+    def _counts(self, query: EvalQuery, image: RankedImage) -> bool:
+        names = set(self._names_of(image))
         return bool(names & query.grades.keys()) or not names & query.excluded
 
-    def _names(self, query: EvalQuery, found: Found) -> list[str]:
-        names_of = map(self._names_of, found.hits[: self.depth])
+    def _names(self, query: EvalQuery, images: Sequence[RankedImage]) -> list[str]:
+        names_of = map(self._names_of, images[: self.depth])
         # An image that several files hold is relevant if one of its names is.
         return [next((name for name in names if name in query.grades), names[0]) for names in names_of]
 
-    def _names_of(self, hit: Hit) -> list[str]:
-        return self.gallery.names(hit.metadata) or [hit.image]
+    def _names_of(self, image: RankedImage) -> list[str]:
+        return self.gallery.names(image.metadata) or [image.path]
 
 
 def _modes(query: EvalQuery) -> dict[str, Query]:
@@ -189,7 +191,6 @@ def _metrics(
 def _result(run: _QueryRun, metrics: dict[str, dict[str, float]]) -> QueryResult:
     query, found = run.query, run.composed
     assert found is not None  # every query runs composed
-    reranked = found.reranked
     return QueryResult(
         id=query.id,
         kind=query.kind,
@@ -197,12 +198,12 @@ def _result(run: _QueryRun, metrics: dict[str, dict[str, float]]) -> QueryResult
         image=str(query.image) if query.image else None,
         grades=dict(query.grades),
         rankings=run.rankings,
-        similarities=[round(hit.score, 6) for hit in found.hits],
+        similarities=[round(image.score, 6) for image in found.retrieved],
         metrics=metrics,
         timings_ms=dict(found.timings_ms),
-        calls=len(reranked.calls) if reranked else 0,
-        malformed=sum(bool(look.ranking.repairs) for look in reranked.calls) if reranked else 0,
-        failed=len(reranked.failures) if reranked else 0,
-        repairs=reranked.ranking.repairs if reranked else [],
-        reason=reranked.ranking.reason if reranked else "",
+        calls=len(found.calls),
+        malformed=sum(bool(call.ranking.repairs) for call in found.calls),
+        failed=len(found.failures),
+        repairs=list(found.repairs),
+        reason=found.reason,
     )

@@ -10,15 +10,14 @@ from functools import cached_property
 from pathlib import PurePath
 from typing import Any, cast
 
-from llama_index.core.schema import ImageNode
 from llama_index.core.vector_stores.utils import metadata_dict_to_node
 from llama_index.indices.composed_image import ComposedImageIndex
 from llama_index.indices.composed_image.connection import answered
 
 from mmrag.errors import SettingError
 from mmrag.evaluation.result import ImageInfo
-from mmrag.filters import FieldComparison, Filter, Scalar
-from mmrag.results import Hit
+from mmrag.filters import Comparison, Filter, Scalar
+from mmrag.results import RankedImage
 
 __all__ = ["Gallery", "load_gallery"]
 
@@ -66,7 +65,7 @@ class Gallery:
         values = frozenset(self.values[name] for name in names if name in self.values)
         if values == self._all_values and not self.unnamed:
             return None
-        return FieldComparison(self.field, "in", tuple(sorted(values, key=str)))
+        return Comparison(self.field, "in", tuple(sorted(values, key=str)))
 
     def validate(self, names: Collection[str]) -> None:
         """Check that at least one of the graded names is in the index, and that none is ambiguous.
@@ -111,8 +110,8 @@ def load_gallery(index: ComposedImageIndex, field: str | None = None) -> Gallery
     size = unnamed = 0
     for node in _nodes(index, field):
         size += 1
-        path = (node.image_path or node.image_url) if isinstance(node, ImageNode) else None
-        info = ImageInfo(path=path or "", title=Hit(node.node_id, path or "", 0.0, node.metadata).title)
+        image = RankedImage.from_node(node, rank=size, score=None)
+        info = ImageInfo(path=image.path, title=image.title)
         names = list(_names(node.metadata, field))
         unnamed += not names
         ambiguous.update(images.keys() & names)

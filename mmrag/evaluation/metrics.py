@@ -17,7 +17,7 @@ from pydantic import BaseModel, ConfigDict
 from scipy.stats import bootstrap
 
 from mmrag.reports.html import Figure
-from mmrag.results import Found
+from mmrag.results import RankedImages
 
 __all__ = [
     "ALL",
@@ -93,7 +93,7 @@ def compute_metrics(
     return values
 
 
-def summarize(searches: Sequence[tuple[Found, Grades]], *, depth: int, item: str) -> list[Figure]:
+def summarize(searches: Sequence[tuple[RankedImages, Grades]], *, depth: int, item: str) -> list[Figure]:
     """Average hit@1, hit@depth and nDCG@depth, before and after reranking.
 
     Parameters
@@ -107,10 +107,12 @@ def summarize(searches: Sequence[tuple[Found, Grades]], *, depth: int, item: str
 
     Examples
     --------
-    >>> from mmrag.results import Hit
-    >>> from mmrag.query import Query
-    >>> hits = tuple(Hit(name, name, 1.0, {"item": name}) for name in "ab")
-    >>> searches = [(Found(Query("mug"), hits), {"b": 2})]
+    >>> from mmrag.results import RankedImage
+    >>> images = tuple(
+    ...     RankedImage(id=x, path=x, title=x, rank=rank, retrieval_rank=rank, score=1.0, metadata={"item": x})
+    ...     for rank, x in enumerate("ab", start=1)
+    ... )
+    >>> searches = [(RankedImages(results=images), {"b": 2})]
     >>> [figure.before for figure in summarize(searches, depth=2, item="item")]
     [0.0, 1.0, 0.63]
     """
@@ -121,9 +123,9 @@ def summarize(searches: Sequence[tuple[Found, Grades]], *, depth: int, item: str
         values = compute_metrics(run, qrels, (1, depth), exact=EXACT).values()
         return {name: fmean(each[name] for each in values) for name in ("hit@1", f"hit@{depth}", f"nDCG@{depth}")}
 
-    before = means([str(hit.metadata[item]) for hit in found.hits] for found, _ in searches)
-    reranked = any(found.reranked for found, _ in searches)
-    after = means([str(move.hit.metadata[item]) for move in found.moves] for found, _ in searches) if reranked else {}
+    before = means([str(image.metadata[item]) for image in found.retrieved] for found, _ in searches)
+    reranked = any(found.stage == "reranked" for found, _ in searches)
+    after = means([str(image.metadata[item]) for image in found.results] for found, _ in searches) if reranked else {}
     return [Figure(name, value, after.get(name)) for name, value in before.items()]
 
 

@@ -9,10 +9,8 @@ from mmrag.evaluation.comparison import ResultComparison
 from mmrag.evaluation.metrics import ALL
 from mmrag.evaluation.result import COMPOSED, RERANK_GAIN, RERANKED, Evaluation, QueryResult
 from mmrag.query import Query
-from mmrag.ranking import Ranking
 from mmrag.reports.html import render, section, small
-from mmrag.rerank import RerankResult
-from mmrag.results import Found, Hit
+from mmrag.results import RankedImage, RankedImages
 
 __all__ = ["evaluation_cell", "evaluation_page", "write_evaluation"]
 
@@ -87,26 +85,28 @@ def _worst(evaluation: Evaluation, result: QueryResult) -> dict[str, Any]:
     }
 
 
-def _found(evaluation: Evaluation, result: QueryResult) -> Found:
-    """Make the search again that a query was."""
+def _found(evaluation: Evaluation, result: QueryResult) -> RankedImages:
+    """Rebuild the ranked images of a query."""
     retrieved = result.rankings[COMPOSED][: evaluation.top]
-    hits = tuple(
-        _hit(evaluation, result, name, similarity)
-        for name, similarity in zip(retrieved, result.similarities, strict=True)
+    scores = dict(zip(retrieved, result.similarities, strict=True))
+    ranks = {name: rank for rank, name in enumerate(retrieved, 1)}
+    final = result.rankings.get(RERANKED, retrieved)[: evaluation.top]
+    return RankedImages(
+        results=tuple(
+            _image(evaluation, result, name, rank=rank, retrieval_rank=ranks[name], score=scores[name])
+            for rank, name in enumerate(final, 1)
+        ),
+        stage="reranked" if RERANKED in result.rankings else "retrieved",
+        repairs=tuple(result.repairs),
+        timings_ms=result.timings_ms,
+        query=Query(result.text, result.image),
     )
-    reranked = None
-    if RERANKED in result.rankings:
-        labels = {name: label for label, name in enumerate(retrieved, 1)}
-        order = [labels[name] for name in result.rankings[RERANKED][: evaluation.top]]
-        ranking = Ranking(order=order, reason=result.reason, repairs=result.repairs)
-        reranked = RerankResult(ranking, tuple(order))
-    query = Query(result.text, result.image)
-    return Found(query, hits, result.timings_ms, reranked=reranked)
 
 
-def _hit(evaluation: Evaluation, result: QueryResult, name: str, similarity: float) -> Hit:
+def _image(evaluation: Evaluation, result: QueryResult, name: str, **fields: Any) -> RankedImage:
     shown = evaluation.images.get(name)
     grade, best = result.grades.get(name, 0), max(result.grades.values())
     mark = MARKS[2 if grade == best else 1 if grade else 0]
-    image, title = (shown.path, shown.title) if shown else (name, name)
-    return Hit(name, image, similarity, {"title": mark + title})
+    path, title = (shown.path, shown.title) if shown else (name, name)
+    reason = result.reason if fields["rank"] == 1 else ""
+    return RankedImage(id=name, path=path, title=mark + title, reason=reason, **fields)

@@ -16,7 +16,8 @@ from PIL import Image, ImageDraw, ImageFont
 from mmrag.errors import SettingError
 from mmrag.images import ImagePolicy
 from mmrag.images.encode import thumbnail
-from mmrag.results import Found, Move
+from mmrag.query import Query
+from mmrag.results import RankedImage, RankedImages
 
 __all__ = ["contact_sheet", "write_sheet"]
 
@@ -34,7 +35,7 @@ HEADING = 30
 MOST_LINES = 5
 
 
-def write_sheet(file: Path, found: Found) -> None:
+def write_sheet(file: Path, found: RankedImages) -> None:
     """Write `contact_sheet` to an image file; the name's ending says which kind.
 
     Raises
@@ -50,18 +51,17 @@ def write_sheet(file: Path, found: Found) -> None:
         raise SettingError(f"{file} is no name of an image file: let it end in .png") from error
 
 
-def contact_sheet(found: Found, *, cell: int = 180) -> Image.Image:
+def contact_sheet(found: RankedImages, *, cell: int = 180) -> Image.Image:
     """Draw a search for people: query at the left, hits at the right, best first.
 
     Examples
     --------
-    >>> from mmrag.query import Query
-    >>> contact_sheet(Found(Query("mug"), ())).size
+    >>> contact_sheet(RankedImages(query=Query("mug"))).size
     (420, 314)
     """
     strips = _strips(found)
     columns = _columns(found)
-    heights = [HEADING + _rows(len(strip.moves), columns) * (cell + CAPTION) for strip in strips]
+    heights = [HEADING + _rows(len(strip.images), columns) * (cell + CAPTION) for strip in strips]
     width = MARGIN + cell + MARGIN + max(1, columns) * (cell + MARGIN)
     size = (width, max(MARGIN * 2 + sum(heights), MARGIN * 2 + HEADING + cell + CAPTION + MARGIN))
     sheet = Image.new("RGB", size, PAPER)
@@ -76,38 +76,38 @@ def contact_sheet(found: Found, *, cell: int = 180) -> Image.Image:
 @dataclass(frozen=True)
 class _Strip:
     heading: str
-    moves: Sequence[Move]
-    shows_moves: bool
+    images: Sequence[RankedImage]
+    reranked: bool
 
 
-def _strips(found: Found) -> list[_Strip]:
-    if found.reranked is None or found.failure:
-        return [_Strip(f"{len(found.hits)} found", found.moves, shows_moves=False)]
-    retrieved = sorted(found.moves, key=lambda move: move.before)
+def _strips(found: RankedImages) -> list[_Strip]:
+    if found.stage == "retrieved":
+        return [_Strip(f"{len(found.results)} found", found.results, reranked=False)]
     return [
-        _Strip("retrieved", [Move(m.hit, m.before, m.before) for m in retrieved], False),
-        _Strip("reranked by the vision LLM", found.moves, shows_moves=True),
+        _Strip("retrieved", found.retrieved, reranked=False),
+        _Strip("reranked by the vision LLM", found.results, reranked=True),
     ]
 
 
-def _columns(found: Found) -> int:
-    hits = len(found.hits)
-    return min(hits, 9) if found.reranked and not found.failure else math.ceil(math.sqrt(hits))
+def _columns(found: RankedImages) -> int:
+    count = len(found.results)
+    return min(count, 9) if found.stage == "reranked" else math.ceil(math.sqrt(count))
 
 
 def _rows(hits: int, columns: int) -> int:
     return math.ceil(hits / columns) if columns else 0
 
 
-def _draw_query(sheet: Image.Image, found: Found, cell: int) -> None:
+def _draw_query(sheet: Image.Image, found: RankedImages, cell: int) -> None:
     draw = ImageDraw.Draw(sheet)
     draw.text((MARGIN, MARGIN), "query", QUERY, _font(16))
+    query = found.query or Query("?")
     top = MARGIN + HEADING
-    if found.query.image is not None:
-        sheet.paste(thumbnail(found.query.image, cell, found.policy), (MARGIN, top))
+    if query.image is not None:
+        sheet.paste(thumbnail(query.image, cell, found.policy), (MARGIN, top))
         draw.rectangle((MARGIN - 3, top - 3, MARGIN + cell + 2, top + cell + 2), outline=QUERY, width=3)
         top += cell + 10
-    for line in _lines(found.query.text, cell, _font(16)):
+    for line in _lines(query.text, cell, _font(16)):
         draw.text((MARGIN, top), line, INK, _font(16))
         top += 21
 
@@ -116,28 +116,27 @@ def _draw_strip(sheet: Image.Image, strip: _Strip, top: int, cell: int, columns:
     draw = ImageDraw.Draw(sheet)
     left = MARGIN + cell + MARGIN
     draw.text((left, top), strip.heading, FAINT, _font(16))
-    for place, move in enumerate(strip.moves):
-        row, column = divmod(place, columns)
+    for position, image in enumerate(strip.images):
+        row, column = divmod(position, columns)
         corner = (left + column * (cell + MARGIN), top + HEADING + row * (cell + CAPTION))
-        image = thumbnail(move.hit.image, cell, policy)
-        _draw_hit(sheet, move, image, corner, shows_move=strip.shows_moves)
+        _draw_result(sheet, image, thumbnail(image.path, cell, policy), corner, reranked=strip.reranked)
 
 
-def _draw_hit(sheet: Image.Image, move: Move, image: Image.Image, corner: tuple[int, int], *, shows_move: bool) -> None:
+def _draw_result(
+    sheet: Image.Image, result: RankedImage, image: Image.Image, corner: tuple[int, int], *, reranked: bool
+) -> None:
     draw = ImageDraw.Draw(sheet)
     left, top = corner
     cell = image.width
     sheet.paste(image, corner)
     draw.rectangle((left, top, left + cell - 1, top + cell - 1), outline=LINE)
-    _draw_plate(draw, str(move.after), (left + 6, top + 6))
-    title = _shortened(move.hit.title, cell, _font(13))
-    draw.text((left, top + cell + 4), title, INK, _font(13))
-    score = f"{move.hit.score:.3f}"
-    draw.text((left, top + cell + 21), score, FAINT, _font(12))
-    if shows_move and move.way != "same":
-        words = f"{move.way} {abs(move.before - move.after)}"  # the built-in font has no arrows
-        right = (left + cell, top + cell + 21)
-        draw.text(right, words, BETTER if move.way == "up" else WORSE, _font(12), anchor="ra")
+    _draw_plate(draw, str(result.rank if reranked else result.retrieval_rank), (left + 6, top + 6))
+    draw.text((left, top + cell + 4), _shortened(result.title, cell, _font(13)), INK, _font(13))
+    draw.text((left, top + cell + 21), f"{result.score:.3f}", FAINT, _font(12))
+    if reranked and result.direction != "same":
+        change = f"{result.direction} {abs(result.retrieval_rank - result.rank)}"  # the built-in font has no arrows
+        color = BETTER if result.direction == "up" else WORSE
+        draw.text((left + cell, top + cell + 21), change, color, _font(12), anchor="ra")
 
 
 def _draw_plate(draw: ImageDraw.ImageDraw, text: str, corner: tuple[int, int]) -> None:

@@ -15,7 +15,8 @@ from jinja2 import Environment, PackageLoader, StrictUndefined
 
 from mmrag.images import ImagePolicy
 from mmrag.images.encode import data_uri, thumbnail
-from mmrag.results import Found
+from mmrag.query import Query
+from mmrag.results import RankedImages
 
 __all__ = ["Figure", "render", "report_page", "section", "small", "write_report"]
 
@@ -33,7 +34,7 @@ class Figure:
 
 
 def write_report(
-    file: Path, searches: Sequence[Found], *, title: str, figures: Sequence[Figure] = (), note: str = ""
+    file: Path, searches: Sequence[RankedImages], *, title: str, figures: Sequence[Figure] = (), note: str = ""
 ) -> None:
     """Write `report_page` to a file, in folders that are made when missing."""
     file.parent.mkdir(parents=True, exist_ok=True)
@@ -41,7 +42,7 @@ def write_report(
     file.write_text(page, encoding="utf-8")
 
 
-def report_page(searches: Sequence[Found], *, title: str, figures: Sequence[Figure] = (), note: str = "") -> str:
+def report_page(searches: Sequence[RankedImages], *, title: str, figures: Sequence[Figure] = (), note: str = "") -> str:
     """Render searches as one HTML page: before, after, what moved, and what the model saw.
 
     Parameters
@@ -65,17 +66,16 @@ def render(template: str, **facts: Any) -> str:
     return _templates().get_template(template).render(facts)
 
 
-def section(found: Found) -> dict[str, Any]:
-    """Tell a page's template what it needs for a search."""
-    image = found.query.image
-    reranked = found.reranked
+def section(found: RankedImages) -> dict[str, Any]:
+    """Collect what the page's template needs for one search."""
+    query = found.query or Query("?")
+    image = query.image
     return {
         "found": found,
-        "text": found.query.text or "(an image alone)",
+        "text": query.text or "(an image alone)",
         "image": data_uri(thumbnail(image, QUERY_SIDE, found.policy)) if image is not None else None,
-        "thumbnails": {label: small(hit.image, found.policy) for label, hit in enumerate(found.hits, 1)},
-        "retrieved": sorted(found.moves, key=lambda move: move.before),
-        "composites": [data_uri(look.composite) for look in reranked.calls] if reranked else [],
+        "thumbnails": {result.id: small(result.path, found.policy) for result in found.results},
+        "composites": [data_uri(call.composite) for call in found.calls],
         "total": sum(found.timings_ms.values()),
     }
 

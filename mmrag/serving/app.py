@@ -10,7 +10,7 @@ from pathlib import Path
 from fastapi import FastAPI
 from fastapi.staticfiles import StaticFiles
 
-from mmrag.search import Searcher
+from mmrag.search import ImageSearcher
 from mmrag.serving.faults import answer_faults
 from mmrag.serving.metrics import Counted
 from mmrag.serving.routes import router
@@ -23,7 +23,7 @@ ROOM = 200_000
 """Bytes that a request may have beside its image, which as a data URI is a third larger."""
 
 
-def create_app(searcher: Searcher, limits: Limits | None = None, *, token: str = "") -> FastAPI:
+def create_app(searcher: ImageSearcher, limits: Limits | None = None, *, token: str = "") -> FastAPI:
     """Make the app; closing the searcher is left to the caller.
 
     Parameters

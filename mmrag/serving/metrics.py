@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, generate_latest
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from mmrag.results import Found
+from mmrag.results import RankedImages
 from mmrag.serving.work_queue import Line
 
 __all__ = ["Counted", "Metrics"]
@@ -38,22 +38,22 @@ class Metrics:
         """Count a request; ``route`` is the pattern of its path, of which there are few."""
         self._requests.labels(route, str(status)).inc()
 
-    def retrieved(self, found: Found) -> None:
+    def retrieved(self, found: RankedImages) -> None:
         """Count a retrieval, by the time of its stages."""
         self._time(found, {"encode", "search"})
 
-    def reranked(self, found: Found) -> None:
+    def reranked(self, found: RankedImages) -> None:
         """Count a reranking, and whether it was mended."""
         self._time(found, set(found.timings_ms) - {"encode", "search"})
         self._rankings.inc()
-        if found.reranked and found.reranked.ranking.repairs:
+        if found.stage == "reranked" and found.repairs:
             self._repaired.inc()
 
     def text(self) -> bytes:
         """Write all of it as Prometheus reads it."""
         return generate_latest(self._registry)
 
-    def _time(self, found: Found, stages: set[str]) -> None:
+    def _time(self, found: RankedImages, stages: set[str]) -> None:
         for stage in stages & set(found.timings_ms):
             self._stages.labels(stage).observe(found.timings_ms[stage] / 1000)
 

@@ -16,7 +16,7 @@ from prometheus_client import CONTENT_TYPE_LATEST
 from starlette.exceptions import HTTPException
 
 from mmrag.errors import ImageError, MMRagError
-from mmrag.results import Found
+from mmrag.results import RankedImages
 from mmrag.serving.asking import BODY, read_question
 from mmrag.serving.faults import in_words
 from mmrag.serving.schema import ID, MOST, Answer, Asked, Fault
@@ -94,7 +94,7 @@ async def search(request: Request, site: Here) -> Response:
     async with asyncio.timeout(site.limits.seconds):  # a body may drip
         question, image = await read_question(request)
     found, asked = await site.retrieve(question, image)
-    rerank = question.rerank and site.limits.rerank and bool(found.hits)
+    rerank = question.rerank and site.limits.rerank and bool(found.results)
     if LINES in request.headers.get("accept", ""):
         lines = _lines(site, found, asked, rerank)
         return StreamingResponse(lines, media_type=LINES, headers=FRESH)
@@ -144,7 +144,7 @@ async def metrics(site: Here) -> Response:
     return Response(site.metrics.text(), media_type=CONTENT_TYPE_LATEST)
 
 
-async def _lines(site: Site, found: Found, asked: Asked, rerank: bool) -> AsyncIterator[str]:
+async def _lines(site: Site, found: RankedImages, asked: Asked, rerank: bool) -> AsyncIterator[str]:
     yield Answer.of(found, asked).model_dump_json() + "\n"
     if rerank:
         try:
@@ -154,7 +154,7 @@ async def _lines(site: Site, found: Found, asked: Asked, rerank: bool) -> AsyncI
         yield answer.model_dump_json() + "\n"
 
 
-async def _reranked(site: Site, found: Found, asked: Asked) -> Answer:
+async def _reranked(site: Site, found: RankedImages, asked: Asked) -> Answer:
     reranked, looks = await site.rerank(found)
     return Answer.of(reranked, asked, [f"/looks/{name}" for name in looks])
 

@@ -3,16 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import replace
 from typing import Any, Literal
 from urllib.parse import quote
 
 from pydantic import BaseModel, ConfigDict, Field
 
 from mmrag.filters import Scalar
-from mmrag.results import Found, Move
+from mmrag.results import RankedImage, RankedImages
 
-__all__ = ["ID", "MOST", "Answer", "Asked", "Fault", "Question", "Result", "Seen"]
+__all__ = ["ID", "MOST", "Answer", "Asked", "Fault", "Question", "Seen"]
 
 MOST = 50
 """The most results of one search."""
@@ -44,20 +43,6 @@ class Asked(BaseModel):
     top: int
 
 
-class Result(BaseModel):
-    """One image: its place now, the place retrieval gave it, and what is known of it."""
-
-    rank: int
-    retrieved: int
-    id: str
-    title: str
-    url: str
-    score: float
-    rerank_score: float | None
-    description: str
-    metadata: dict[str, Scalar]
-
-
 class Seen(BaseModel):
     """One look of the vision LLM: the composite image, the prompt, the answer."""
 
@@ -67,11 +52,12 @@ class Seen(BaseModel):
 
 
 class Answer(BaseModel):
-    """The results, best first as of a stage; ``error`` says why reranking failed."""
+    """The results, best first; ``degraded`` and ``error`` say that and why reranking failed."""
 
-    stage: Literal["retrieved", "reranked", "failed"]
     query: Asked
-    results: list[Result]
+    results: list[RankedImage]
+    stage: Literal["retrieved", "reranked"]
+    degraded: bool = False
     reason: str = ""
     caption: str = ""
     repairs: list[str] = []
@@ -81,24 +67,24 @@ class Answer(BaseModel):
     error: str = ""
 
     @classmethod
-    def of(cls, found: Found, asked: Asked, looks: Sequence[str] = (), error: str = "") -> Answer:
-        """Tell what was found; ``looks`` are the URLs of what the vision LLM saw."""
-        if found.failure:
-            return cls.of(replace(found, reranked=None), asked, error=found.failure)
-        reranked = found.reranked
-        ranking = reranked.ranking if reranked else None
+    def of(cls, found: RankedImages, asked: Asked, looks: Sequence[str] = (), error: str = "") -> Answer:
+        """Build the response; ``looks`` are the URLs of the composites."""
+        reranked = found.stage == "reranked"
+        if found.failures and not reranked:
+            error = found.failures[0]
         return cls(
-            stage="failed" if error else "reranked" if reranked else "retrieved",
             query=asked,
-            results=[_result(move, found) for move in found.moves],
-            reason=ranking.reason if ranking else "",
-            caption=reranked.caption if reranked else "",
-            repairs=ranking.repairs if ranking else [],
+            results=[_public(image) for image in found.results],
+            stage=found.stage,
+            degraded=bool(error) or found.degraded,
+            reason=found.reason,
+            caption=found.caption,
+            repairs=list(found.repairs) if reranked else [],
             unknown_words=list(found.unknown_words),
             timings_ms={stage: round(ms, 2) for stage, ms in found.timings_ms.items()},
             looks=[
-                Seen(url=url, prompt=look.prompt, answer=look.ranking.answer)
-                for url, look in zip(looks, reranked.calls if reranked else (), strict=True)
+                Seen(url=url, prompt=call.prompt, answer=call.ranking.answer)
+                for url, call in zip(looks, found.calls, strict=True)
             ],
             error=error,
         )
@@ -110,20 +96,10 @@ class Fault(BaseModel):
     error: str
 
 
-def _result(move: Move, found: Found) -> Result:
-    ranking = found.reranked.ranking if found.reranked else None
-    label = move.before
-    return Result(
-        rank=move.after,
-        retrieved=label,
-        id=move.hit.id,
-        title=move.hit.title,
-        url=f"/images/{quote(move.hit.id, safe='')}",
-        score=round(move.hit.score, 6),
-        rerank_score=ranking.scores[label - 1] if ranking and ranking.scores else None,
-        description=ranking.descriptions[label - 1] if ranking and ranking.descriptions else "",
-        metadata=_scalars(move.hit.metadata),
-    )
+def _public(image: RankedImage) -> RankedImage:
+    """Replace the path on this server by a URL, and drop metadata that is no scalar."""
+    path = f"/images/{quote(image.id, safe='')}"
+    return image.model_copy(update={"path": path, "score": round(image.score, 6), "metadata": _scalars(image.metadata)})
 
 
 def _scalars(metadata: Mapping[str, Any]) -> dict[str, Scalar]:

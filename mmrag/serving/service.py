@@ -15,8 +15,8 @@ from mmrag.errors import QueryError
 from mmrag.filters import parse_filter
 from mmrag.images import ImagePolicy, ImageSource
 from mmrag.query import Query
-from mmrag.results import Found
-from mmrag.search import Searcher
+from mmrag.results import RankedImages
+from mmrag.search import ImageSearcher
 from mmrag.serving.images import Indexed, Uploads, jpeg
 from mmrag.serving.metrics import Metrics
 from mmrag.serving.schema import Asked, Question
@@ -55,7 +55,7 @@ class Limits:
 class Site:
     """A searcher, shared by everybody who asks."""
 
-    def __init__(self, searcher: Searcher, limits: Limits) -> None:
+    def __init__(self, searcher: ImageSearcher, limits: Limits) -> None:
         self.searcher, self.limits = searcher, limits
         self.encoder = Line("encoder", limits.places)
         self.vision = Line("vision LLM", limits.places)
@@ -66,7 +66,7 @@ class Site:
         self.metrics = Metrics([self.encoder, self.vision, self.drawing])
         self._looks: OrderedDict[str, bytes] = OrderedDict()
 
-    async def retrieve(self, question: Question, image: bytes | str | None) -> tuple[Found, Asked]:
+    async def retrieve(self, question: Question, image: bytes | str | None) -> tuple[RankedImages, Asked]:
         """Find the nearest images to a question; keep the image that came with it.
 
         Raises
@@ -77,7 +77,7 @@ class Site:
             When too many others ask.
         """
         if image is not None and question.image_id is not None:
-            raise QueryError("the query has two images: send either `image` or `image`")
+            raise QueryError("the query has two images: send either `image` or `image_id`")
         if image is None and question.image_id is None and not question.text.strip():
             raise QueryError("the query is empty: give a text, an image, or both")
         filters = parse_filter(question.filter) if question.filter.strip() else None
@@ -89,7 +89,7 @@ class Site:
         self.metrics.retrieved(found)
         return found, asked
 
-    async def rerank(self, found: Found) -> tuple[Found, list[str]]:
+    async def rerank(self, found: RankedImages) -> tuple[RankedImages, list[str]]:
         """Let the vision LLM look; give also the names under which its looks are kept.
 
         Raises
@@ -125,10 +125,9 @@ class Site:
         )
         return asked, source
 
-    def _reranked(self, found: Found) -> tuple[Found, list[bytes]]:
+    def _reranked(self, found: RankedImages) -> tuple[RankedImages, list[bytes]]:
         found = self.searcher.rerank(found)
-        looks = found.reranked.calls if found.reranked else ()
-        return found, [jpeg(look.composite) for look in looks]
+        return found, [jpeg(call.composite) for call in found.calls]
 
     def _keep(self, look: bytes) -> str:
         name = secrets.token_urlsafe(16)

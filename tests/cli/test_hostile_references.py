@@ -22,7 +22,7 @@ from sample_catalog import ENCODER
 from mmrag.errors import MMRagError
 from mmrag.images import ImagePolicy
 from mmrag.query import Query
-from mmrag.search import Searcher
+from mmrag.search import ImageSearcher
 from mmrag.serving.app import create_app
 from mmrag.serving.mcp import create_server
 from mmrag.serving.service import Limits
@@ -75,7 +75,7 @@ def server():
 @pytest.fixture(scope="module")
 def searcher(home, tmp_path_factory):
     place = str(tmp_path_factory.mktemp("db") / "s.db")
-    with Searcher(Settings(db=place, model=ENCODER, hosts=(ALLOWED_HOST,))) as searcher:
+    with ImageSearcher(Settings(db=place, model=ENCODER, hosts=(ALLOWED_HOST,))) as searcher:
         shop = tmp_path_factory.mktemp("shop")
         Image.new("RGB", (9, 9), "green").save(shop / "green.png")
         searcher.index.add_folder(shop)
@@ -168,7 +168,7 @@ def test_the_command_line_asks_no_other_host(mmrag, searcher, home, server, kind
     """Files are those of who types; addresses are held to the hosts that were named."""
     server.seen.clear()
     reference = ADDRESSES[kind].format(home=home, port=server.server_port)
-    monkeypatch.setattr("mmrag.search.Searcher.open", lambda _: searcher)
+    monkeypatch.setattr("mmrag.search.ImageSearcher.open", lambda _: searcher)
     monkeypatch.setattr(searcher, "close", lambda: None)  # the other tests still need it
     ran = mmrag("search", "this", "--image", reference, "--no-rerank")
     assert ran.code == 1

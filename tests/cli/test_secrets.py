@@ -24,7 +24,7 @@ from sample_catalog import ENCODER, RERANKER, write_sample_catalog
 
 from mmrag.errors import MMRagError
 from mmrag.images import ImagePolicy, load_image
-from mmrag.search import Searcher
+from mmrag.search import ImageSearcher
 from mmrag.serving.app import create_app
 from mmrag.settings import Settings
 from mmrag.testing import toy_encoder
@@ -117,7 +117,7 @@ def test_a_image_by_signed_url_is_shown_without_its_signature(mmrag, logged):
         words = ("search", "dot", "--db", "x.db", "--reranker", RERANKER, *where)
         ran += [mmrag(*words, "--html", "x.html"), mmrag(*words, "--debug")]
     settings = Settings(db="x.db", model=ENCODER)
-    with Searcher(settings) as searcher:
+    with ImageSearcher(settings) as searcher:
         nodes = searcher.index.as_retriever().retrieve("dot")
         engine = searcher.index.as_query_engine()
         answer = engine.query("dot")
@@ -132,7 +132,7 @@ def test_a_image_by_signed_url_is_shown_without_its_signature(mmrag, logged):
 
 def test_a_search_that_fails_on_its_way_shows_no_secret(settings, tmp_path, logged, capfd):
     write_sample_catalog(tmp_path)
-    with Searcher(settings) as searcher:
+    with ImageSearcher(settings) as searcher:
         searcher.index.add_folder(tmp_path)
         client = TestClient(create_app(searcher, token=DOOR), base_url="http://127.0.0.1")
         with client:

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 from sample_catalog import ENCODER, write_sample_catalog
 
-from mmrag.search import Searcher
+from mmrag.search import ImageSearcher
 from mmrag.settings import read_settings
 
 
@@ -22,7 +22,7 @@ def shop(tmp_path_factory) -> Path:
 def searcher(shop, tmp_path_factory):
     """An index of the shop; `top` is 4, so that the front is not the whole."""
     db = tmp_path_factory.mktemp("db") / "shop.db"
-    with Searcher(read_settings(db=str(db), model=ENCODER, top=4)) as searcher:
+    with ImageSearcher(read_settings(db=str(db), model=ENCODER, top=4)) as searcher:
         searcher.index.add_folder(shop)
         yield searcher
 

@@ -12,7 +12,7 @@ from mmrag.evaluation import EvalDataset, EvalQuery, Evaluation, evaluate, read_
 from mmrag.query import Query
 from mmrag.ranking import Ranking
 from mmrag.rerank import ListwiseReranker
-from mmrag.search import Searcher
+from mmrag.search import ImageSearcher
 from mmrag.testing import MockVision, failing, malformed, reversing, scripted
 
 
@@ -145,7 +145,7 @@ def test_it_says_so_when_the_index_holds_no_answer(searcher, shop):
 
 def test_images_can_be_named_by_a_field(searcher, shop, tmp_path):
     settings = searcher.settings.model_copy(update={"db": str(tmp_path / "sku.db")})
-    with Searcher(settings, {"sku": int}) as numbered:
+    with ImageSearcher(settings, {"sku": int}) as numbered:
         numbered.index.add_folder(shop, metadata={"red.png": {"sku": 7}, "blue.png": {"sku": 8}})
         asked = judged(by_image(shop, "red", "7"), galleries={"dots": frozenset(["7", "8"])})
         told = evaluate(numbered, asked, rerank=False, item="sku")
@@ -191,7 +191,7 @@ def test_files_of_one_content_answer_to_every_name(searcher, shop, tmp_path):
     for name, color in {"a": "red", "b": "red", "c": "blue"}.items():
         Image.new("RGB", (30, 30), color).save(images / f"{name}.png")
     settings = searcher.settings.model_copy(update={"db": str(tmp_path / "twins.db")})
-    with Searcher(settings) as twins:
+    with ImageSearcher(settings) as twins:
         twins.index.add_folder(images)
         for name in "ab":
             told = evaluate(twins, judged(by_image(images, "a", name)), rerank=False)
@@ -206,7 +206,7 @@ def test_names_that_mean_two_images_are_refused(searcher, tmp_path):
         Image.new("RGB", (30, 30), color).save(tmp_path / "images" / color / "1.png")
     Image.new("RGB", (30, 30), "green").save(tmp_path / "images" / "2.png")
     settings = searcher.settings.model_copy(update={"db": str(tmp_path / "doubled.db")})
-    with Searcher(settings) as doubled:
+    with ImageSearcher(settings) as doubled:
         doubled.index.add_folder(tmp_path / "images")
         query = by_image(tmp_path / "images", "2", "1")
         with pytest.raises(SettingError, match="'1'"):

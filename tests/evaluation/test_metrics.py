@@ -6,19 +6,17 @@ import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from made_results import made_image, made_results
 
 from mmrag.evaluation.metrics import average, mean_interval, percentiles, summarize
-from mmrag.query import Query
 from mmrag.ranking import Ranking
-from mmrag.rerank import RerankResult
-from mmrag.results import Found, Hit
+from mmrag.results import RankedImages
 
-HITS = tuple(Hit(name, name, 0.5, {"item": name}) for name in "abc")
+IMAGES = tuple(made_image(name, item=name) for name in "abc")
 
 
-def found(order: list[int] | None = None) -> Found:
-    reranked = None if order is None else RerankResult(Ranking(order=order), tuple(order))
-    return Found(Query("mug"), HITS, reranked=reranked)
+def found(order: list[int] | None = None) -> RankedImages:
+    return made_results(IMAGES, ranking=Ranking(order=order) if order else None)
 
 
 def measured(*judged) -> dict[str, tuple[float, float | None]]:

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import pytest
-from image_bytes import encoded
 from image_server import serving
+from made_images import encoded
+from made_results import made_image, made_results
 from PIL import Image, ImageDraw
 
 from mmrag.images import ImagePolicy
@@ -12,8 +13,7 @@ from mmrag.images.encode import thumbnail
 from mmrag.query import Query
 from mmrag.ranking import Ranking
 from mmrag.reports.contact_sheet import contact_sheet
-from mmrag.rerank import RerankResult
-from mmrag.results import Found, Hit
+from mmrag.results import RankedImages
 
 COLORS = ["#d02020", "#20d020", "#2020d0", "#d0d020", "#20d0d0", "#d020d0", "#808080", "#402000"]
 
@@ -22,7 +22,7 @@ COLORS = ["#d02020", "#20d020", "#2020d0", "#d0d020", "#20d0d0", "#d020d0", "#80
 def hits(tmp_path):
     for number, color in enumerate(COLORS):
         Image.new("RGB", (40 + 9 * number, 60), color).save(tmp_path / f"{number}.png")
-    return tuple(Hit(str(n), str(tmp_path / f"{n}.png"), 1 - n / 10) for n in range(len(COLORS)))
+    return tuple(made_image(str(n), str(tmp_path / f"{n}.png"), 1 - n / 10) for n in range(len(COLORS)))
 
 
 def places_of(color: str, sheet: Image.Image) -> list[tuple[int, int]]:
@@ -42,13 +42,12 @@ def in_reading_order(sheet: Image.Image) -> list[int]:
 
 
 def test_every_hit_is_shown_best_first(hits):
-    assert in_reading_order(contact_sheet(Found(Query("mug"), hits))) == list(range(8))
+    assert in_reading_order(contact_sheet(made_results(hits))) == list(range(8))
 
 
 def test_a_reranked_sheet_shows_every_hit_twice(hits):
     order = [8, 7, 6, 5, 4, 3, 2, 1]
-    reranked = RerankResult(Ranking(order=order), tuple(order))
-    sheet = contact_sheet(Found(Query("mug"), hits, reranked=reranked))
+    sheet = contact_sheet(made_results(hits, ranking=Ranking(order=order)))
     upper = sheet.crop((0, 0, sheet.width, sheet.height // 2))
     lower = sheet.crop((0, sheet.height // 2, sheet.width, sheet.height))
     assert in_reading_order(upper) == list(range(8))
@@ -57,24 +56,24 @@ def test_a_reranked_sheet_shows_every_hit_twice(hits):
 
 def test_the_querys_image_is_shown(hits):
     query = Query("mug", Image.new("RGB", (10, 10), "#12fe34"))
-    assert places_of("#12fe34", contact_sheet(Found(query, hits)))
+    assert places_of("#12fe34", contact_sheet(made_results(hits, query=query)))
 
 
 @pytest.mark.parametrize("count", [0, 1, 2, 5])
 def test_any_number_of_hits_fits(hits, count):
-    sheet = contact_sheet(Found(Query("a very long wish " * 20), hits[:count]))
+    sheet = contact_sheet(made_results(hits[:count], query=Query("a very long wish " * 20)))
     shown = [color for color in COLORS if places_of(color, sheet)]
     assert shown == COLORS[:count]
 
 
 def test_a_query_too_long_for_the_sheet_ends_in_dots():
-    short, long = (Found(Query("very " * times + "long"), ()) for times in (2, 200))
+    short, long = (made_results((), query=Query("very " * times + "long")) for times in (2, 200))
     said = [text for found in (short, long) for text in drawn(found)]
     assert [text.endswith("…") for text in said if "very" in text][-1]
     assert not any(text.endswith("…") for text in drawn(short))
 
 
-def drawn(found: Found) -> list[str]:
+def drawn(found: RankedImages) -> list[str]:
     """All that is written on a sheet, piece by piece."""
     with pytest.MonkeyPatch.context() as patch:
         written: list[str] = []
@@ -91,11 +90,11 @@ def drawn(found: Found) -> list[str]:
 def test_a_image_on_an_allowed_host_is_shown():
     with serving() as server:
         server.images["/a.png"] = encoded(Image.new("RGB", (40, 40), COLORS[0]), "PNG")
-        hits = (Hit("a", f"http://127.0.0.1:{server.server_port}/a.png", 1.0),)
+        hits = (made_image("a", f"http://127.0.0.1:{server.server_port}/a.png", 1.0),)
         allowed = ImagePolicy(hosts=["127.0.0.1"])
-        shown = contact_sheet(Found(Query("mug"), hits, policy=allowed))
+        shown = contact_sheet(made_results(hits, policy=allowed))
         assert places_of(COLORS[0], shown)
-        assert not places_of(COLORS[0], contact_sheet(Found(Query("mug"), hits)))
+        assert not places_of(COLORS[0], contact_sheet(made_results(hits)))
 
 
 def test_a_image_that_is_gone_is_said_to_be_missing(tmp_path):

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
 from html.parser import HTMLParser
 
 import pytest
 from image_server import serving
+from made_results import made_call, made_image, made_results
 from PIL import Image
 from web_page import CHROMIUM, FLAGS, PHONE, needs_a_browser
 
@@ -14,8 +14,6 @@ from mmrag.images import ImagePolicy
 from mmrag.query import Query
 from mmrag.ranking import Ranking, ranking_from_labels
 from mmrag.reports.html import Figure, report_page, write_report
-from mmrag.rerank import LLMCall, RerankResult
-from mmrag.results import Found, Hit
 
 
 class Page(HTMLParser):
@@ -41,7 +39,7 @@ class Page(HTMLParser):
 def hits(tmp_path):
     Image.new("RGB", (30, 20), "red").save(tmp_path / "a.png")
     image = str(tmp_path / "a.png")
-    return tuple(Hit(str(n), image, 1 - n / 10, {"title": f"thing {n}"}) for n in range(4))
+    return tuple(made_image(str(n), image, 1 - n / 10, f"thing {n}") for n in range(4))
 
 
 @pytest.fixture
@@ -54,18 +52,12 @@ def narrow_page():
         browser.close()
 
 
-def reranked(order: list[int], **facts) -> RerankResult:
-    return by_one_look(Ranking(order=order, **facts))
-
-
-def by_one_look(ranking: Ranking) -> RerankResult:
-    labels = tuple(sorted(ranking.order))
-    look = LLMCall(labels, Image.new("RGB", (40, 40), "blue"), "rank these", ranking)
-    return RerankResult(ranking, tuple(ranking.order), (look,), caption="a blue square")
+def reranked(images, ranking: Ranking, **fields):
+    return made_results(images, ranking=ranking, calls=(made_call(ranking),), caption="a blue square", **fields)
 
 
 def test_every_hit_stands_before_and_after(hits):
-    page = Page(report_page([Found(Query("mug"), hits, reranked=reranked([3, 1, 2, 4]))], title="t"))
+    page = Page(report_page([reranked(hits, Ranking(order=[3, 1, 2, 4]))], title="t"))
     alts = [img["alt"] for img in page.all("img")]
     assert alts[:4] == ["1: thing 0", "2: thing 1", "3: thing 2", "4: thing 3"]
     assert alts[4:8] == ["1: thing 2, was 3", "2: thing 0, was 1", "3: thing 1, was 2", "4: thing 3"]
@@ -74,7 +66,7 @@ def test_every_hit_stands_before_and_after(hits):
 
 def test_the_page_fetches_nothing(hits):
     query = Query("mug", Image.new("RGB", (9, 9)))
-    page = Page(report_page([Found(query, hits, reranked=reranked([1, 2, 3, 4]))], title="t"))
+    page = Page(report_page([reranked(hits, Ranking(order=[1, 2, 3, 4]), query=query)], title="t"))
     sources = [img["src"] or "" for img in page.all("img")]
     assert len(sources) == 1 + 4 + 4 + 1
     assert all(source.startswith("data:image/jpeg;base64,") for source in sources)
@@ -84,7 +76,8 @@ def test_the_page_fetches_nothing(hits):
 
 def test_reason_repairs_prompt_answer_and_times_are_told(hits):
     ranking = ranking_from_labels([2, 1, 4], 4, reason="It is spotted.", answer="2 1 4")
-    found = Found(Query("mug"), hits, {"encode": 5.04, "rerank": 300.0}, ("sneakers",), by_one_look(ranking))
+    timings = {"encode": 5.04, "rerank": 300.0}
+    found = reranked(hits, ranking, timings_ms=timings, unknown_words=("sneakers",))
     text = Page(report_page([found], title="t")).text
     for told in ("It is spotted.", "missing: 3", "rank these", "2 1 4", "5.0 ms", "sneakers", "a blue square"):
         assert told in text
@@ -92,7 +85,7 @@ def test_reason_repairs_prompt_answer_and_times_are_told(hits):
 
 def test_figures_show_the_difference(hits):
     figures = [Figure("hit@1", 0.5, 0.75), Figure("alone", 0.25)]
-    page = Page(report_page([Found(Query("mug"), hits)], title="t", figures=figures, note="of 100"))
+    page = Page(report_page([made_results(hits)], title="t", figures=figures, note="of 100"))
     assert "+0.250" in page.text
     assert "of 100" in page.text
     assert [cell.get("class") for cell in page.all("td")].count("up") == 1
@@ -102,9 +95,9 @@ EVIL = '"><script>alert(1)</script>'
 
 
 def test_nothing_written_by_others_becomes_markup(hits):
-    evil = Hit("x", hits[0].image, 0.1, {"title": EVIL})
-    verdict = reranked([1], reason=EVIL, answer=EVIL, repairs=[EVIL])
-    found = Found(Query(EVIL), (evil,), {EVIL: 1.0}, (EVIL,), verdict)
+    evil = made_image("x", hits[0].path, 0.1, EVIL)
+    verdict = Ranking(order=[1], reason=EVIL, answer=EVIL, repairs=[EVIL])
+    found = reranked([evil], verdict, query=Query(EVIL), timings_ms={EVIL: 1.0}, unknown_words=(EVIL,))
     page = Page(report_page([found], title=EVIL, note=EVIL, figures=[Figure(EVIL, 0)]))
     assert not page.all("script")
     assert page.text.count("<script>") >= 8
@@ -113,23 +106,23 @@ def test_nothing_written_by_others_becomes_markup(hits):
 def test_a_image_on_an_allowed_host_is_shown():
     with serving() as server:
         address = f"http://127.0.0.1:{server.server_port}/a.png"
-        hits = (Hit("a", address, 1.0),)
-        allowed = Found(Query("mug"), hits, policy=ImagePolicy(hosts=["127.0.0.1"]))
-        pages = [report_page([found], title="t") for found in (allowed, Found(Query("mug"), hits))]
+        hits = (made_image("a", address, 1.0),)
+        allowed = made_results(hits, policy=ImagePolicy(hosts=["127.0.0.1"]))
+        pages = [report_page([found], title="t") for found in (allowed, made_results(hits))]
     shown, refused = (Page(page).all("img")[0]["src"] for page in pages)
     assert shown != refused
     assert [path for path, _ in server.seen] == ["/a.png"]
 
 
 def test_nothing_found_is_said(hits):
-    assert "Nothing was found" in report_page([Found(Query("mug"), ())], title="t")
-    assert "Nothing was found" not in report_page([Found(Query("mug"), hits)], title="t")
+    assert "Nothing was found" in report_page([made_results(())], title="t")
+    assert "Nothing was found" not in report_page([made_results(hits)], title="t")
 
 
 def test_a_vision_llm_that_failed_is_not_called_repaired(hits):
     ranking = Ranking(order=[1, 2, 3, 4], repairs=["order kept: it is tired"])
-    failed = RerankResult(ranking, (1, 2, 3, 4), failures=("it is tired",))
-    text = Page(report_page([Found(Query("mug"), hits, reranked=failed)], title="t")).text
+    failed = made_results(hits, ranking=ranking, stage="retrieved", failures=("it is tired",))
+    text = Page(report_page([failed], title="t")).text
     assert "The vision LLM failed: it is tired" in text
     assert "Repaired" not in text
     assert "Reranked by the vision LLM" not in text
@@ -139,8 +132,8 @@ def test_a_vision_llm_that_failed_is_not_called_repaired(hits):
 @needs_a_browser
 def test_odd_words_and_a_narrow_screen_spoil_no_layout(hits, tmp_path, narrow_page):
     titles = ("Donaudampfschifffahrtsgesellschaft" * 4, "כוס כחולה", "very " * 80, "mug")
-    odd = tuple(replace(hit, metadata={"title": title}) for hit, title in zip(hits, titles, strict=True))
-    found = Found(Query("x" * 300), odd, reranked=reranked([3, 1, 2, 4]))
+    odd = tuple(hit.model_copy(update={"title": title}) for hit, title in zip(hits, titles, strict=True))
+    found = reranked(odd, Ranking(order=[3, 1, 2, 4]), query=Query("x" * 300))
     write_report(tmp_path / "page.html", [found], title="t" * 200, figures=[Figure("hit@9", 0, 1)])
     narrow_page.goto((tmp_path / "page.html").as_uri())
     assert narrow_page.evaluate("document.documentElement.scrollWidth <= innerWidth")
@@ -149,7 +142,7 @@ def test_odd_words_and_a_narrow_screen_spoil_no_layout(hits, tmp_path, narrow_pa
 
 
 def test_no_hits_and_images_gone_still_make_a_page(tmp_path):
-    gone = Hit("x", str(tmp_path / "gone.jpg"), 0.1)
+    gone = made_image("x", str(tmp_path / "gone.jpg"), 0.1, "gone.jpg")
     file = tmp_path / "new" / "page.html"
-    write_report(file, [Found(Query("mug"), ()), Found(Query("mug"), (gone,))], title="t")
+    write_report(file, [made_results(()), made_results((gone,))], title="t")
     assert [img["alt"] for img in Page(file.read_text()).all("img")] == ["1: gone.jpg"]

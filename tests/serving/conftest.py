@@ -20,7 +20,7 @@ from mmrag.images import ImagePolicy, ImageSource
 from mmrag.query import Query
 from mmrag.ranking import Ranking
 from mmrag.rerank import ListwiseReranker
-from mmrag.search import Searcher
+from mmrag.search import ImageSearcher
 from mmrag.serving.app import create_app
 from mmrag.serving.service import Limits
 from mmrag.settings import Settings
@@ -57,7 +57,7 @@ class TaughtEncoder(ToyEncoder):
         return [word for word in text.split() if word == "dinosaur"]
 
 
-class ToySearcher(Searcher):
+class ToySearcher(ImageSearcher):
     """The real searcher, made of parts instead of settings."""
 
     def __init__(self, index: ComposedImageIndex, encoder: TaughtEncoder, vision: VisionLLM):

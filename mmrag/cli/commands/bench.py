@@ -14,7 +14,7 @@ from mmrag.cli.options import Database, Json, Rerank, SearchOptions
 from mmrag.errors import StoreError
 
 if TYPE_CHECKING:
-    from mmrag.search import Searcher
+    from mmrag.search import ImageSearcher
 
 __all__ = ["Timings", "bench", "measure"]
 
@@ -44,11 +44,11 @@ def bench(
 
     Example: mmrag bench --db shop.db --no-rerank
     """
-    from mmrag.search import Searcher
+    from mmrag.search import ImageSearcher
     from mmrag.settings import read_settings
 
     settings = read_settings(db=db, **options)
-    with Searcher.open(settings) as searcher, progress("timing") as show:
+    with ImageSearcher.open(settings) as searcher, progress("timing") as show:
         timings = measure(searcher, repeats, rerank, show)
     if as_json:
         write_json(asdict(timings))
@@ -59,7 +59,7 @@ def bench(
     print_table(["stage", "median ms", "slowest ms"], rows)
 
 
-def measure(searcher: Searcher, repeats: int, rerank: bool, on_progress: Callable[[int, int], None]) -> Timings:
+def measure(searcher: ImageSearcher, repeats: int, rerank: bool, on_progress: Callable[[int, int], None]) -> Timings:
     """Encode a batch of indexed images, then search with each; every fifth search reranks.
 
     Raises
@@ -73,9 +73,9 @@ def measure(searcher: Searcher, repeats: int, rerank: bool, on_progress: Callabl
     from mmrag.query import Query
 
     warm_up = searcher.retrieve(Query("anything"), top=BATCH)
-    if not warm_up.hits:
+    if not warm_up.results:
         raise StoreError(f"{searcher.settings.where} is empty: mmrag index FOLDER --into it first")
-    images = [load_image(hit.image, searcher.policy) for hit in warm_up.hits]
+    images = [load_image(image.path, searcher.policy) for image in warm_up.results]
     batch = [images[number % len(images)] for number in range(BATCH)]
     start = time.perf_counter()
     searcher.encoder.encode(batch)

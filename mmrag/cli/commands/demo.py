@@ -13,7 +13,7 @@ from mmrag.cli.options import Json, Rerank
 
 if TYPE_CHECKING:
     from mmrag.cli.demo import DemoResult
-    from mmrag.results import Found
+    from mmrag.results import RankedImages
 
 __all__ = ["demo"]
 
@@ -73,15 +73,16 @@ def _show(result: DemoResult, db: str, model: str) -> None:
     out.print(f"search it yourself: {shlex.join(command)}", soft_wrap=True)
 
 
-def _describe(found: Found) -> str:
-    best = found.moves[0]
-    image = "image" if found.query.image is not None else ""
-    query = " + ".join(filter(None, [image, f"“{found.query.text}”" if found.query.text else ""]))
-    lines = [f"{query} → {best.hit.title}"]
-    if found.reranked:
-        lines[0] += f" (retrieval had it at {best.before})"
-        if reason := found.reranked.ranking.reason:
-            lines.append(f"  because: {reason}")
+def _describe(found: RankedImages) -> str:
+    best, asked = found.results[0], found.query
+    assert asked is not None
+    image = "image" if asked.image is not None else ""
+    query = " + ".join(filter(None, [image, f"“{asked.text}”" if asked.text else ""]))
+    lines = [f"{query} → {best.title}"]
+    if found.stage == "reranked":
+        lines[0] += f" (retrieval had it at {best.retrieval_rank})"
+        if found.reason:
+            lines.append(f"  because: {found.reason}")
     if found.unknown_words:
         lines.append(f"  the encoder does not know: {', '.join(found.unknown_words)}")
     return "\n".join(lines)

@@ -48,11 +48,11 @@ def eval(
         from mmrag.evaluation import Evaluation, evaluate, read_dataset
         from mmrag.evaluation.comparison import compare as compare_runs
         from mmrag.evaluation.report import write_evaluation
-        from mmrag.search import Searcher
+        from mmrag.search import ImageSearcher
 
         dataset = read_dataset(queries, images)
         earlier = Evaluation.load(compare) if compare else None
-        searcher = Searcher.open(settings)
+        searcher = ImageSearcher.open(settings)
     with searcher, progress("searching") as show:
         evaluation = evaluate(searcher, dataset, rerank=rerank, item=item, on_progress=show)
     comparison = compare_runs(evaluation, earlier) if earlier else None

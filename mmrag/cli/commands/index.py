@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from mmrag.indexing.amazon_reviews import AmazonItems
     from mmrag.indexing.sources import Sources
     from mmrag.indexing.tables import Table
-    from mmrag.search import Searcher
+    from mmrag.search import ImageSearcher
 
 __all__ = ["index"]
 
@@ -59,9 +59,9 @@ def index(
     if sync and sources.files.paths:
         stderr_console().print("--sync: put patterns into quotes; of files named one by one all stay")
     with stderr_console().status("loading the encoder"):
-        from mmrag.search import Searcher
+        from mmrag.search import ImageSearcher
 
-        searcher = Searcher(settings, sources.columns)
+        searcher = ImageSearcher(settings, sources.columns)
     with searcher:
         reports = list(_index(searcher, sources, sync=sync, verify=verify))
         stored = searcher.index.vector_store.count()
@@ -87,7 +87,7 @@ def _show_columns(table: Table | AmazonItems) -> None:
         stderr_console().print(f"{table.file}: filters call columns {', '.join(renamed)}")
 
 
-def _index(searcher: Searcher, sources: Sources, *, sync: bool, verify: bool) -> Iterator[IndexReport]:
+def _index(searcher: ImageSearcher, sources: Sources, *, sync: bool, verify: bool) -> Iterator[IndexReport]:
     done = 0
     try:
         with progress("indexing") as show:

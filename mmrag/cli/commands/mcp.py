@@ -16,7 +16,7 @@ from mmrag.cli.options import AccessToken, Bind, Database, Json, Rerank, SearchO
 from mmrag.errors import require
 
 if TYPE_CHECKING:
-    from mmrag.search import Searcher
+    from mmrag.search import ImageSearcher
 
 __all__ = ["mcp"]
 
@@ -55,10 +55,10 @@ def mcp(
         from llama_index.tools.image_search import ImageSearch
 
         from mmrag.images import ImagePolicy
-        from mmrag.search import Searcher
+        from mmrag.search import ImageSearcher
         from mmrag.serving import mcp as mcp_server
 
-        searcher = Searcher.open(settings)
+        searcher = ImageSearcher.open(settings)
         engine = searcher.index.as_query_engine(
             similarity_top_k=settings.top, node_postprocessors=[LLVMRerank(llm=searcher.reranker)] if rerank else []
         )
@@ -85,7 +85,7 @@ def _exit(*_: object) -> None:
     sys.exit(0)
 
 
-def _exit_on_signals(searcher: Searcher) -> None:
+def _exit_on_signals(searcher: ImageSearcher) -> None:
     """Close the index and exit at once, although a thread still reads stdin."""
 
     def leave(*_: object) -> None:

@@ -13,7 +13,7 @@ from mmrag.cli.options import Database, Json, Rerank, SearchOptions
 from mmrag.errors import QueryError
 
 if TYPE_CHECKING:
-    from mmrag.results import Found
+    from mmrag.results import RankedImages
 
 __all__ = ["search"]
 
@@ -50,9 +50,9 @@ def search(
     filters = parse_filter(filter_by) if filter_by else None
 
     with stderr_console().status("loading the models"):
-        from mmrag.search import Searcher
+        from mmrag.search import ImageSearcher
 
-        searcher = Searcher.open(settings)
+        searcher = ImageSearcher.open(settings)
     with searcher, stderr_console().status("searching"):
         found = searcher.search(query, top=settings.top, filters=filters, rerank=rerank)
     if as_json:
@@ -78,7 +78,7 @@ def _read_stdin() -> bytes:
     return data
 
 
-def _show(found: Found) -> None:
+def _show(found: RankedImages) -> None:
     from rich.table import Table
     from rich.text import Text
 
@@ -87,7 +87,7 @@ def _show(found: Found) -> None:
         unknown = ", ".join(found.unknown_words)
         unknown = unknown if len(unknown) <= MAX_UNKNOWN else unknown[:MAX_UNKNOWN] + "…"
         stderr_console().print(f"the encoder does not know: {unknown}")
-    if not found.hits:
+    if not found.results:
         out.print("nothing found: loosen the filter, or index some images first")
         return
     table = Table(box=None, pad_edge=False, header_style="dim")
@@ -95,14 +95,14 @@ def _show(found: Found) -> None:
         table.add_column(heading, justify="right", no_wrap=True)
     table.add_column("title")
     table.add_column("image", overflow="fold", style="dim")  # a truncated path cannot be opened
-    for move in found.moves:
-        arrow = Text(move.arrow if found.reranked else "", style=COLORS[move.way])
-        table.add_row(str(move.after), arrow, f"{move.hit.score:.3f}", Text(move.hit.title), Text(move.hit.place))
+    reranked = found.stage == "reranked"
+    for image in found.results:
+        arrow = Text(image.rank_change if reranked else "", style=COLORS[image.direction])
+        table.add_row(str(image.rank), arrow, f"{image.score:.3f}", Text(image.title), Text(image.display_path))
     out.print(table)
-    if found.reranked:
-        if found.reranked.ranking.reason:
-            out.print(f"reason: {found.reranked.ranking.reason}")
-        for repair in found.reranked.ranking.repairs:
-            out.print(f"repaired: {repair}")
+    if found.reason:
+        out.print(f"reason: {found.reason}")
+    for note in (*found.failures, *(f"repaired: {repair}" for repair in found.repairs)):
+        out.print(note)
     times = ", ".join(f"{stage} {ms:.0f} ms" for stage, ms in found.timings_ms.items())
     stderr_console().print(times, style="dim")

@@ -37,11 +37,11 @@ def serve(
     settings = read_settings(db=db, **options)
     listening = listen(bind, port, access_token)
     with stderr_console().status("loading the models"):
-        from mmrag.search import Searcher
+        from mmrag.search import ImageSearcher
         from mmrag.serving.app import create_app
         from mmrag.serving.service import Limits
 
-        searcher = Searcher.open(settings)
+        searcher = ImageSearcher.open(settings)
         if rerank:
             _ = searcher.reranker  # loaded before the first request
     with listening, searcher:

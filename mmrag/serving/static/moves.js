@@ -10,7 +10,7 @@ export function drawMoves(svg, retrieved, reranked, results) {
   const beside = to.left >= from.right;
   svg.replaceChildren(
     ...results.map((result) => {
-      const start = end(retrieved.children[result.retrieved - 1], frame, beside, true);
+      const start = end(retrieved.children[result.retrieval_rank - 1], frame, beside, true);
       const stop = end(reranked.children[result.rank - 1], frame, beside, false);
       return arrow(start, stop, beside, wayOf(result), result.id);
     }),
@@ -18,8 +18,8 @@ export function drawMoves(svg, retrieved, reranked, results) {
 }
 
 /** Tell where a result went: "up", "down" or "same". */
-export function wayOf({ rank, retrieved }) {
-  return rank < retrieved ? "up" : rank > retrieved ? "down" : "same";
+export function wayOf({ rank, retrieval_rank }) {
+  return rank < retrieval_rank ? "up" : rank > retrieval_rank ? "down" : "same";
 }
 
 /** Light one result's arrow and cards, or none. */

@@ -26,7 +26,7 @@ async function search({ remember = true } = {}) {
       remember = false;
       entitle();
       latest = answer;
-      const more = rerank && answer.stage === "retrieved" && answer.results.length > 0;
+      const more = rerank && answer.stage === "retrieved" && !answer.degraded && answer.results.length > 0;
       showAnswer(answer, more, { choose, narrow });
       say(told(answer) + (more ? " The vision LLM is looking …" : ""), more);
       if (answer.error) fail(`The order is that of retrieval: ${answer.error}`);
@@ -75,8 +75,8 @@ async function faultOf(response) {
 }
 
 /** Take an indexed image as the next query: "more like this, but …". */
-function choose({ id, url, title }) {
-  hold({ id, url, title });
+function choose({ id, path, title }) {
+  hold({ id, url: path, title });
   $("text").focus();
   $("text").select();
   $("ask").scrollIntoView({ block: "nearest" });
@@ -180,7 +180,7 @@ $("share").addEventListener("click", async () => {
 });
 for (const tile of document.querySelectorAll(".samples .tile")) {
   const { id, title } = tile.dataset;
-  tile.addEventListener("click", () => choose({ id, title, url: `/images/${encodeURIComponent(id)}` }));
+  tile.addEventListener("click", () => choose({ id, title, path: `/images/${encodeURIComponent(id)}` }));
 }
 addEventListener("paste", (event) => {
   const file = [...event.clipboardData.files].find((one) => one.type.startsWith("image/"));

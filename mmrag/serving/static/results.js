@@ -19,9 +19,9 @@ export function showAnswer(answer, more, { choose, narrow }) {
   $("rows").classList.toggle("single", !both);
   $("reranked-row").hidden = !both;
   const card = (place) => (result) => cardOf(result, place, { choose, narrow });
-  const retrieved = [...answer.results].sort((a, b) => a.retrieved - b.retrieved);
+  const retrieved = [...answer.results].sort((a, b) => a.retrieval_rank - b.retrieval_rank);
   if (!reranked || $("retrieved").childElementCount !== retrieved.length) {
-    $("retrieved").replaceChildren(...retrieved.map(card("retrieved")));
+    $("retrieved").replaceChildren(...retrieved.map(card("retrieval_rank")));
   }
   $("reranked").replaceChildren(...(reranked ? answer.results.map(card("rank")) : retrieved.map(waiting)));
   showNotes(answer, more);
@@ -50,9 +50,9 @@ function cardOf(result, place, { choose, narrow }) {
   const card = $("card").content.cloneNode(true).firstElementChild;
   const part = (name) => card.querySelector(name);
   const way = place === "rank" ? wayOf(result) : "same";
-  const was = way === "same" ? "" : `, was ${result.retrieved}`;
+  const was = way === "same" ? "" : `, was ${result.retrieval_rank}`;
   card.dataset.id = result.id;
-  part("img").src = result.url;
+  part("img").src = result.path;
   part("img").alt = `${result[place]}: ${result.title}${was}`;
   part("img").addEventListener("error", () => part(".tile").classList.add("gone"));
   part(".tile").title = "More like this, but …";
@@ -63,7 +63,7 @@ function cardOf(result, place, { choose, narrow }) {
   part(".title").addEventListener("click", () => showDetails(result, narrow));
   Object.assign(part(".score"), scoreOf(result, place));
   if (place === "rank") {
-    const far = Math.abs(result.rank - result.retrieved);
+    const far = Math.abs(result.rank - result.retrieval_rank);
     part(".move").className = `move ${way}`;
     part(".move").textContent = SIGNS[way] + (far || "");
     part(".move").setAttribute("aria-label", far ? `${way} ${far}` : "did not move");
@@ -138,7 +138,7 @@ function showLooks(looks) {
 function showDetails(result, narrow) {
   const dialog = $("details");
   $("details-title").textContent = result.title;
-  $("details-image").src = `${result.url}?size=large`;
+  $("details-image").src = `${result.path}?size=large`;
   $("details-image").alt = result.title;
   $("details-description").textContent = result.description;
   const facts = [["similarity", result.score.toFixed(4)], ["id", result.id]];

@@ -14,16 +14,12 @@ from llama_index.core.postprocessor.types import BaseNodePostprocessor
 from llama_index.core.prompts import PromptTemplate
 from llama_index.core.query_engine import RetrieverQueryEngine
 from llama_index.core.schema import ImageDocument, ImageNode, QueryBundle, TextNode
-from llama_index.indices.composed_image import (
-    ComposedImageIndex,
-    RankedImages,
-    RankedImagesSynthesizer,
-    metadata_filters,
-)
+from llama_index.indices.composed_image import ComposedImageIndex, RankedImagesSynthesizer, metadata_filters
 from llama_index.postprocessor.llvm_rerank import LLVMRerank
 
 from mmrag.errors import QueryError, StoreError, StoreMismatchError
 from mmrag.query import Query
+from mmrag.results import RankedImages
 from mmrag.testing import MockVision, reversing, toy_encoder
 
 
@@ -193,7 +189,7 @@ def test_in_a_notebook_the_answer_shows_its_images(index, images):
     response = engine.query("something green")
     answer, html = response.response, response._repr_html_()
     assert html.count('src="data:image/jpeg;base64,') == 3
-    assert f"<b>1</b>, was 3 · {answer.items[0].retrieval_score:.3f}<br>{answer.items[0].title}" in html
+    assert f"<b>1</b>, was 3 · {answer.results[0].score:.3f}<br>{answer.results[0].title}" in html
     assert "The last shall be first." in html
     assert RankedImages()._repr_html_().count("<img") == 0
 

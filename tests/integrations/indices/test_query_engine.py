@@ -15,10 +15,10 @@ from llama_index.core.response_synthesizers import get_response_synthesizer
 from llama_index.core.selectors import LLMSingleSelector
 from llama_index.core.tools import QueryEngineTool
 from llama_index.core.workflow import StartEvent, StopEvent, Workflow, step
-from llama_index.indices.composed_image import RankedImages
 from llama_index.postprocessor.llvm_rerank import LLVMRerank
 
 from mmrag.query import Query
+from mmrag.results import RankedImages
 from mmrag.testing import MockVision, reversing
 
 
@@ -141,4 +141,4 @@ def test_a_workflow_awaits_the_engine(engine, images):
 
     response = asyncio.run(run())
     assert isinstance(response.response, RankedImages)
-    assert len(response.response.items) == 3
+    assert len(response.response.results) == 3

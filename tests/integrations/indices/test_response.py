@@ -20,10 +20,11 @@ from llama_index.core.prompts import PromptTemplate
 from llama_index.core.query_engine import RetrieverQueryEngine
 from llama_index.core.response_synthesizers import BaseSynthesizer
 from llama_index.core.schema import ImageNode, NodeWithScore, QueryBundle, TextNode
-from llama_index.indices.composed_image import RankedImages, RankedImagesResponse, RankedImagesSynthesizer
+from llama_index.indices.composed_image import RankedImagesResponse, RankedImagesSynthesizer
 from llama_index.postprocessor.llvm_rerank import LLVMRerank
 
 from mmrag.errors import AnswerError
+from mmrag.results import RankedImages
 from mmrag.testing import MockVision, malformed, oracle, reversing, slow
 
 
@@ -39,7 +40,7 @@ def wish(images) -> QueryBundle:
 
 
 def ranked(response) -> list[str]:
-    return [item.title for item in response.response.items]
+    return [item.title for item in response.response.results]
 
 
 def test_an_answer_tells_all_about_each_image(engine, index, wish, images):
@@ -47,28 +48,28 @@ def test_an_answer_tells_all_about_each_image(engine, index, wish, images):
     response = engine.query(wish)
     assert isinstance(response, RankedImagesResponse)
     assert isinstance(response.response, RankedImages)
-    assert len(response.response.items) == 4
-    for item, found in zip(response.response.items, retrieved[::-1], strict=True):
+    assert len(response.response.results) == 4
+    for item, found in zip(response.response.results, retrieved[::-1], strict=True):
         assert (item.id, item.path) == (found.node.node_id, found.node.image_path)
         assert item.title == Path(item.path).stem
         assert item.retrieval_rank == 5 - item.rank
-        assert item.retrieval_score == pytest.approx(found.score)
-    assert response.response.items[0].reason == "The last shall be first."
-    assert {"compose", "rank", "total"} <= set(response.response.timings)
+        assert item.score == pytest.approx(found.score)
+    assert response.response.results[0].reason == "The last shall be first."
+    assert {"compose", "rank", "total"} <= set(response.response.timings_ms)
     assert response.response.repairs == []
 
 
 def test_the_score_of_a_reranker_stands_beside_that_of_retrieval(index, wish):
     rerank = LLVMRerank(llm=MockVision(oracle(lambda label: label / 10)))
     engine = index.as_query_engine(similarity_top_k=3, node_postprocessors=[rerank])
-    items = engine.query(wish).response.items
+    items = engine.query(wish).response.results
     assert [item.retrieval_rank for item in items] == [3, 2, 1]
     assert [item.rerank_score for item in items] == pytest.approx([0.3, 0.2, 0.1])
 
 
 def test_source_nodes_stand_in_ranked_order(engine, wish):
     response = engine.query(wish)
-    assert [node.node_id for node in response.source_nodes] == [item.id for item in response.response.items]
+    assert [node.node_id for node in response.source_nodes] == [item.id for item in response.response.results]
 
 
 def test_repairs_of_the_models_answer_are_told(index, wish):
@@ -81,13 +82,13 @@ def test_its_text_is_a_short_list_that_can_be_quoted(engine, wish):
     response = engine.query(wish)
     lines = str(response).splitlines()
     assert len(lines) == 4
-    first = response.response.items[0]
-    assert lines[0] == (f"1. {first.title} ({first.path}), similarity {first.retrieval_score:.3f}: {first.reason}")
+    first = response.response.results[0]
+    assert lines[0] == (f"1. {first.title} ({first.path}), similarity {first.score:.3f}: {first.reason}")
 
 
 def test_an_answer_survives_json(engine, wish):
     answer = engine.query(wish).response
-    assert RankedImages.model_validate_json(answer.model_dump_json()) == answer
+    assert RankedImages.model_validate_json(answer.model_dump_json()).model_dump() == answer.model_dump()
 
 
 def test_it_answers_without_any_llm(index, monkeypatch):
@@ -199,7 +200,7 @@ def test_a_synthesizer_of_ones_own_is_used(index):
 
 def test_it_works_in_a_stock_engine_and_over_words(index):
     nodes = [NodeWithScore(node=TextNode(text="a red mug", id_="mug"), score=0.5)]
-    item = RankedImages.of(nodes).items[0]
+    item = RankedImages.from_nodes(nodes).results[0]
     assert (item.id, item.title, item.path) == ("mug", "a red mug", "")
     engine = RetrieverQueryEngine(index.as_retriever(), RankedImagesSynthesizer())
     assert ranked(engine.query("red"))[0] == "red"
@@ -213,8 +214,8 @@ def test_a_retriever_that_gives_no_scores_loses_nothing(images):
         node_postprocessors=[LLVMRerank(llm=MockVision(reversing()))],
     )
     answer = engine.query("a mug").response
-    assert [item.title for item in answer.items] == ["red", "a red mug"]
-    assert [item.retrieval_score for item in answer.items] == [0, 0]
+    assert [item.title for item in answer.results] == ["red", "a red mug"]
+    assert [item.score for item in answer.results] == [0, 0]
 
 
 @pytest.mark.parametrize("copied", [copy.deepcopy, lambda it: pickle.loads(pickle.dumps(it))])
@@ -222,7 +223,7 @@ def test_an_answer_can_be_copied_and_sent_to_another_process(engine, wish, copie
     response = engine.query(wish)
     arrived = copied(response)
     assert (str(arrived), arrived.response) == (str(response), response.response)
-    assert arrived.items == response.response.items  # names are looked up in the answer, as before
+    assert arrived.results == response.response.results  # names are looked up in the answer, as before
 
 
 @pytest.mark.parametrize("asynchronous", [False, True])

@@ -1,4 +1,4 @@
-"""The stock query engine, for queries with an image. In: a bundle or a string. Out: a response."""
+"""Query engine that hands the image of a query to retriever and postprocessors."""
 
 from __future__ import annotations
 
@@ -14,12 +14,12 @@ __all__ = ["ComposedImageQueryEngine"]
 
 
 class ComposedImageQueryEngine(RetrieverQueryEngine):
-    """A `RetrieverQueryEngine` whose postprocessors see the image, wherever the query held it."""
+    """A `RetrieverQueryEngine` whose postprocessors get the image of the query, also of a Markdown string."""
 
     _retriever: ComposedImageRetriever
 
     def with_retriever(self, retriever: BaseRetriever) -> RetrieverQueryEngine:
-        """Make the same engine over another retriever."""
+        """Copy this engine with another retriever."""
         if not isinstance(retriever, ComposedImageRetriever):
             return super().with_retriever(retriever)
         return ComposedImageQueryEngine(
@@ -28,28 +28,28 @@ class ComposedImageQueryEngine(RetrieverQueryEngine):
 
     def retrieve(self, query_bundle: QueryBundle) -> list[NodeWithScore]:
         """Retrieve and postprocess."""
-        return super().retrieve(self._retriever.composed(query_bundle))
+        return super().retrieve(self._retriever.prepare_query(query_bundle))
 
     async def aretrieve(self, query_bundle: QueryBundle) -> list[NodeWithScore]:
-        """Retrieve and postprocess, without blocking the event loop."""
-        return await super().aretrieve(await self._retriever.acomposed(query_bundle))
+        """Retrieve and postprocess asynchronously."""
+        return await super().aretrieve(await self._retriever.aprepare_query(query_bundle))
 
     def _query(self, query_bundle: QueryBundle) -> RESPONSE_TYPE:
-        return super()._query(self._retriever.composed(query_bundle))
+        return super()._query(self._retriever.prepare_query(query_bundle))
 
     async def _aquery(self, query_bundle: QueryBundle) -> RESPONSE_TYPE:
-        return await super()._aquery(await self._retriever.acomposed(query_bundle))
+        return await super()._aquery(await self._retriever.aprepare_query(query_bundle))
 
     def _get_prompt_modules(self) -> PromptMixinType:
         postprocessors = {
-            f"node_postprocessor_{i}": _Prompts(postprocessor)
+            f"node_postprocessor_{i}": PostprocessorPrompts(postprocessor)
             for i, postprocessor in enumerate(self._node_postprocessors)
         }
         return super()._get_prompt_modules() | postprocessors
 
 
-class _Prompts(PromptMixin):
-    """The prompts of a postprocessor, which has them but is no `PromptMixin`."""
+class PostprocessorPrompts(PromptMixin):
+    """Prompts of a postprocessor, which has them but is no `PromptMixin`."""
 
     def __init__(self, postprocessor: BaseNodePostprocessor) -> None:
         self._postprocessor = postprocessor

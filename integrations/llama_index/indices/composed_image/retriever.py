@@ -1,9 +1,10 @@
-"""A retriever that sees the query's image. In: a bundle or a string. Out: nodes, best first."""
+"""Retriever that embeds text and image of a query together."""
 
 from __future__ import annotations
 
 import asyncio
 import copy
+import os
 from collections.abc import Generator
 from contextlib import contextmanager
 from dataclasses import replace
@@ -12,14 +13,16 @@ from llama_index.core.indices.vector_store.retrievers import VectorIndexRetrieve
 from llama_index.core.schema import NodeWithScore, QueryBundle
 from llama_index.core.vector_stores.types import FilterCondition, MetadataFilters
 from llama_index.embeddings.visualized_bge import VisualizedBGEEmbedding
+from llama_index.indices.composed_image.query_bundle import ImageQueryBundle
 from pymilvus import MilvusException
 
 from mmrag.errors import QueryError, StoreError
+from mmrag.images import load_image
 from mmrag.query import Query
 
 __all__ = ["ComposedImageRetriever"]
 
-REFUSED = frozenset({6, 1100})  # how Milvus Lite, and a server, refuse an expression
+REFUSED_FILTER_CODES = frozenset({6, 1100})  # of Milvus Lite, and of a server
 
 
 class ComposedImageRetriever(VectorIndexRetriever):
@@ -29,77 +32,90 @@ class ComposedImageRetriever(VectorIndexRetriever):
 
     @property
     def filters(self) -> MetadataFilters | None:
-        """What must hold of every node."""
+        """Metadata filters that every retrieved node fulfils."""
         return self._filters
 
-    def composed(self, query_bundle: QueryBundle) -> QueryBundle:
-        """Complete a bundle: take the image out of Markdown, add the joint vector, in a copy.
+    def prepare_query(self, query: QueryBundle | Query) -> QueryBundle:
+        """Load the image of a query and embed it with the text; an embedded bundle is returned as it is.
 
-        A bundle that brings its own embedding is left as it is. What only looks like an image
-        stays behind its backslash, so that nobody who reads the bundle again opens it.
+        Parameters
+        ----------
+        query : QueryBundle or Query
+            In a bundle without ``image_path``, the text may hold one Markdown image.
+
+        Returns
+        -------
+        QueryBundle
+            A copy with embedding and decoded image. Text that only looks like a Markdown image is
+            escaped, so that no later reader opens it.
 
         Raises
         ------
         QueryError
-            When the bundle holds neither text nor image, or several images.
+            If there is neither text nor image, or more than one image.
+        ImageError
+            If the image cannot be loaded.
         """
-        if query_bundle.embedding is not None:
-            return query_bundle
-        if query_bundle.image_path:
-            query = Query(query_bundle.query_str, query_bundle.image_path)
+        if isinstance(query, Query):
+            bundle = QueryBundle(query.text)
+        elif query.embedding is not None:
+            return query
         else:
-            query = Query.parse(query_bundle.query_str)
-        return replace(
-            query_bundle,
-            query_str=str(query) if query.image is None else query.text,
-            image_path=query.image,
-            embedding=self._vector(query, query_bundle.custom_embedding_strs),
+            bundle = query
+            query = Query(bundle.query_str, bundle.image_path) if bundle.image_path else Query.parse(bundle.query_str)
+        if query.image is None:
+            texts = bundle.custom_embedding_strs or [query.text]
+            embedding = self._embed_model.get_agg_embedding_from_queries(texts)
+            return replace(bundle, query_str=str(query), embedding=embedding)
+        image = load_image(query.image, self._embed_model.image_policy)
+        return ImageQueryBundle(
+            query.text,
+            image_path=os.fspath(query.image) if isinstance(query.image, (str, os.PathLike)) else None,
+            embedding=self._embed_model.get_composed_embedding(query.text, image),
+            image=image,
         )
 
-    async def acomposed(self, query_bundle: QueryBundle) -> QueryBundle:
-        """Complete a bundle, without blocking the event loop."""
-        return await asyncio.to_thread(self.composed, query_bundle)
+    async def aprepare_query(self, query: QueryBundle | Query) -> QueryBundle:
+        """Run `prepare_query` in a worker thread."""
+        return await asyncio.to_thread(self.prepare_query, query)
 
-    def narrowed(self, filters: MetadataFilters | None = None, at_least: int = 0) -> ComposedImageRetriever:
-        """Copy this retriever: its own filters and these must hold, and more nodes may come."""
-        narrow = copy.copy(self)
+    def with_filters(self, filters: MetadataFilters | None = None, min_top_k: int = 0) -> ComposedImageRetriever:
+        """Copy this retriever with additional filters, and a top k of at least ``min_top_k``."""
+        narrowed = copy.copy(self)
         if filters is not None and self._filters is not None:
-            both = [self._filters, filters]
-            narrow._filters = MetadataFilters(filters=[*both], condition=FilterCondition.AND)
+            narrowed._filters = MetadataFilters(filters=[self._filters, filters], condition=FilterCondition.AND)
         elif filters is not None:
-            narrow._filters = filters
-        narrow._similarity_top_k = max(self._similarity_top_k, at_least)
-        return narrow
-
-    def _vector(self, query: Query, other_words: list[str] | None) -> list[float]:
-        if query.image is not None:
-            return self._embed_model.get_composed_embedding(query.text, query.image)
-        return self._embed_model.get_agg_embedding_from_queries(other_words or [query.text])
+            narrowed._filters = filters
+        narrowed._similarity_top_k = max(self._similarity_top_k, min_top_k)
+        return narrowed
 
     def _retrieve(self, query_bundle: QueryBundle) -> list[NodeWithScore]:
-        with _comparable(self._filters):
-            return super()._retrieve(self.composed(query_bundle))
+        with _translate_filter_errors(self._filters):
+            return super()._retrieve(self.prepare_query(query_bundle))
 
     async def _aretrieve(self, query_bundle: QueryBundle) -> list[NodeWithScore]:
-        with _comparable(self._filters):
-            return await super()._aretrieve(await self.acomposed(query_bundle))
+        with _translate_filter_errors(self._filters):
+            return await super()._aretrieve(await self.aprepare_query(query_bundle))
 
 
 @contextmanager
-def _comparable(filters: MetadataFilters | None) -> Generator[None]:
-    """Tell who compared a number with a word so: it is no failure of Milvus."""
+def _translate_filter_errors(filters: MetadataFilters | None) -> Generator[None]:
+    """Raise Milvus type errors caused by the filter as `QueryError`."""
     try:
         yield
     except StoreError as error:
         cause = error.__cause__
-        if filters is None or not isinstance(cause, MilvusException) or cause.code not in REFUSED:
+        if filters is None or not isinstance(cause, MilvusException) or cause.code not in REFUSED_FILTER_CODES:
             raise
         raise QueryError(
-            f"the filter on {', '.join(_keys(filters))} compares a field with what it can never "
-            "hold: compare numbers with numbers, and words with words"
+            f"the filter on {', '.join(dict.fromkeys(_filter_keys(filters)))} compares a field with what it can "
+            "never hold: compare numbers with numbers, and words with words"
         ) from error
 
 
-def _keys(filters: MetadataFilters) -> list[str]:
-    keys = [_keys(term) if isinstance(term, MetadataFilters) else [term.key] for term in filters.filters]
-    return list(dict.fromkeys(key for some in keys for key in some))
+def _filter_keys(filters: MetadataFilters) -> Generator[str]:
+    for term in filters.filters:
+        if isinstance(term, MetadataFilters):
+            yield from _filter_keys(term)
+        else:
+            yield term.key

@@ -201,7 +201,8 @@ def query_from_bundle(bundle: QueryBundle | None) -> Query:
     """
     if bundle is None:
         raise QueryError("LLVMRerank ranks for a query: pass query_bundle or query_str")
-    return Query(bundle.query_str, bundle.image_path) if bundle.image_path else Query.parse(bundle.query_str)
+    image = getattr(bundle, "image", None) or bundle.image_path  # an `ImageQueryBundle` has decoded it already
+    return Query(bundle.query_str, image) if image else Query.parse(bundle.query_str)
 
 
 def _make_reranker(llm: LLM | VisionLLM | Reranker, settings: dict[str, Any]) -> Reranker:
@@ -239,9 +240,13 @@ def _apply_ranking(nodes: list[NodeWithScore], result: RerankResult) -> list[Nod
             "llvm_rerank": {
                 "rank": rank,
                 "score": score,
+                "judged": bool(result.calls),
                 "reason": ranking.reason if rank == 1 else "",
+                "description": ranking.descriptions[label - 1] if ranking.descriptions else "",
+                "caption": result.caption,
                 "repaired": bool(ranking.repairs),
                 "repairs": list(ranking.repairs),
+                "failures": list(result.failures),
                 "missing": result.missing.get(label, ""),
                 "timings_ms": dict(result.timings_ms),
             },
