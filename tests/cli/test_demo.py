@@ -30,7 +30,7 @@ def test_the_first_run_leaves_everything_behind(run, folder):
     assert (done.indexed.new, len(done.indexed.skipped)) == (288, 1)  # the list is no image
     assert len(list((folder / "catalog").glob("*.jpg"))) == 288
     assert done.searches[0].query.text == "phone case with this"
-    assert all(len(found.hits) == 9 for found in done.searches)
+    assert all(len(found.results) == 9 for found in done.searches)
     assert all(sheet.is_file() for sheet in done.sheets)
     assert len(done.sheets) == len(done.searches) == 7
     assert done.page.read_text().count('<section class="search"') == 7

@@ -99,7 +99,7 @@ def test_what_was_found_is_told_though_a_file_cannot_be_written(mmrag, db, optio
     words = ("search", "dot", "--db", db, "--model", ENCODER, "--no-rerank", "--json")
     ran = mmrag(*words, option, db / "LOCK" / "out.png")
     assert ran.code == 1
-    assert len(ran.json["hits"]) == 6
+    assert len(ran.json["results"]) == 6
 
 
 def test_what_was_measured_is_told_though_the_report_cannot_be_written(mmrag, db, judged):

@@ -37,7 +37,7 @@ def prices(mmrag):
 
     def look() -> dict[str, float | None]:
         words = ("--db", "new.db", "--model", ENCODER, "--json", "--no-rerank")
-        hits = mmrag("search", "dot", *words).json["hits"]
+        hits = mmrag("search", "dot", *words).json["results"]
         return {hit["metadata"]["file_name"]: hit["metadata"].get("price") for hit in hits}
 
     return look
@@ -271,7 +271,7 @@ def test_a_table_may_get_new_columns_and_broken_prices(index, own_shop, mmrag):
     Path("t.csv").write_text("image,price,brand\nshop/red.png,5.5,Acme\nshop/blue.png,6,\n")
     assert counts(index("t.csv")) == {"changed": 1, "unchanged": 1}
     words = ("--filter", "brand == 'Acme' and price > 5.2", "--db", "new.db", "--model", ENCODER)
-    (hit,) = mmrag("search", "dot", *words, "--json", "--no-rerank").json["hits"]
+    (hit,) = mmrag("search", "dot", *words, "--json", "--no-rerank").json["results"]
     assert (hit["metadata"]["price"], hit["metadata"]["brand"]) == (5.5, "Acme")
 
 

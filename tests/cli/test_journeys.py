@@ -46,7 +46,7 @@ def test_columns_become_typed_fields(mmrag, db):
 
 @pytest.mark.parametrize("color", COLORS)
 def test_a_image_finds_itself_first(search, shop, color):
-    hits = search("--image", shop / f"{color}.png", "--json").json["hits"]
+    hits = search("--image", shop / f"{color}.png", "--json").json["results"]
     assert len(hits) == 6
     assert hits[0]["metadata"]["title"] == f"{color} dot"
     assert hits[0]["score"] == pytest.approx(1, abs=1e-3)
@@ -63,7 +63,7 @@ def test_a_image_finds_itself_first(search, shop, color):
     ],
 )
 def test_a_filter_keeps_what_it_says(search, filter_by, colors):
-    hits = search("dot", "--filter", filter_by, "--json").json["hits"]
+    hits = search("dot", "--filter", filter_by, "--json").json["results"]
     assert {hit["metadata"]["title"].removesuffix(" dot") for hit in hits} == colors
 
 
@@ -77,7 +77,7 @@ def test_a_image_comes_by_stdin(search, shop, monkeypatch):
     image = io.BytesIO((shop / "blue.png").read_bytes())
     stdin = SimpleNamespace(buffer=image, isatty=lambda: False)
     monkeypatch.setattr("sys.stdin", stdin)
-    assert search("--image", "-", "--top", 1, "--json").json["hits"][0]["image"].endswith("blue.png")
+    assert search("--image", "-", "--top", 1, "--json").json["results"][0]["path"].endswith("blue.png")
 
 
 def test_a_url_is_refused_until_its_host_is_named(search):
@@ -126,8 +126,8 @@ def test_a_vision_llm_behind_an_address_turns_the_order_round(search, llm_server
     monkeypatch.setenv("MMRAG_LLM_URL", llm_server.url)
     before = search("dot", "--json").json
     after = search("dot", "--rerank", "--json", "--html", "p.html").json
-    assert [hit["id"] for hit in after["hits"]] == [hit["id"] for hit in before["hits"]][::-1]
-    assert [hit["retrieved"] for hit in after["hits"]] == [6, 5, 4, 3, 2, 1]
+    assert [hit["id"] for hit in after["results"]] == [hit["id"] for hit in before["results"]][::-1]
+    assert [hit["retrieval_rank"] for hit in after["results"]] == [6, 5, 4, 3, 2, 1]
     assert (after["reason"], after["repairs"]) == ("the last", [])
     assert before["reason"] is None
     assert "the last" in Path("p.html").read_text()
@@ -153,5 +153,5 @@ def test_the_installed_program_works_from_a_shell(shop, db):
     program = [str(Path(sys.executable).with_name("mmrag")), "search", "--no-rerank", "--json"]
     words = ["--image", str(shop / "red.png"), "--db", str(db), "--model", ENCODER]
     done = subprocess.run([*program, *words], capture_output=True, text=True, check=True)
-    assert json.loads(done.stdout)["hits"][0]["metadata"]["title"] == "red dot"
+    assert json.loads(done.stdout)["results"][0]["metadata"]["title"] == "red dot"
     assert "Traceback" not in done.stderr

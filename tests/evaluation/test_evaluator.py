@@ -53,8 +53,8 @@ def test_each_modality_is_asked_alone_as_the_searcher_would(searcher, shop):
         "image only": Query(image=shop / "red.png"),
         "composed": Query("a green dot", shop / "red.png"),
     }.items():
-        hits = searcher.retrieve(asked, top=4).hits
-        assert told.rankings[way] == [Path(hit.image).stem for hit in hits]
+        hits = searcher.retrieve(asked, top=4).results
+        assert told.rankings[way] == [Path(hit.path).stem for hit in hits]
 
 
 def test_an_excluded_image_takes_no_place(searcher, shop):

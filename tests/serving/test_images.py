@@ -18,7 +18,7 @@ from mmrag.serving.images import Indexed, Uploads
 def first(client) -> str:
     """The address of some indexed image."""
     answer = client.post("/search", json={"text": "red", "rerank": False, "top": 1})
-    return answer.json()["results"][0]["url"]
+    return answer.json()["results"][0]["path"]
 
 
 def test_an_indexed_image_comes_as_a_square_jpeg_in_two_sizes(client, first):

@@ -104,7 +104,7 @@ def test_odd_titles_are_words_and_spoil_no_layout(odd, screen):
     odd.wait_for_selector(RERANKED)
     shoot(odd, f"{screen['width']}-odd-titles")
     titles = odd.locator("#retrieved .title").all_inner_texts()
-    assert {TITLES["red"], TITLES["blue"], "tan.jpg"} <= set(titles)
+    assert {TITLES["red"], TITLES["blue"], "tan"} <= set(titles)
     assert odd.evaluate("document.documentElement.scrollWidth <= innerWidth")
     odd.locator("#retrieved .title", has_text="very").click()
     close = odd.locator("#details [aria-label=Close]").bounding_box()

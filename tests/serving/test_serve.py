@@ -56,7 +56,7 @@ def test_it_serves_until_ctrl_c_and_then_lets_go_of_the_index(db, mmrag):
         assert process.wait(60) in (0, 130, -signal.SIGINT)
         assert b"Traceback" not in process.stderr.read()
     found = mmrag("search", "red", "--db", db, "--model", ENCODER, "--no-rerank", "--json")
-    assert len(found.json["hits"]) == 6
+    assert len(found.json["results"]) == 6
 
 
 def test_with_a_token_the_address_to_open_holds_it(db):

@@ -56,7 +56,7 @@ def test_an_answer_tells_all_about_each_image(engine, index, wish, images):
         assert item.score == pytest.approx(found.score)
     assert response.response.results[0].reason == "The last shall be first."
     assert {"compose", "rank", "total"} <= set(response.response.timings_ms)
-    assert response.response.repairs == []
+    assert response.response.repairs == ()
 
 
 def test_the_score_of_a_reranker_stands_beside_that_of_retrieval(index, wish):
