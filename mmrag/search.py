@@ -7,11 +7,11 @@ from functools import cached_property
 from types import TracebackType
 
 from llama_index.core.schema import QueryBundle
-from llama_index.embeddings.visualized_bge import VisualizedBGEEmbedding
+from llama_index.embeddings.composed_image import ComposedImageEmbedding
 from llama_index.indices.composed_image import ComposedImageIndex, ImageQueryBundle, metadata_filters
 from llama_index.indices.composed_image.collections import see_shelf
 
-from mmrag.embedding import VisualizedBGE
+from mmrag.embedding import load_encoder
 from mmrag.filters import Filter, Scalar
 from mmrag.images import ImagePolicy, ImageSource, load_image
 from mmrag.query import Query
@@ -38,10 +38,10 @@ class ImageSearcher:
     def __init__(self, settings: Settings, columns: Mapping[str, type[Scalar]] | None = None) -> None:
         self.settings = settings
         self.policy = ImagePolicy(hosts=settings.hosts)
-        self.encoder = VisualizedBGE.from_pretrained(settings.model, device=settings.device)
+        self.encoder = load_encoder(settings.model, device=settings.device)
         self.index = ComposedImageIndex.open(
             settings.db,
-            VisualizedBGEEmbedding(encoder=self.encoder, image_policy=self.policy),
+            ComposedImageEmbedding(encoder=self.encoder, image_policy=self.policy),
             settings.collection,
             token=settings.token.get_secret_value() or None,
             scalar_fields=columns,

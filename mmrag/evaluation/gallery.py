@@ -16,7 +16,7 @@ from llama_index.indices.composed_image.connection import answered
 
 from mmrag.errors import SettingError
 from mmrag.evaluation.result import ImageInfo
-from mmrag.filters import Comparison, Filter, Scalar
+from mmrag.filters import FieldComparison, Filter, Scalar
 from mmrag.results import RankedImage
 
 __all__ = ["Gallery", "load_gallery"]
@@ -65,7 +65,7 @@ class Gallery:
         values = frozenset(self.values[name] for name in names if name in self.values)
         if values == self._all_values and not self.unnamed:
             return None
-        return Comparison(self.field, "in", tuple(sorted(values, key=str)))
+        return FieldComparison(self.field, "in", tuple(sorted(values, key=str)))
 
     def validate(self, names: Collection[str]) -> None:
         """Check that at least one of the graded names is in the index, and that none is ambiguous.

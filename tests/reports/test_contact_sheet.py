@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import pytest
+from image_bytes import encoded
 from image_server import serving
-from made_images import encoded
 from made_results import made_image, made_results
 from PIL import Image, ImageDraw
 

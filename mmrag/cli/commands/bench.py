@@ -90,7 +90,7 @@ def measure(searcher: ImageSearcher, repeats: int, rerank: bool, on_progress: Ca
         on_progress(number + 1, repeats)
     return Timings(
         model=searcher.encoder.info.name,
-        device=str(searcher.encoder.device),
+        device=str(getattr(searcher.encoder, "device", "remote")),
         stored=searcher.index.vector_store.count(),
         images_per_second=BATCH / seconds,
         stages={stage: (median(values), max(values)) for stage, values in times.items()},

@@ -14,7 +14,7 @@ from llama_index.core.indices.vector_store import VectorStoreIndex
 from llama_index.core.llms.utils import LLMType, resolve_llm
 from llama_index.core.schema import BaseNode
 from llama_index.core.storage.storage_context import StorageContext
-from llama_index.embeddings.visualized_bge import VisualizedBGEEmbedding
+from llama_index.embeddings.composed_image import ComposedImageEmbedding
 from llama_index.indices.composed_image.indexing import MilvusShelf, open_manifest
 from llama_index.indices.composed_image.query_engine import ComposedImageQueryEngine
 from llama_index.indices.composed_image.response import RankedImagesSynthesizer
@@ -42,14 +42,14 @@ class ComposedImageIndex(VectorStoreIndex):
     >>> engine.query("phone case with this ![](leopard.jpg)")  # doctest: +SKIP
     """
 
-    _embed_model: VisualizedBGEEmbedding
+    _embed_model: ComposedImageEmbedding
     _vector_store: ImageStore
 
     @classmethod
     def open(
         cls,
         uri: str | os.PathLike[str],
-        embed_model: VisualizedBGEEmbedding,
+        embed_model: ComposedImageEmbedding,
         collection: str = "images",
         *,
         token: str | None = None,

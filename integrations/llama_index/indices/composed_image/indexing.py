@@ -11,7 +11,7 @@ from typing import Any
 from urllib.parse import unquote, urlsplit
 
 from llama_index.core.schema import BaseNode, ImageNode
-from llama_index.embeddings.visualized_bge import VisualizedBGEEmbedding
+from llama_index.embeddings.composed_image import ComposedImageEmbedding
 from llama_index.indices.composed_image.vector_store import ImageStore
 
 from mmrag.errors import StoreError
@@ -90,7 +90,7 @@ def _entries(node: BaseNode) -> Iterator[Entry]:
             yield Entry(path, node.node_id, 0, 0, {FOLDERS: note_of(metadata, path)})
 
 
-def open_manifest(store: ImageStore, embed_model: VisualizedBGEEmbedding) -> Manifest:
+def open_manifest(store: ImageStore, embed_model: ComposedImageEmbedding) -> Manifest:
     """Open the record of a collection: in its Milvus Lite folder, or the user's data folder."""
     folder = store.place.folder or _data_folder(store)
     try:

@@ -12,7 +12,7 @@ from dataclasses import replace
 from llama_index.core.indices.vector_store.retrievers import VectorIndexRetriever
 from llama_index.core.schema import NodeWithScore, QueryBundle
 from llama_index.core.vector_stores.types import FilterCondition, MetadataFilters
-from llama_index.embeddings.visualized_bge import VisualizedBGEEmbedding
+from llama_index.embeddings.composed_image import ComposedImageEmbedding
 from llama_index.indices.composed_image.query_bundle import ImageQueryBundle
 from pymilvus import MilvusException
 
@@ -28,7 +28,7 @@ REFUSED_FILTER_CODES = frozenset({6, 1100})  # of Milvus Lite, and of a server
 class ComposedImageRetriever(VectorIndexRetriever):
     """The stock retriever, except that it embeds text and image of the query together."""
 
-    _embed_model: VisualizedBGEEmbedding
+    _embed_model: ComposedImageEmbedding
 
     @property
     def filters(self) -> MetadataFilters | None:
