@@ -148,6 +148,13 @@ class _RecordingReranker:
         self.result = self._reranker.rerank(query, candidates, top_n)
         return self.result
 
+    async def arerank(
+        self, query: Query, candidates: Sequence[ImageSource | None], top_n: int | None = None
+    ) -> RerankResult:
+        """Async version of `rerank`."""
+        self.result = await self._reranker.arerank(query, candidates, top_n)
+        return self.result
+
 
 def _to_query(bundle: QueryBundle, query: Query) -> Query:
     return Query(query.text, bundle.image) if isinstance(bundle, ImageQueryBundle) else query
