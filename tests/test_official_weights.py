@@ -82,11 +82,11 @@ def test_it_gives_the_cosines_that_its_authors_print(official, encoder, query, c
 
 @pytest.mark.parametrize("vision", VISION, indirect=True)
 def test_phi_3_vision_loads_whole_and_has_its_published_sizes(vision):
-    config, vocabulary = vision.network.config, vision.processor.vocabulary
-    assert (config.context, config.short_context) == (131_072, 4_096)
-    assert vision.network.head.weight.shape == (32_064, 3_072)
-    assert vocabulary.placeholder == 32_044
-    assert set(vocabulary.ends) == {32_000, 32_001, 32_007}
+    config, vocabulary = vision.network.config, vision.processor.tokenizer
+    assert (config.context_length, config.original_context_length) == (131_072, 4_096)
+    assert vision.network.lm_head.weight.shape == (32_064, 3_072)
+    assert vocabulary.image_token_id == 32_044
+    assert set(vocabulary.stop_token_ids) == {32_000, 32_001, 32_007}
     # 8,293,242,880 bytes of bfloat16, less the tower's last layer and norm, which nothing uses.
     used = sum(tensor.numel() for tensor in vision.network.parameters())
     assert used == 8_293_242_880 // 2 - 12_596_224 - 2_048

@@ -15,7 +15,7 @@ import mmrag
 from examples.train_demo_models.encoder import new_encoder, train_encoder
 from examples.train_demo_models.report_encoder import Exam, by_color, by_encoder, encoder_table, set_exam
 from examples.train_demo_models.report_reranker import Reranking, change_table, rerank_exam
-from examples.train_demo_models.reranker import RECIPE, new_reranker, train_reranker
+from examples.train_demo_models.reranker import RANKING_CONFIG, new_reranker, train_reranker
 from examples.train_demo_models.specimens import draw_specimens
 from mmrag.embedding.visualized_bge.model import VisualizedBGE
 from mmrag.vision.phi3.model import Phi3Vision
@@ -80,7 +80,7 @@ def measure_reranker(work: Path, folder: Path) -> None:
     shuffled = rerank_exam(few, encoder, reranker, shown_order=_shuffled)
     _log_changes("random order", few, shuffled)
     _log_changes("pictures moved by 4", few, rerank_exam(few, encoder, reranker, moved=4))
-    untrained = Phi3Vision(*new_reranker(1), RECIPE)
+    untrained = Phi3Vision(*new_reranker(1), RANKING_CONFIG)
     _log_changes("random weights", few, rerank_exam(few, encoder, untrained))
 
 

@@ -18,7 +18,7 @@ from torch.nn import functional as F
 from examples.train_demo_models.augment import jittered
 from examples.train_demo_models.specimens import CELL, Specimens
 from mmrag.rerank.composite import compose, draw_label, draw_query
-from mmrag.vision.phi3.image_processing import CropRule
+from mmrag.vision.phi3.image_processing import Phi3ImageProcessor
 
 __all__ = ["COLUMNS", "MOST", "ROWS", "CellCutter"]
 
@@ -33,8 +33,8 @@ _SHIFT = 4  # pixels
 class CellCutter:
     """Makes the crops of composites from cached cells."""
 
-    def __init__(self, specimens: Specimens, crops: CropRule) -> None:
-        self.specimens, self.crops = specimens, crops
+    def __init__(self, specimens: Specimens, image_processor: Phi3ImageProcessor) -> None:
+        self.specimens, self.image_processor = specimens, image_processor
 
     def crops_of(
         self, queries: list[int | None], candidates: NDArray[np.int64], rng: np.random.Generator | None = None
@@ -96,7 +96,7 @@ class CellCutter:
 
     def normalized(self, cells: Tensor) -> Tensor:
         """Bring bytes to the tower's scale: ``(…, 3, CELL, CELL)``."""
-        mean, std = torch.tensor(self.crops.mean), torch.tensor(self.crops.std)
+        mean, std = torch.tensor(self.image_processor.mean), torch.tensor(self.image_processor.std)
         return (cells / 255 - mean[:, None, None]) / std[:, None, None]
 
     def _pixels(self, images: NDArray[np.uint8], rng: np.random.Generator | None) -> Tensor:

@@ -14,10 +14,10 @@ from torch import Tensor
 
 from examples.train_demo_models.vocabulary import ANY_COLOR, compound
 from mmrag.datasets.attributes import COLORS, PATTERNS, PRODUCTS
-from mmrag.vision.config import RankingRecipe
-from mmrag.vision.phi3.ranking_template import answer_script
-from mmrag.vision.phi3.template import script_ids
-from mmrag.vision.phi3.tokenizer import Vocabulary
+from mmrag.vision.config import RankingConfig
+from mmrag.vision.phi3.ranking_template import RankingTemplate
+from mmrag.vision.phi3.template import encode_template
+from mmrag.vision.phi3.tokenizer import Phi3Tokenizer
 
 __all__ = ["GRADES", "Form", "Words"]
 
@@ -38,19 +38,19 @@ class Words:
 class Form:
     """The answer about n candidates, with blanks."""
 
-    def __init__(self, n: int, recipe: RankingRecipe, vocabulary: Vocabulary) -> None:
-        self.n, self.vocabulary = n, vocabulary
-        script = answer_script(n, "grades", True, words=recipe.words, reason_tokens=recipe.reason_tokens)
-        blanks = {f"shows {label}": " red plain mug" for label in range(1, n + 1)}
+    def __init__(self, n: int, ranking_config: RankingConfig, tokenizer: Phi3Tokenizer) -> None:
+        self.n, self.tokenizer = n, tokenizer
+        template = RankingTemplate(n, ranking_config).build()
+        blanks = {f"description {label}": " red plain mug" for label in range(1, n + 1)}
         blanks |= {f"grade {label}": "0" for label in range(1, n + 1)}
-        blanks |= {"wish": " any plain mug", "reason": " matches"}
-        answer = script_ids(script, blanks, vocabulary)
+        blanks |= {"query": " any plain mug", "reason": " matches"}
+        answer = encode_template(template, blanks, tokenizer)
         self.ids = torch.tensor(answer.ids)  # (tokens,)
-        places = answer.places
-        self.wish = torch.tensor(places["wish"])  # (3,)
-        self.shows = torch.tensor([list(places[f"shows {label}"]) for label in range(1, n + 1)])
-        self.grades = torch.tensor([places[f"grade {label}"].start for label in range(1, n + 1)])
-        self.reason = places["reason"].start  # one word, behind the description that we repeat
+        spans = answer.spans
+        self.wish = torch.tensor(spans["query"])  # (3,)
+        self.shows = torch.tensor([list(spans[f"description {label}"]) for label in range(1, n + 1)])
+        self.grades = torch.tensor([spans[f"grade {label}"].start for label in range(1, n + 1)])
+        self.reason = spans["reason"].start  # one word, behind the description that we repeat
         self.best = self.reason - 5  # then comes the opening of the reason, and the description
 
     def filled(self, words: Words) -> Tensor:
@@ -67,7 +67,7 @@ class Form:
     @cached_property
     def digits(self) -> Tensor:
         """The ids of the four grades."""
-        return torch.tensor([self.vocabulary.single(str(grade)) for grade in GRADES])
+        return torch.tensor([self.tokenizer.single_token_id(str(grade)) for grade in GRADES])
 
     def _say(self, attributes: Tensor) -> Tensor:
         parts = zip(self.names, attributes.unbind(-1), strict=True)
@@ -81,7 +81,7 @@ class Form:
     @cached_property
     def labels(self) -> Tensor:
         """The ids of the labels 1 to n."""
-        return torch.tensor([self.vocabulary.single(str(place + 1)) for place in range(self.n)])
+        return torch.tensor([self.tokenizer.single_token_id(str(place + 1)) for place in range(self.n)])
 
     def _ids(self, names: tuple[str, ...] | list[str]) -> Tensor:
-        return torch.tensor([self.vocabulary.single(f" {compound(name)}") for name in names])
+        return torch.tensor([self.tokenizer.single_token_id(f" {compound(name)}") for name in names])

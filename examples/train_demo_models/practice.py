@@ -24,10 +24,9 @@ from examples.train_demo_models.specimens import SWATCH, Shown, Specimens
 from mmrag.datasets.attributes import COLORS
 from mmrag.datasets.wording import QueryType
 from mmrag.rerank.prompts import Prompt
-from mmrag.vision.config import RankingRecipe
-from mmrag.vision.phi3.conversation import published_turns
+from mmrag.vision.config import RankingConfig
 from mmrag.vision.phi3.modeling import Phi3VisionNetwork
-from mmrag.vision.phi3.processing import Phi3VisionProcessor
+from mmrag.vision.phi3.processing import Phi3VisionProcessor, render_messages
 
 __all__ = ["Practice", "attributes"]
 
@@ -50,7 +49,7 @@ class Practice(nn.Module):
     ----------
     network
         Trained in place.
-    processor, recipe
+    processor, ranking_config
         Those that are shipped with it.
     naming
         The head with which the tower learnt to see; its guesses stand in for the model's own
@@ -63,18 +62,18 @@ class Practice(nn.Module):
         self,
         network: Phi3VisionNetwork,
         processor: Phi3VisionProcessor,
-        recipe: RankingRecipe,
+        ranking_config: RankingConfig,
         naming: Naming,
         specimens: Specimens,
     ) -> None:
         super().__init__()
         self.network, self.naming = network, naming
         self.specimens = specimens
-        self.cutter = CellCutter(specimens, processor.crops)
+        self.cutter = CellCutter(specimens, processor.image_processor)
         self._processor = processor
-        self._wording = Prompt(recipe.prompt or "{query}")
+        self._wording = Prompt(ranking_config.prompt or "{query}")
         self._form = lru_cache(maxsize=MOST)(
-            lambda n: Form(n, recipe, processor.vocabulary)  # pyright: ignore
+            lambda n: Form(n, ranking_config, processor.tokenizer)  # pyright: ignore
         )
         self._ids = lru_cache(maxsize=100_000)(self._prompt_ids)
 
@@ -99,10 +98,10 @@ class Practice(nn.Module):
         device = self.network.device
         crops = self.cutter.crops_of(rows, lists.rows, rng).to(device)
         with torch.autocast(device.type, torch.bfloat16):
-            patches = self.network.images.patches(crops.flatten(0, 1))
+            patches = self.network.image_embedding.crop_features(crops.flatten(0, 1))
             patches = patches.unflatten(0, crops.shape[:2])  # (lists, cells, grid, grid, c)
             images = self._raster(patches[:, 1:], patches[:, 0], projected=False)
-            images = self.network.images.projection(images)  # (lists, tokens, hidden)
+            images = self.network.image_embedding.projection(images)  # (lists, tokens, hidden)
             own = self._own_words(lists, words, patches[:, 1:].detach())
         spoken = form.filled(own)
         half = torch.from_numpy(rng.random(len(spoken)) < 0.5)
@@ -166,7 +165,7 @@ class Practice(nn.Module):
 
     def _descriptions(self, lists: Lists) -> tuple[Tensor, Tensor]:
         """Cells (lists, places, grid, grid, hidden) as sums of words, and the global view."""
-        n, grid = lists.rows.shape[1], self.network.config.grid
+        n, grid = lists.rows.shape[1], self.network.config.tokens_per_side
         cells = self.sums(self.specimens.shown.part(lists.rows))  # (lists, n, hidden)
         cells = cells + self.number_words[:n]
         rows = np.array([wish.row or 0 for wish in lists.wanted])
@@ -196,19 +195,19 @@ class Practice(nn.Module):
         return words[self._form(MOST).labels.to(words.device)]
 
     def _raster(self, parts: Tensor, whole: Tensor, *, projected: bool) -> Tensor:
-        """Lay out many composites as `ImageEmbedding.merge` lays out one: (lists, tokens, c)."""
-        images = self.network.images
-        ends = torch.stack([images.row_end, images.divider])
-        row_end, divider = images.projection(ends) if projected else ends
+        """Lay out many composites as `ImageEmbedding.merge_crops` lays out one: (lists, tokens, c)."""
+        images = self.network.image_embedding
+        ends = torch.stack([images.sub_separator, images.global_separator])
+        sub_separator, global_separator = images.projection(ends) if projected else ends
         parts = parts.unflatten(1, (ROWS, COLUMNS)).transpose(2, 3).flatten(3, 4).flatten(1, 2)
-        lines = [_lines(image, row_end) for image in (parts, whole)]
-        between = divider.to(lines[0].dtype).expand(len(parts), 1, -1)
+        lines = [_lines(image, sub_separator) for image in (parts, whole)]
+        between = global_separator.to(lines[0].dtype).expand(len(parts), 1, -1)
         return torch.cat([lines[0], between, lines[1]], dim=1)
 
     def _prompts(self, wanted: list[Wanted], *, imaged: bool) -> tuple[Tensor, Tensor]:
         prompts = [self._ids(wish.text, imaged) for wish in wanted]
         longest = max(map(len, prompts))
-        padding = self._processor.vocabulary.padding
+        padding = self._processor.tokenizer.pad_token_id
         ids = [[padding] * (longest - len(prompt)) + prompt for prompt in prompts]
         mask = [[0] * (longest - len(prompt)) + [1] * len(prompt) for prompt in prompts]
         return torch.tensor(ids), torch.tensor(mask)
@@ -216,8 +215,8 @@ class Practice(nn.Module):
     def _prompt_ids(self, text: str, imaged: bool) -> list[int]:
         images = [self._frame] if imaged else []
         content = self._wording.format(query=text, n=MOST)
-        turns = published_turns([{"role": "user", "content": content}], len(images), self._processor.vocabulary)
-        return self._processor.ids(self._processor.prompt(turns), images)
+        turns = render_messages([{"role": "user", "content": content}], len(images), self._processor.tokenizer)
+        return self._processor.encode(self._processor.apply_chat_template(turns), images)
 
     @cached_property
     def _frame(self) -> Image.Image:
@@ -234,8 +233,8 @@ def _wishes(wanted: list[Wanted]) -> Tensor:
     return torch.tensor([[len(COLORS) if w.color == ANY else w.color, w.pattern, w.product] for w in wanted])
 
 
-def _lines(image: Tensor, row_end: Tensor) -> Tensor:
-    ends = row_end.to(image.dtype).expand(*image.shape[:2], 1, -1)  # (lists, y, 1, c)
+def _lines(image: Tensor, sub_separator: Tensor) -> Tensor:
+    ends = sub_separator.to(image.dtype).expand(*image.shape[:2], 1, -1)  # (lists, y, 1, c)
     return torch.cat([image, ends], dim=2).flatten(1, 2)  # (lists, y (x + 1), c)
 
 

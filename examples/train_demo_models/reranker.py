@@ -24,18 +24,24 @@ from examples.train_demo_models.specimens import Specimens
 from examples.train_demo_models.vocabulary import reranker_tokenizer
 from mmrag.datasets.attributes import COLORS, PATTERNS, PRODUCTS
 from mmrag.embedding.visualized_bge.checkpoint import load_checkpoint
-from mmrag.vision.config import RankingRecipe
+from mmrag.vision.config import RankingConfig
 from mmrag.vision.phi3.checkpoint import save_vision_model
 from mmrag.vision.phi3.configuration import Phi3VisionConfig
-from mmrag.vision.phi3.image_processing import CropRule
+from mmrag.vision.phi3.image_processing import Phi3ImageProcessor
 from mmrag.vision.phi3.modeling import Phi3VisionNetwork
 from mmrag.vision.phi3.processing import Phi3VisionProcessor
-from mmrag.vision.phi3.tokenizer import Vocabulary
+from mmrag.vision.phi3.tokenizer import Phi3Tokenizer
 
-__all__ = ["RECIPE", "new_reranker", "train_reranker"]
+__all__ = ["RANKING_CONFIG", "new_reranker", "train_reranker"]
 
-RECIPE = RankingRecipe(
-    method="grades", describe=True, prompt="{query}", cell=CELL, columns=COLUMNS, words=4, reason_tokens=12
+RANKING_CONFIG = RankingConfig(
+    method="grades",
+    describe=True,
+    prompt="{query}",
+    cell=CELL,
+    columns=COLUMNS,
+    max_description_tokens=4,
+    max_reason_tokens=12,
 )
 """How the demo reranker is asked: it knows the wish's words, and those of no instruction."""
 
@@ -71,20 +77,20 @@ def train_reranker(
     network, processor = new_reranker(seed)
     device = training_device()
     naming = Naming(
-        4 * network.config.tower.hidden_size,
+        4 * network.config.vision_config.hidden_size,
         (len(PRODUCTS) + 1, len(PATTERNS), len(COLORS), MOST + 1),
         weights=(1.0, 1.5, 0.7, 0.7),
     )
-    practice = Practice(network, processor, RECIPE, naming, listed).to(device)
+    practice = Practice(network, processor, RANKING_CONFIG, naming, listed).to(device)
     seeing = _Seeing(practice, seen)
     fit(_SEE, practice, lambda step: seeing.loss(step, seed), work, parameters=seeing.learnt())
 
     lists = ListSampler(Sampler(listed), *load_checkpoint(encoder), wishes=_WISHES, seed=seed)
-    decoder = [*_named(network.decoder, "decoder"), *_named(network.head, "lm_head")]
+    decoder = [*_named(network.decoder, "decoder"), *_named(network.lm_head, "lm_head")]
     joints = [
-        *_named(network.images.projection, "projection"),
-        ("row_end", network.images.row_end),
-        ("divider", network.images.divider),
+        *_named(network.image_embedding.projection, "projection"),
+        ("sub_separator", network.image_embedding.sub_separator),
+        ("global_separator", network.image_embedding.global_separator),
     ]
 
     def in_words(step: int) -> tuple[Tensor, dict[str, float]]:
@@ -109,24 +115,22 @@ def train_reranker(
     saying = _Saying(practice, seen)
     fit(_ALIGN, practice, lambda step: saying.loss(step, seed), work, parameters=joints)
     fit(_RANK, practice, on_images, work, parameters=[*decoder, *joints])
-    save_vision_model(
-        network.cpu(), folder, tokenizer=processor.vocabulary.tokenizer, crops=processor.crops, recipe=RECIPE
-    )
+    save_vision_model(network.cpu(), processor, folder, ranking_config=RANKING_CONFIG)
 
 
 def new_reranker(seed: int) -> tuple[Phi3VisionNetwork, Phi3VisionProcessor]:
     """Make a reranker of the demo's size with random weights, and its processor."""
     torch.manual_seed(seed)
-    vocabulary = Vocabulary(reranker_tokenizer())
-    config = Phi3VisionConfig(_sizes(vocabulary.tokenizer.get_vocab_size()))
-    crops = CropRule(side=config.crop, grid=config.grid, num_crops=ROWS * COLUMNS)
-    network = Phi3VisionNetwork(config, vocabulary.placeholder)
+    tokenizer = Phi3Tokenizer(reranker_tokenizer())
+    config = Phi3VisionConfig(_sizes(tokenizer.backend.get_vocab_size()))
+    image_processor = Phi3ImageProcessor(config.crop_size, config.tokens_per_side, num_crops=ROWS * COLUMNS)
+    network = Phi3VisionNetwork(config, tokenizer.image_token_id)
     # Words must stay audible beside what the layers add to them: with the usual 0.02 the decoder
     # took five times as long to learn that two words are the same.
     nn.init.normal_(network.decoder.embed_tokens.weight, std=1.0)
-    for separator in (network.images.row_end, network.images.divider):
+    for separator in (network.image_embedding.sub_separator, network.image_embedding.global_separator):
         nn.init.normal_(separator, std=0.5)
-    return network, Phi3VisionProcessor(vocabulary, crops)
+    return network, Phi3VisionProcessor(tokenizer, image_processor)
 
 
 class _Seeing:
@@ -134,10 +138,10 @@ class _Seeing:
 
     def __init__(self, practice: Practice, specimens: Specimens) -> None:
         self.practice, self.specimens = practice, specimens
-        self.cells = CellCutter(specimens, practice.cutter.crops)
+        self.cells = CellCutter(specimens, practice.cutter.image_processor)
 
     def learnt(self) -> list[tuple[str, nn.Parameter]]:
-        tower = self.practice.network.images.tower
+        tower = self.practice.network.image_embedding.vision_tower
         return [*_named(tower, "tower"), *_named(self.practice.naming, "naming")]
 
     def loss(self, step: int, seed: int) -> tuple[Tensor, dict[str, float]]:
@@ -148,7 +152,7 @@ class _Seeing:
         names = np.stack([shown.product, shown.pattern, shown.color, numbers], axis=1)
         device = self.practice.network.device
         with torch.autocast(device.type, torch.bfloat16):
-            patches = self.practice.network.images.patches(crops.to(device))
+            patches = self.practice.network.image_embedding.crop_features(crops.to(device))
             tokens = patches.flatten(1, 2)  # (batch, grid * grid, c)
             loss, right = self.practice.naming.loss(tokens, torch.from_numpy(names).to(device))
         return loss, dict(zip(("product", "pattern", "colour", "number"), right, strict=True))
@@ -159,7 +163,7 @@ class _Saying:
 
     def __init__(self, practice: Practice, specimens: Specimens) -> None:
         self.practice, self.specimens = practice, specimens
-        self.cells = CellCutter(specimens, practice.cutter.crops)
+        self.cells = CellCutter(specimens, practice.cutter.image_processor)
 
     def loss(self, step: int, seed: int) -> tuple[Tensor, dict[str, float]]:
         rng = np.random.default_rng((seed, 5, step))
@@ -167,12 +171,12 @@ class _Saying:
         crops, numbers = self.cells.single(rows, rng)
         practice, device = self.practice, self.practice.network.device
         with torch.no_grad(), torch.autocast(device.type, torch.bfloat16):
-            patches = practice.network.images.patches(crops.to(device)).flatten(1, 2)
+            patches = practice.network.image_embedding.crop_features(crops.to(device)).flatten(1, 2)
             words = practice.sums(self.specimens.shown.part(rows))  # (batch, hidden)
             none = practice.number_words.new_zeros(1, words.shape[1])
             number = torch.cat([none, practice.number_words])[torch.from_numpy(numbers)]
             meant = (words + number)[:, None]  # (batch, 1, hidden)
-        said = practice.network.images.projection(patches.float())
+        said = practice.network.image_embedding.projection(patches.float())
         loss = ((said - meant) ** 2).mean() / meant.var()
         return loss, {}
 

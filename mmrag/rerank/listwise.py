@@ -68,7 +68,7 @@ class ListwiseReranker(ImageReranker):
         self.vlm, self.window, self.passes, self.caption = vlm, window, passes, caption
         self.stride = window // 2 if stride is None else stride
         windows(0, window, self.stride)  # refuses an invalid stride now, not at the first long list
-        prompt = prompt or vlm.recipe.prompt
+        prompt = prompt or vlm.ranking_config.prompt
         self._set_prompts(
             Prompt(prompt) if prompt else Prompt.bundled(RANK),
             Prompt(caption_prompt) if caption_prompt else Prompt.bundled(CAPTION),
@@ -116,7 +116,7 @@ class ListwiseReranker(ImageReranker):
 
     def _call_llm(self, run: RerankRun, labels: list[int]) -> LLMCall | None:
         run.check_cancelled()
-        config = self.vlm.recipe
+        config = self.vlm.ranking_config
         with run.timer.measure("compose"):
             composite = compose(
                 run.image,

@@ -12,7 +12,7 @@ import PIL.Image
 from mmrag.ranking import Ranking, ranking_from_grades, ranking_from_labels
 from mmrag.rerank.layout import layout_grid
 from mmrag.vision.base import Message
-from mmrag.vision.config import Method, RankingRecipe
+from mmrag.vision.config import Method, RankingConfig
 from mmrag.vision.parsing import ranking_from_answer
 
 if TYPE_CHECKING:
@@ -71,7 +71,7 @@ class MockVision:
         `scripted`, `reversing`, `oracle`, `looking`, `malformed`, `slow`, `failing`, or a function of `RankRequest`.
     caption : str, optional
         Answer of `chat`.
-    recipe : RankingRecipe, optional
+    ranking_config : RankingConfig, optional
         Default: cells of 96 pixels in 5 columns.
 
     Attributes
@@ -91,10 +91,14 @@ class MockVision:
     """
 
     def __init__(
-        self, answer: MockAnswer, *, caption: str = "a thing with a pattern", recipe: RankingRecipe | None = None
+        self,
+        answer: MockAnswer,
+        *,
+        caption: str = "a thing with a pattern",
+        ranking_config: RankingConfig | None = None,
     ) -> None:
         self.answer, self.caption = answer, caption
-        self.recipe = recipe or RankingRecipe(cell=96, columns=5)
+        self.ranking_config = ranking_config or RankingConfig(cell=96, columns=5)
         self.requests: list[RankRequest] = []
         self.chats: list[str] = []
 

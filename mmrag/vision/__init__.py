@@ -1,4 +1,4 @@
-"""Vision LLMs: Phi-3 Vision as a network of our own, and every other LLM through instructor."""
+"""Vision LLMs: Phi-3 Vision on this machine, and remote ones through instructor."""
 
 from __future__ import annotations
 
@@ -7,17 +7,17 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from mmrag.vision.base import Message, VisionLLM
-    from mmrag.vision.config import RankingRecipe
+    from mmrag.vision.config import RankingConfig
     from mmrag.vision.phi3.model import Phi3Vision
     from mmrag.vision.remote.instructor import InstructorVision
 
-__all__ = ["InstructorVision", "Message", "Phi3Vision", "RankingRecipe", "VisionLLM"]
+__all__ = ["InstructorVision", "Message", "Phi3Vision", "RankingConfig", "VisionLLM"]
 
 _HOME = {
     "InstructorVision": "mmrag.vision.remote.instructor",
     "Message": "mmrag.vision.base",
     "Phi3Vision": "mmrag.vision.phi3.model",
-    "RankingRecipe": "mmrag.vision.config",
+    "RankingConfig": "mmrag.vision.config",
     "VisionLLM": "mmrag.vision.base",
 }
 

@@ -1,4 +1,4 @@
-"""What a reranker needs of a vision LLM: rank a composite, chat, and say how it is asked."""
+"""Protocol of a vision LLM, and the chat messages it takes."""
 
 from __future__ import annotations
 
@@ -7,14 +7,15 @@ from typing import Any, Protocol, TypedDict, runtime_checkable
 
 import PIL.Image
 
+from mmrag.errors import QueryError
 from mmrag.ranking import Ranking
-from mmrag.vision.config import Method, RankingRecipe
+from mmrag.vision.config import Method, RankingConfig
 
-__all__ = ["Message", "VisionLLM"]
+__all__ = ["Message", "VisionLLM", "place_images"]
 
 
 class Message(TypedDict):
-    """One turn, as OpenAI-compatible servers name it; content is text, or a list of parts."""
+    """One chat turn in OpenAI's form; content is text, or a list of content parts."""
 
     role: str
     content: str | list[dict[str, Any]]
@@ -22,17 +23,17 @@ class Message(TypedDict):
 
 @runtime_checkable
 class VisionLLM(Protocol):
-    """A vision LLM, local or remote, that can rank the numbered cells of one composite image."""
+    """A vision LLM, local or remote, that ranks the numbered cells of a composite image and chats."""
 
     @property
-    def recipe(self) -> RankingRecipe:
-        """How this model wants to be asked."""
+    def ranking_config(self) -> RankingConfig:
+        """Prompt, composite size and method with which this model ranks."""
         ...
 
     def rank(
         self, prompt: str, image: PIL.Image.Image, n: int, *, method: Method = "permutation", describe: bool = False
     ) -> Ranking:
-        """Rank candidates 1..n of the composite ``image``: each exactly once, best first."""
+        """Rank candidates 1..n of the composite ``image``."""
         ...
 
     def chat(
@@ -40,3 +41,35 @@ class VisionLLM(Protocol):
     ) -> str:
         """Answer a conversation about ``images``."""
         ...
+
+
+def place_images(messages: Sequence[Message], num_images: int) -> list[tuple[str, list[dict[str, Any]]]]:
+    """Split messages into content parts, with one ``{"type": "image"}`` part per image.
+
+    Where the messages hold no image part, the images open the first user turn.
+
+    Returns
+    -------
+    list of tuple
+        Role and content parts of each message.
+
+    Raises
+    ------
+    QueryError
+        If the messages place more or fewer images than ``num_images``.
+    """
+    turns = [(turn["role"], _content_parts(turn["content"])) for turn in messages]
+    if not any(part.get("type") == "image" for _, parts in turns for part in parts):
+        first_user_parts = next((parts for role, parts in turns if role == "user"), [])
+        first_user_parts[:0] = [{"type": "image"}] * num_images
+    placed = sum(part.get("type") == "image" for _, parts in turns for part in parts)
+    if placed != num_images:
+        raise QueryError(
+            f"{num_images} images are given and the messages place {placed}: give one image for each "
+            '{"type": "image"}, or place none and have a user turn'
+        )
+    return turns
+
+
+def _content_parts(content: str | list[dict[str, Any]]) -> list[dict[str, Any]]:
+    return [{"type": "text", "text": content}] if isinstance(content, str) else list(content)

@@ -1,4 +1,4 @@
-"""How a checkpoint wants to be asked to rank. In: `rerank.json` beside its weights. Out: a noun."""
+"""Ranking settings of a vision LLM, stored as `rerank.json` beside its weights."""
 
 from __future__ import annotations
 
@@ -6,44 +6,43 @@ import json
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, fields
 from pathlib import Path
-from typing import Any, Literal, get_args
+from typing import Any, Literal, cast, get_args
 
 from mmrag.errors import CheckpointError
-from mmrag.vision.phi3.files import read_object
 
-__all__ = ["RECIPE_FILE", "Method", "RankingRecipe"]
+__all__ = ["RANKING_CONFIG_FILE", "Method", "RankingConfig", "read_json_object"]
 
 Method = Literal["permutation", "grades", "first"]
-"""The three ways to a ranking: choose label after label, grade each label, or read one place."""
+"""Choose one label after the other, grade each label, or sort by the probability of being first."""
 
-RECIPE_FILE = "rerank.json"
+RANKING_CONFIG_FILE = "rerank.json"
 
 
 @dataclass(frozen=True)
-class RankingRecipe:
-    """How a vision LLM is asked for a ranking.
+class RankingConfig:
+    """Prompt, composite size and method with which a vision LLM ranks.
 
     Attributes
     ----------
-    method
+    method : {"permutation", "grades", "first"}
         See `Method`.
-    describe
-        Let the model put each candidate into words before it grades it.
-    prompt
-        Template with ``{query}`` and ``{n}``; None leaves the wording to the reranker.
-    cell, columns
-        Side of a composite's cell in pixels, and how many cells stand in a row.
-    num_crops
-        Upper bound of the image's crops; None takes the one of the checkpoint's preprocessor.
-    words
-        Most tokens of one description, and of the wish.
-    reason_tokens
-        Most tokens of the reason.
+    describe : bool
+        Whether the model describes the query and each candidate before it ranks.
+    prompt : str or None
+        Template with ``{query}`` and ``{n}``. None: the reranker's own.
+    cell, columns : int
+        Side of a cell of the composite in pixels, and cells per row.
+    num_crops : int or None
+        Maximum number of crops of an image. None: as in the checkpoint's `preprocessor_config.json`.
+    max_description_tokens : int
+        Limit of each description.
+    max_reason_tokens : int
+        Limit of the reason.
 
     Examples
     --------
-    >>> recipe = RankingRecipe(method="grades", describe=True)
-    >>> RankingRecipe.from_fields(json.loads(recipe.to_json())) == recipe
+    >>> config = RankingConfig(method="grades", describe=True)
+    >>> RankingConfig.from_dict(json.loads(config.to_json())) == config
     True
     """
 
@@ -53,32 +52,52 @@ class RankingRecipe:
     cell: int = 336
     columns: int = 4
     num_crops: int | None = None
-    words: int = 16
-    reason_tokens: int = 60
+    max_description_tokens: int = 16
+    max_reason_tokens: int = 60
 
     def __post_init__(self) -> None:
         if self.method not in get_args(Method):
-            raise CheckpointError(f"no ranking method {self.method!r}; take one of {', '.join(get_args(Method))}")
-        for name in ("cell", "columns", "words", "reason_tokens"):
+            raise CheckpointError(f"no ranking method {self.method!r}: use one of {', '.join(get_args(Method))}")
+        for name in ("cell", "columns", "max_description_tokens", "max_reason_tokens"):
             if getattr(self, name) < 1:
-                raise CheckpointError(f"a recipe's {name} is at least 1, not {getattr(self, name)}")
+                raise CheckpointError(f"{name} of a ranking must be at least 1, not {getattr(self, name)}")
 
     def to_json(self) -> str:
-        """Write the recipe as the text of `rerank.json`."""
+        """Return the text of `rerank.json`."""
         return json.dumps(asdict(self), indent=2) + "\n"
 
     @classmethod
-    def from_fields(cls, given: Mapping[str, Any]) -> RankingRecipe:
-        """Make a recipe of what a `rerank.json` holds; a field it does not name has its default."""
-        unknown = set(given) - {field.name for field in fields(cls)}
-        if unknown:
-            raise CheckpointError(
-                f"{RECIPE_FILE} has unknown fields {sorted(unknown)}; known are {[field.name for field in fields(cls)]}"
-            )
-        return cls(**given)
+    def from_dict(cls, values: Mapping[str, Any]) -> RankingConfig:
+        """Make a config from the fields of a `rerank.json`; missing fields have their defaults."""
+        known = [field.name for field in fields(cls)]
+        if unknown := sorted(set(values) - set(known)):
+            raise CheckpointError(f"{RANKING_CONFIG_FILE} has unknown fields {unknown}: use only {known}")
+        return cls(**values)
 
     @classmethod
-    def of_folder(cls, folder: Path) -> RankingRecipe:
-        """Read the recipe of a checkpoint's folder; a folder without one wants the defaults."""
-        file = folder / RECIPE_FILE
-        return cls.from_fields(read_object(file)) if file.is_file() else cls()
+    def from_folder(cls, folder: Path) -> RankingConfig:
+        """Read the `rerank.json` of a checkpoint; without the file, all fields have their defaults."""
+        file = folder / RANKING_CONFIG_FILE
+        return cls.from_dict(read_json_object(file)) if file.is_file() else cls()
+
+
+def read_json_object(file: Path) -> dict[str, Any]:
+    """Read a JSON object from a file of a checkpoint.
+
+    Raises
+    ------
+    CheckpointError
+        If the file is missing, is not valid JSON, or does not hold an object.
+    """
+    if not file.is_file():
+        raise CheckpointError(
+            f"{file.parent} holds no {file.name}: name a folder in Phi-3 Vision's published layout, "
+            "or download the checkpoint again"
+        )
+    try:
+        value = json.loads(file.read_text(encoding="utf-8"))
+    except ValueError as error:
+        raise CheckpointError(f"{file} is not valid JSON ({error}): download it again") from error
+    if not isinstance(value, dict):
+        raise CheckpointError(f"{file} does not hold a JSON object: download it again")
+    return cast("dict[str, Any]", value)

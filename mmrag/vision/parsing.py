@@ -1,6 +1,6 @@
-"""What a vision LLM meant. In: its raw answer, JSON or not, whole or cut off. Out: a Ranking.
+"""Parsing of free-form answers into rankings.
 
-Only numbers that stand where a label can stand count: "[5] > [3], item costs $9" names 5 and 3.
+Only numbers in the position of a label count: "[5] > [3], item costs $9" names 5 and 3.
 """
 
 from __future__ import annotations
@@ -8,8 +8,8 @@ from __future__ import annotations
 import json
 import math
 import re
-from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass, field
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from itertools import islice
 from typing import Any, cast
 
@@ -18,69 +18,62 @@ from pydantic_core import from_json
 from mmrag.errors import AnswerError
 from mmrag.ranking import Ranking, ranking_from_labels
 
-__all__ = ["LONGEST_REASON", "Reading", "ranking_from_answer", "read_answer"]
+__all__ = ["MAX_REASON_CHARS", "ParsedAnswer", "parse_answer", "ranking_from_answer", "ranking_from_answers"]
 
-LONGEST_REASON = 500
+MAX_REASON_CHARS = 500
 
-_LONGEST_ANSWER = 50_000  # characters; no ranking of 25 candidates needs a tenth of it
-_MOST_STARTS = 40  # places where JSON may begin that are tried, so that "[[[[…" costs nothing
-_DEEPEST = 5  # objects in objects; more is no answer, and Python's stack has an end
-# All repetitions are bounded: an answer of 50,000 spaces must not cost a minute.
+_MAX_ANSWER_CHARS = 50_000  # no ranking of 25 candidates needs a tenth of it
+_MAX_JSON_STARTS = 40  # positions at which JSON may begin, so that "[[[[…" costs nothing
+_MAX_DEPTH = 5  # of objects within objects
+# All repetitions are bounded: an answer of 50,000 spaces must not take a minute.
 _NUMBER = r"(-?\d{1,4})(?!\.?\d)"
-_THING = r"(?:candidate|item|image|image|photo|document|doc|option|cell|label|number|no\.|#)s?"
-_NAMED = re.compile(rf"(?i)(?<![a-z]){_THING}[\s:#\[(*\"']{{0,4}}{_NUMBER}")
-_GRADED = re.compile(r"(?i)[^\n\d]{0,40}?(?:relevance|score|grade|rating)[\s:=*\"']{1,4}(-?\d{1,4}(?:\.\d{1,9})?)")
-_BRACKETED = re.compile(r"\[\s{0,3}(-?\d{1,4})\s{0,3}\]")
-_LINK = r"\s{0,5}(?:[>,;≻\n]|->)\s{0,5}"
-_CHAIN = re.compile(rf"(?<![\w.$€£-])-?\d{{1,4}}(?:{_LINK}-?\d{{1,4}})+(?![\w%]|\.\d)")
-_PAIR = re.compile(
+_NOUN = r"(?:candidate|item|image|image|photo|document|doc|option|cell|label|number|no\.|#)s?"
+_NAMED_LABEL = re.compile(rf"(?i)(?<![a-z]){_NOUN}[\s:#\[(*\"']{{0,4}}{_NUMBER}")
+_GRADE = re.compile(r"(?i)[^\n\d]{0,40}?(?:relevance|score|grade|rating)[\s:=*\"']{1,4}(-?\d{1,4}(?:\.\d{1,9})?)")
+_BRACKETED_LABEL = re.compile(r"\[\s{0,3}(-?\d{1,4})\s{0,3}\]")
+_SEPARATOR = r"\s{0,5}(?:[>,;≻\n]|->)\s{0,5}"
+_CHAIN = re.compile(rf"(?<![\w.$€£-])-?\d{{1,4}}(?:{_SEPARATOR}-?\d{{1,4}})+(?![\w%]|\.\d)")
+_GRADED_LABEL = re.compile(
     r"(?m)(?:^|[{,])\s{0,9}[\"'\[]?(-?\d{1,4})[\"'\]]?\s{0,9}:\s{0,9}"
     r"[\"']?(-?\d{1,4}(?:\.\d{1,9})?)(?![\w.])"
 )
-_KEY = re.compile(rf"(?i)[\s\[(#]{{0,3}}(?:{_THING}[\s_#:]{{0,3}})?(-?\d{{1,9}})[\s\])]{{0,3}}")
-_HALF_A_NUMBER = re.compile(r"-?[\d.]+\s*$")
+_LABEL = re.compile(rf"(?i)[\s\[(#]{{0,3}}(?:{_NOUN}[\s_#:]{{0,3}})?(-?\d{{1,9}})[\s\])]{{0,3}}")
+_TRAILING_NUMBER = re.compile(r"-?[\d.]+\s*$")
 _LABEL_KEYS = ("label", "id", "index", "candidate", "item", "number", "image", "doc")
 _GRADE_KEYS = ("grade", "score", "relevance", "rating", "value")
 _REASON_KEYS = ("reason", "explanation", "why")
 
 
 @dataclass(frozen=True)
-class Reading:
-    """What could be read out of one answer; both empty when nothing could.
+class ParsedAnswer:
+    """Labels, grades and reason found in an answer.
 
     Attributes
     ----------
-    labels
-        As the model ordered them, impossible and repeated ones included.
-    grades
-        By label, when the model graded instead.
-    reason
-        In the model's words, at most `LONGEST_REASON` characters.
+    labels : tuple of int
+        Best first, as the model ordered or graded them; repeated and out-of-range labels included.
+    grades : mapping of int to float
+        Grade of each label; empty if the model did not grade.
+    reason : str
+        The model's reason, at most `MAX_REASON_CHARS` long.
     """
 
     labels: tuple[int, ...] = ()
     grades: Mapping[int, float] = field(default_factory=dict[int, float])
     reason: str = ""
 
-    @property
-    def best_first(self) -> tuple[int, ...]:
-        """Labels, best first; equal grades keep retrieval order."""
-        if self.labels:
-            return self.labels
-        return tuple(sorted(self.grades, key=lambda label: (-self.grades[label], label)))
-
-    def valid(self, n: int) -> int:
+    def num_valid(self, n: int) -> int:
         """Count the candidates of 1..n that are named."""
-        return len({label for label in self.best_first if 1 <= label <= n})
+        return len({label for label in self.labels if 1 <= label <= n})
 
 
 def ranking_from_answer(answer: str, n: int) -> Ranking:
-    r"""Complete whatever order or grades stand in a raw answer; every repair is told.
+    r"""Build a ranking of candidates 1..n from a raw answer; every repair is listed.
 
     Raises
     ------
     AnswerError
-        When no candidate of 1..n is named anywhere, as in a refusal.
+        If the answer names no candidate, for example because it is a refusal.
 
     Examples
     --------
@@ -89,105 +82,110 @@ def ranking_from_answer(answer: str, n: int) -> Ranking:
     >>> ranking_from_answer("[3] > [1]. Item costs $2", n=3).repairs
     ['missing: 2']
     """
-    reading = read_answer(answer)
-    if not reading.valid(n):
+    return ranking_from_answers([answer], n)
+
+
+def ranking_from_answers(answers: Sequence[str], n: int) -> Ranking:
+    """Build a ranking from the answer that names most candidates; of equal ones, from the last."""
+    parsed_answers = [(parse_answer(answer), answer) for answer in reversed(answers)]
+    parsed, answer = max(parsed_answers, key=lambda pair: pair[0].num_valid(n))
+    if not parsed.num_valid(n):
         raise AnswerError(
             f"the vision LLM named none of the {n} candidates in {len(answer)} characters: "
             "it may have refused, or not know the format; try another model or prompt"
         )
-    scores = [float(reading.grades.get(label, 0)) for label in range(1, n + 1)]
-    return ranking_from_labels(
-        reading.best_first, n, reason=reading.reason, scores=scores if reading.grades else (), answer=answer
-    )
+    scores = [float(parsed.grades.get(label, 0)) for label in range(1, n + 1)] if parsed.grades else ()
+    return ranking_from_labels(parsed.labels, n, reason=parsed.reason, scores=scores, answer=answer)
 
 
-def read_answer(answer: str) -> Reading:
-    """Read labels or grades, and the reason, from JSON where there is some, else from the words."""
-    text = answer[:_LONGEST_ANSWER]
-    readings = [_from_json(value) for value in _json_values(text)]
-    best = max(readings, key=lambda reading: len(set(reading.best_first)), default=Reading())
+def parse_answer(answer: str) -> ParsedAnswer:
+    """Parse labels or grades, and the reason, from JSON if there is any, else from prose."""
+    text = answer[:_MAX_ANSWER_CHARS]
+    candidates = [_parse_json(value) for value in _json_values(text)]
+    best = max(candidates, key=lambda parsed: len(set(parsed.labels)), default=ParsedAnswer())
     if best.grades or len(best.labels) > 1:
         return best
     # A lone [5] is more likely a label in a sentence, as in [5] > [3], than a list of one.
-    in_words = _from_words(text)
-    return in_words if in_words.best_first else best
+    in_prose = _parse_prose(text)
+    return in_prose if in_prose.labels else best
 
 
-def _json_values(text: str) -> Iterator[object]:
-    starts = [found.start() for found in islice(re.finditer(r"[{\[]", text), _MOST_STARTS)]
+def _json_values(text: str) -> list[object]:
+    starts = [match.start() for match in islice(re.finditer(r"[{\[]", text), _MAX_JSON_STARTS)]
     decoder = json.JSONDecoder()
+    values: list[object] = []
     end = 0
     for start in starts:
         if start < end:
-            continue  # inside of a value that has been read
+            continue  # inside a value that is parsed already
         try:
             value, end = decoder.raw_decode(text, start)
         except (ValueError, RecursionError):
             continue
-        yield value
-    if starts and not end:
-        # Cut off: a number at the very end may have lost digits, so it goes too.
-        body, tail = text[starts[0] : -60], text[max(starts[0], len(text) - 60) :]
+        values.append(value)
+    if starts and not values:
+        # Truncated: a number at the very end may have lost digits, so it is dropped too.
+        tail = max(starts[0], len(text) - 60)
         try:
-            yield from_json(body + _HALF_A_NUMBER.sub("", tail), allow_partial="trailing-strings")
+            whole = text[starts[0] : tail] + _TRAILING_NUMBER.sub("", text[tail:])
+            values.append(from_json(whole, allow_partial="trailing-strings"))
         except ValueError:
-            return
+            pass
+    return values
 
 
-def _from_json(value: object, depth: int = 0) -> Reading:
+def _parse_json(value: object, depth: int = 0) -> ParsedAnswer:
     if isinstance(value, list):
-        return _from_list(cast("list[Any]", value))
-    if isinstance(value, dict) and depth < _DEEPEST:
-        return _from_object(cast("dict[str, Any]", value), depth)
-    return Reading()
+        return _parse_list(cast("list[Any]", value))
+    if isinstance(value, dict) and depth < _MAX_DEPTH:
+        return _parse_object(cast("dict[str, Any]", value), depth)
+    return ParsedAnswer()
 
 
-def _from_object(value: dict[str, Any], depth: int) -> Reading:
+def _parse_object(value: dict[str, Any], depth: int) -> ParsedAnswer:
     reason = next((value[key] for key in _REASON_KEYS if isinstance(value.get(key), str)), "")
-    reason = reason.strip()[:LONGEST_REASON]
-    grades: dict[int, float] = {}
-    for key, given in value.items():
-        label, grade = _label(key), _grade(given)
-        if label is not None and grade is not None:
-            grades.setdefault(label, grade)
-    if grades:
-        return Reading(grades=grades, reason=reason)
+    reason = reason.strip()[:MAX_REASON_CHARS]
+    pairs = ((_parse_label(key), _parse_grade(grade)) for key, grade in value.items())
+    graded = _from_grades((label, grade) for label, grade in pairs if label is not None and grade is not None)
+    if graded.labels:
+        return replace(graded, reason=reason)
     for inner in value.values():  # {"ranking": […]}, {"grades": {…}}
-        reading = _from_json(inner, depth + 1)
-        if reading.best_first:
-            return Reading(reading.labels, reading.grades, reason or reading.reason)
-    return Reading(reason=reason)
+        parsed = _parse_json(inner, depth + 1)
+        if parsed.labels:
+            return replace(parsed, reason=reason or parsed.reason)
+    return ParsedAnswer(reason=reason)
 
 
-def _from_list(values: list[Any]) -> Reading:
-    entries = [_entry(value) for value in values]
-    labels = tuple(label for label, _ in entries if label is not None)
-    grades = {label: grade for label, grade in entries if label is not None and grade is not None}
-    return Reading(grades=grades) if set(labels) == set(grades) else Reading(labels=labels)
+def _parse_list(values: list[Any]) -> ParsedAnswer:
+    if all(type(value) is int and abs(value) < 10**9 for value in values):
+        return ParsedAnswer(tuple(values))
+    labels: list[int] = []
+    grades: dict[int, float] = {}
+    for value in values:
+        entry, grade = value, None
+        if isinstance(value, dict):
+            fields = cast("dict[str, Any]", value)
+            entry, grade = next((fields[key] for key in _LABEL_KEYS if key in fields), None), _parse_grade(fields)
+        elif isinstance(value, list) and len(cast("list[Any]", value)) == 1:
+            entry = value[0]
+        if (label := _parse_label(entry)) is not None:
+            labels.append(label)
+            if grade is not None:
+                grades[label] = grade
+    return _from_grades(grades.items()) if set(labels) == set(grades) else ParsedAnswer(tuple(labels))
 
 
-def _entry(value: Any) -> tuple[int | None, float | None]:
-    if isinstance(value, dict):
-        entry = cast("dict[str, Any]", value)
-        label = next((entry[key] for key in _LABEL_KEYS if key in entry), None)
-        return _label(label), _grade(entry)
-    if isinstance(value, list):
-        values = cast("list[Any]", value)
-        return (_label(values[0]) if len(values) == 1 else None), None
-    return _label(value), None
-
-
-def _label(value: object) -> int | None:
+def _parse_label(value: object) -> int | None:
     if isinstance(value, bool) or not isinstance(value, int | str):
         return None
-    found = _KEY.fullmatch(str(value))
-    return int(found[1]) if found else None
+    match = _LABEL.fullmatch(str(value))
+    return int(match[1]) if match else None
 
 
-def _grade(value: object) -> float | None:
+def _parse_grade(value: object) -> float | None:
     if isinstance(value, dict):
-        entry = cast("dict[str, Any]", value)
-        return next((_grade(entry[key]) for key in _GRADE_KEYS if key in entry), None)
+        fields = cast("dict[str, Any]", value)
+        return next((_parse_grade(fields[key]) for key in _GRADE_KEYS if key in fields), None)
     if isinstance(value, bool) or not isinstance(value, int | float | str):
         return None
     try:
@@ -197,23 +195,25 @@ def _grade(value: object) -> float | None:
     return grade if math.isfinite(grade) else None
 
 
-def _from_words(text: str) -> Reading:
-    pairs = _PAIR.findall(text)
+def _parse_prose(text: str) -> ParsedAnswer:
+    pairs = _GRADED_LABEL.findall(text)
     if len(pairs) > 1:
-        return _graded(pairs)
-    named = list(_NAMED.finditer(text))
-    grades = [_GRADED.match(text, found.end()) for found in named]
+        return _from_grades((int(label), float(grade)) for label, grade in pairs)
+    named = list(_NAMED_LABEL.finditer(text))
+    grades = [_GRADE.match(text, match.end()) for match in named]
     if named and all(grades):
-        return _graded((n[1], g[1]) for n, g in zip(named, grades, strict=True) if g)
-    places = {found.start(1): int(found[1]) for found in (*named, *_BRACKETED.finditer(text))}
-    if not places:
-        numbers = (re.findall(r"-?\d{1,4}", chain[0]) for chain in _CHAIN.finditer(text))
-        return Reading(labels=tuple(int(number) for chain in numbers for number in chain))
-    return Reading(labels=tuple(places[place] for place in sorted(places)))
+        graded = zip(named, grades, strict=True)
+        return _from_grades((int(label[1]), float(grade[1])) for label, grade in graded if grade)
+    labels = {match.start(1): int(match[1]) for match in (*named, *_BRACKETED_LABEL.finditer(text))}
+    if labels:
+        return ParsedAnswer(tuple(labels[position] for position in sorted(labels)))
+    chains = (re.findall(r"-?\d{1,4}", match[0]) for match in _CHAIN.finditer(text))
+    return ParsedAnswer(tuple(int(label) for chain in chains for label in chain))
 
 
-def _graded(pairs: Iterable[tuple[str, str]]) -> Reading:
+def _from_grades(pairs: Iterable[tuple[int, float]]) -> ParsedAnswer:
+    """Sort labels by grade, highest first; of a repeated label, the first grade counts."""
     grades: dict[int, float] = {}
     for label, grade in pairs:
-        grades.setdefault(int(label), float(grade))
-    return Reading(grades=grades)
+        grades.setdefault(label, grade)
+    return ParsedAnswer(tuple(sorted(grades, key=lambda label: (-grades[label], label))), grades)

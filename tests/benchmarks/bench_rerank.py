@@ -20,7 +20,7 @@ from statistics import median
 import PIL.Image
 import torch
 
-from mmrag.vision.phi3.generation import NetworkReader
+from mmrag.vision.phi3.generation import CachedDecoder
 from mmrag.vision.phi3.model import Phi3Vision
 
 GOLDEN = Path(__file__).parents[1] / "golden" / "phi3_vision" / "tiny"
@@ -46,7 +46,7 @@ class Meter:
 def main() -> None:
     options = arguments()
     model = Phi3Vision.from_pretrained(options.model)
-    model.recipe = replace(model.recipe, reason_tokens=options.reason)
+    model.ranking_config = replace(model.ranking_config, max_reason_tokens=options.reason)
     n, device = options.candidates, model.network.device
     print(f"{model.name} on {name_of(device)}, {model.network.dtype}, {n} candidates")
     print(f"{'flow':22}{'prefill s':>11}{'decode s':>11}{'read':>8}{'decoded':>9}{'passes':>8}")
@@ -76,19 +76,19 @@ def ours(model: Phi3Vision, composite: PIL.Image.Image, n: int, options) -> None
 def seed(model: Phi3Vision, composite: PIL.Image.Image, n: int, options) -> None:
     room = free_list_tokens(model, n, options)
     for text, tokens in ((CAPTION, options.caption), (RANK.format(n=n), room)):
-        alone = Phi3Vision(model.network, model.processor, model.recipe)  # remembers nothing
+        alone = Phi3Vision(model.network, model.processor, model.ranking_config)  # an empty prefix cache
         alone.chat(user_turn(text), [composite], max_new_tokens=tokens)
 
 
 def free_list_tokens(model: Phi3Vision, n: int, options) -> int:
     """Tokens of the list that a model has to write itself, reason included."""
     listed = '{"order": [' + ", ".join(map(str, range(1, n + 1))) + '], "best": 1, "reason": ""}'
-    return len(model.processor.vocabulary.opening(listed)) + options.reason
+    return len(model.processor.tokenizer.encode_start(listed)) + options.reason
 
 
 def measured(model: Phi3Vision, flow) -> Meter:
     """Run ``flow`` and attribute each pass: many tokens at once are reading, one is decoding."""
-    meter, read = Meter(), NetworkReader.read
+    meter, read = Meter(), CachedDecoder.step
 
     def timed(self, ids):
         new = len(self._prompt) + len(ids)
@@ -103,12 +103,12 @@ def measured(model: Phi3Vision, flow) -> Meter:
         self._before_answer = False
         return logits
 
-    NetworkReader.read, NetworkReader._before_answer = timed, True
+    CachedDecoder.step, CachedDecoder._before_answer = timed, True
     try:
         flow()
     finally:
-        NetworkReader.read = read
-        del NetworkReader._before_answer
+        CachedDecoder.step = read
+        del CachedDecoder._before_answer
     return meter
 
 

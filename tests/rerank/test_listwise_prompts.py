@@ -8,7 +8,7 @@ from gray_images import BAG, LEOPARD, gray_image
 from mmrag.query import Query
 from mmrag.rerank import ListwiseReranker
 from mmrag.testing import MockVision, reversing
-from mmrag.vision.config import RankingRecipe
+from mmrag.vision.config import RankingConfig
 
 
 def test_the_prompt_tells_wish_number_and_caption():
@@ -57,13 +57,13 @@ def test_no_caption_is_asked_where_none_is_used(settings, query):
     assert vlm.chats == []
 
 
-def test_a_checkpoints_recipe_says_how_it_is_asked():
-    recipe = RankingRecipe(prompt="which {n} like {query}", cell=64, columns=3)
-    result = ListwiseReranker(MockVision(reversing(), recipe=recipe)).rerank(BAG, [gray_image(0)] * 2)
+def test_a_checkpoints_ranking_config_sets_prompt_and_cell_size():
+    ranking_config = RankingConfig(prompt="which {n} like {query}", cell=64, columns=3)
+    result = ListwiseReranker(MockVision(reversing(), ranking_config=ranking_config)).rerank(BAG, [gray_image(0)] * 2)
     assert result.prompt == "which 2 like a bag with this"
     assert result.composite is not None and result.composite.size == (192, 256)
 
 
-def test_a_callers_prompt_wins_over_the_recipes():
-    vlm = MockVision(reversing(), recipe=RankingRecipe(prompt="recipe", cell=64))
+def test_a_callers_prompt_wins_over_the_ranking_config():
+    vlm = MockVision(reversing(), ranking_config=RankingConfig(prompt="theirs", cell=64))
     assert ListwiseReranker(vlm, prompt="mine").rerank(BAG, [gray_image(0)]).prompt == "mine"

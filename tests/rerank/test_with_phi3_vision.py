@@ -10,7 +10,7 @@ from PIL import Image
 from mmrag.query import Query
 from mmrag.rerank import ListwiseReranker
 from mmrag.vision import Phi3Vision
-from mmrag.vision.config import RankingRecipe
+from mmrag.vision.config import RankingConfig
 
 TINY = Path(__file__).parents[1] / "golden" / "phi3_vision" / "tiny"
 COLORS = ["red", "green", "blue", "white", "black", "brown", "pink", "grey", "orange"]
@@ -23,7 +23,7 @@ def phi3():
 
 @pytest.mark.parametrize("method", ["permutation", "grades", "first"])
 def test_every_method_gives_a_complete_ranking_of_real_images(phi3, method):
-    phi3.recipe = RankingRecipe(method=method, reason_tokens=4)
+    phi3.ranking_config = RankingConfig(method=method, max_reason_tokens=4)
     candidates = [Image.new("RGB", (40, 30), color) for color in COLORS]
     query = Query("a bag with this", Image.new("RGB", (20, 20), "red"))
     result = ListwiseReranker(phi3, caption=False, on_failure="raise").rerank(query, candidates)
@@ -34,10 +34,10 @@ def test_every_method_gives_a_complete_ranking_of_real_images(phi3, method):
 
 
 def test_caption_and_ranking_read_the_image_once(phi3, monkeypatch):
-    phi3.recipe = RankingRecipe(method="first")
+    phi3.ranking_config = RankingConfig(method="first")
     cuts = []
-    images = phi3.processor.images
-    monkeypatch.setattr(phi3.processor, "images", lambda *args: cuts.append(1) or images(*args))
+    images = phi3.processor.preprocess_images
+    monkeypatch.setattr(phi3.processor, "preprocess_images", lambda *args: cuts.append(1) or images(*args))
     query = Query("a bag", Image.new("RGB", (20, 20), "navy"))
     result = ListwiseReranker(phi3, on_failure="raise").rerank(
         query, [Image.new("RGB", (40, 30), color) for color in COLORS[:3]]

@@ -1,4 +1,4 @@
-"""Two small Phi-3 Visions: the golden one, and one of other sizes and another vocabulary."""
+"""Two small Phi-3 Vision models: the golden one, and one of other sizes with another vocabulary."""
 
 from __future__ import annotations
 
@@ -12,13 +12,13 @@ import torch
 from tokenizers import Tokenizer, decoders, models, normalizers, processors
 from transformers.cache_utils import DynamicCache
 
-from mmrag.vision.config import RankingRecipe
+from mmrag.vision.config import RankingConfig
 from mmrag.vision.phi3.configuration import Phi3VisionConfig
-from mmrag.vision.phi3.image_processing import CropRule
+from mmrag.vision.phi3.image_processing import Phi3ImageProcessor
 from mmrag.vision.phi3.model import Phi3Vision
 from mmrag.vision.phi3.modeling import Phi3VisionNetwork
 from mmrag.vision.phi3.processing import Phi3VisionProcessor
-from mmrag.vision.phi3.tokenizer import Vocabulary
+from mmrag.vision.phi3.tokenizer import Phi3Tokenizer
 
 GOLDEN = Path(__file__).parents[1] / "golden" / "phi3_vision" / "tiny"
 
@@ -34,9 +34,9 @@ def golden_folder() -> Path:
 
 @pytest.fixture(scope="session")
 def golden() -> Phi3Vision:
-    """The golden checkpoint; it asks for little, so that tests are quick."""
+    """The golden checkpoint, with short answers, so that tests are fast."""
     model = Phi3Vision.from_pretrained(GOLDEN, device="cpu")
-    model.recipe = RankingRecipe(num_crops=1, words=4, reason_tokens=6)
+    model.ranking_config = RankingConfig(num_crops=1, max_description_tokens=4, max_reason_tokens=6)
     return model
 
 
@@ -47,8 +47,8 @@ def small_tokenizer() -> Tokenizer:
     characters = [chr(code) for code in range(33, 127)] + ["▁", "é"]
     pieces = [*SPECIAL, *(f"<0x{byte:02X}>" for byte in range(256)), *characters]
     pieces += [left + right for left, right in merges]
-    vocabulary = {piece: number for number, piece in enumerate(dict.fromkeys(pieces))}
-    tokenizer = Tokenizer(models.BPE(vocabulary, merges, unk_token="<unk>", byte_fallback=True, fuse_unk=True))
+    ids = {piece: number for number, piece in enumerate(dict.fromkeys(pieces))}
+    tokenizer = Tokenizer(models.BPE(ids, merges, unk_token="<unk>", byte_fallback=True, fuse_unk=True))
     tokenizer.normalizer = normalizers.Sequence([normalizers.Prepend("▁"), normalizers.Replace(" ", "▁")])
     tokenizer.decoder = decoders.Sequence(
         [decoders.Replace("▁", " "), decoders.ByteFallback(), decoders.Fuse(), decoders.Strip(" ", 1, 0)]
@@ -85,21 +85,25 @@ def small_config(small_tokenizer) -> Phi3VisionConfig:
 
 
 @pytest.fixture(scope="session")
-def small_rule(small_config) -> CropRule:
-    return CropRule(side=small_config.crop, grid=small_config.grid, num_crops=4)
+def small_image_processor(small_config) -> Phi3ImageProcessor:
+    return Phi3ImageProcessor(
+        crop_size=small_config.crop_size, tokens_per_side=small_config.tokens_per_side, num_crops=4
+    )
 
 
 @pytest.fixture
-def small(small_tokenizer, small_config, small_rule) -> Phi3Vision:
+def small(small_tokenizer, small_config, small_image_processor) -> Phi3Vision:
     """Random weights, the same each time."""
-    vocabulary = Vocabulary(small_tokenizer)
+    tokenizer = Phi3Tokenizer(small_tokenizer)
     with torch.random.fork_rng():
         torch.manual_seed(0)
-        network = Phi3VisionNetwork(small_config, vocabulary.placeholder)
+        network = Phi3VisionNetwork(small_config, tokenizer.image_token_id)
         for weights in network.parameters():
             torch.nn.init.normal_(weights, std=0.3)
     return Phi3Vision(
-        network.eval(), Phi3VisionProcessor(vocabulary, small_rule), RankingRecipe(words=4, reason_tokens=6)
+        network.eval(),
+        Phi3VisionProcessor(tokenizer, small_image_processor),
+        RankingConfig(max_description_tokens=4, max_reason_tokens=6),
     )
 
 
@@ -135,10 +139,10 @@ def faults(cases, expected):
 
 
 def _text_faults(model, given, inputs, want) -> list[str]:
-    placeholder = model.processor.vocabulary.placeholder
+    placeholder = model.processor.tokenizer.image_token_id
     ids = np.where(want["input_ids"] < 0, placeholder, want["input_ids"])
     same = {
-        "prompt": model.processor.prompt(given["messages"]) == given["prompt"],
+        "prompt": model.processor.apply_chat_template(given["messages"]) == given["prompt"],
         "input_ids": np.array_equal(inputs["input_ids"][0], ids),
     }
     return [field for field, holds in same.items() if not holds]
@@ -151,7 +155,7 @@ def _image_faults(model, inputs, want) -> list[str]:
     if not np.array_equal(pixels.shape, want["pixel_values.shape"]):
         return ["pixel_values.shape"]
     with torch.inference_mode():
-        tokens = model.network.images(pixels, inputs["image_sizes"])
+        tokens = model.network.image_embedding(pixels, inputs["image_sizes"])
     near = {
         "image_sizes": _near(inputs["image_sizes"], want["image_sizes"], 0),
         "num_img_tokens": len(tokens) == want["num_img_tokens"].sum(),
@@ -167,14 +171,14 @@ def _image_faults(model, inputs, want) -> list[str]:
 
 
 def _answer_faults(model, inputs, want, columns) -> list[str]:
-    reader = DynamicCache()
+    cache = DynamicCache()
     greedy: list[int] = []
     with torch.inference_mode():
-        logits = model.network(**inputs, cache=reader, logits_to_keep=4).logits[0]
+        logits = model.network(**inputs, cache=cache, logits_to_keep=4).logits[0]
         after = logits[-1]
         for _ in want["greedy"]:
             greedy.append(int(after.argmax()))
-            after = model.network(torch.tensor([greedy[-1:]]), cache=reader).logits[0, -1]
+            after = model.network(torch.tensor([greedy[-1:]]), cache=cache).logits[0, -1]
     top = logits.gather(1, torch.from_numpy(want["logits_top8_ids"]).long())
     near = {
         "logits": _near(logits[:, columns], want["logits"], 1e-4),

@@ -217,9 +217,11 @@ def _require_writable(folder: Path) -> None:
 
 def _llm_server(settings: Settings) -> Finding:
     from mmrag.images.redact import describe_source
-    from mmrag.vision.remote.client import ChatServer
+    from mmrag.vision.remote.client import OpenAICompatibleClient
 
-    server = ChatServer(settings.llm_url, settings.reranker, settings.llm_key.get_secret_value(), timeout=30)
+    server = OpenAICompatibleClient(
+        settings.llm_url, settings.reranker, settings.llm_key.get_secret_value(), timeout=30
+    )
     completion = server(
         messages=[{"role": "user", "content": "Say hello."}],  # not what the schema allows
         max_tokens=60,

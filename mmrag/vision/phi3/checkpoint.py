@@ -1,158 +1,147 @@
-"""The published folder of Phi-3 Vision, read and written: a folder to a network, and back."""
+"""Loading and saving Phi-3 Vision checkpoints in the published layout."""
 
 from __future__ import annotations
 
 import json
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 
 import torch
 from safetensors import SafetensorError, safe_open
 from safetensors.torch import save_file
-from tokenizers import Tokenizer
 from torch import Tensor
 
 from mmrag.errors import CheckpointError
-from mmrag.vision.config import RECIPE_FILE, RankingRecipe
+from mmrag.vision.config import RANKING_CONFIG_FILE, RankingConfig, read_json_object
 from mmrag.vision.phi3.configuration import CONFIG_FILE, Phi3VisionConfig
-from mmrag.vision.phi3.files import read_object
-from mmrag.vision.phi3.image_processing import PREPROCESSOR_FILE, CropRule
+from mmrag.vision.phi3.image_processing import PREPROCESSOR_FILE
 from mmrag.vision.phi3.modeling import Phi3VisionNetwork
-from mmrag.vision.phi3.tokenizer import TOKENIZER_FILE, Vocabulary
+from mmrag.vision.phi3.processing import Phi3VisionProcessor
+from mmrag.vision.phi3.tokenizer import TOKENIZER_FILE, Phi3Tokenizer
 
 __all__ = ["load_vision_model", "save_vision_model"]
 
-_INDEX = "model.safetensors.index.json"
-_ONE_FILE = "model.safetensors"
+_INDEX_FILE = "model.safetensors.index.json"
+_WEIGHTS_FILE = "model.safetensors"
 _VISION = "model.vision_embed_tokens."
 
-# published prefix -> ours
-_NAMES = {
-    f"{_VISION}img_processor.vision_model.": "images.tower.",
-    f"{_VISION}img_projection.": "images.projection.",
-    f"{_VISION}sub_GN": "images.row_end",
-    f"{_VISION}glb_GN": "images.divider",
+# Published prefix -> ours.
+_PREFIXES = {
+    f"{_VISION}img_processor.vision_model.": "image_embedding.vision_tower.",
+    f"{_VISION}img_projection.": "image_embedding.projection.",
+    f"{_VISION}sub_GN": "image_embedding.sub_separator",
+    f"{_VISION}glb_GN": "image_embedding.global_separator",
     "model.": "decoder.",
-    "lm_head.": "head.",
 }
-# published shapes of the two separators, which we keep flat
+# Published shapes of the two separators, which are flat here.
 _SHAPES = {f"{_VISION}sub_GN": (1, 1, 1, -1), f"{_VISION}glb_GN": (1, 1, -1)}
 
 
 def load_vision_model(
     folder: Path, *, device: torch.device | str = "cpu", dtype: torch.dtype = torch.float32
 ) -> Phi3VisionNetwork:
-    """Build the network of a folder in the published layout, its weights memory-mapped.
+    """Load the network of a checkpoint, in eval mode; the weights are memory-mapped.
 
     Raises
     ------
     CheckpointError
-        When a file is missing or damaged, or the weights are not this network's.
+        If a file is missing or damaged, or the weights do not fit `config.json`.
     """
-    config = Phi3VisionConfig.of_folder(folder)
-    placeholder = Vocabulary.of_folder(folder).placeholder
+    config = Phi3VisionConfig.from_folder(folder)
+    image_token_id = Phi3Tokenizer.from_folder(folder).image_token_id
     with torch.device("meta"):
-        network = Phi3VisionNetwork(config, placeholder)
-    unused = _unused(config)
-    found: dict[str, Tensor] = {}
-    for name, tensor in _tensors(folder):
+        network = Phi3VisionNetwork(config, image_token_id)
+    unused = _unused_names(config)
+    weights: dict[str, Tensor] = {}
+    for name, tensor in _read_tensors(folder):
         if not unused.fullmatch(name):
-            ours = _ours(name)
             flat = tensor.flatten() if name in _SHAPES else tensor
-            found[ours] = flat.to(device=device, dtype=dtype)
-    _check(found, network.state_dict(), folder)
-    network.load_state_dict(found, assign=True)
-    network.restore_buffers()
+            weights[_rename(name, _PREFIXES)] = flat.to(device=device, dtype=dtype)
+    _validate(weights, network.state_dict(), folder)
+    network.load_state_dict(weights, assign=True)
+    network.init_buffers()
     return network.to(device).eval()
 
 
 def save_vision_model(
     network: Phi3VisionNetwork,
+    processor: Phi3VisionProcessor,
     folder: Path,
     *,
-    tokenizer: Tokenizer,
-    crops: CropRule,
-    recipe: RankingRecipe | None = None,
+    ranking_config: RankingConfig | None = None,
     dtype: torch.dtype = torch.float16,
 ) -> None:
-    """Write the published layout: weights, `config.json`, tokenizer, preprocessor, recipe.
+    """Write a checkpoint: weights, `config.json`, tokenizer, image processor and ranking config.
 
-    The tower's unused last layer is left out; everything else has its published name.
+    The unused last layer of the vision tower is left out; everything else has its published name.
     """
     folder.mkdir(parents=True, exist_ok=True)
+    to_published = {ours: published for published, ours in _PREFIXES.items()}
     weights: dict[str, Tensor] = {}
     for ours, tensor in network.state_dict().items():
-        name = _published(ours)
+        name = _rename(ours, to_published)
         shaped = tensor.reshape(_SHAPES[name]) if name in _SHAPES else tensor
         weights[name] = shaped.detach().to("cpu", dtype).contiguous()
-    save_file(weights, folder / _ONE_FILE, metadata={"format": "pt"})
+    save_file(weights, folder / _WEIGHTS_FILE, metadata={"format": "pt"})
     config = json.dumps(dict(network.config.published), indent=2) + "\n"
     (folder / CONFIG_FILE).write_text(config, encoding="utf-8")
-    (folder / PREPROCESSOR_FILE).write_text(crops.to_json(), encoding="utf-8")
-    tokenizer.save(str(folder / TOKENIZER_FILE))
-    if recipe is not None:
-        (folder / RECIPE_FILE).write_text(recipe.to_json(), encoding="utf-8")
+    (folder / PREPROCESSOR_FILE).write_text(processor.image_processor.to_json(), encoding="utf-8")
+    processor.tokenizer.backend.save(str(folder / TOKENIZER_FILE))
+    if ranking_config is not None:
+        (folder / RANKING_CONFIG_FILE).write_text(ranking_config.to_json(), encoding="utf-8")
 
 
-def _tensors(folder: Path) -> Iterator[tuple[str, Tensor]]:
+def _read_tensors(folder: Path) -> Iterator[tuple[str, Tensor]]:
     for shard in _shards(folder):
         if not shard.is_file():
-            raise CheckpointError(f"{shard} is missing: fetch the checkpoint again")
+            raise CheckpointError(f"{shard} is missing: download the checkpoint again")
         try:
             with safe_open(shard, framework="pt") as file:
-                for name in file.keys():  # noqa: SIM118 (no mapping)
+                for name in file.keys():  # noqa: SIM118 (not a mapping)
                     yield name, file.get_tensor(name)
         except SafetensorError as error:
-            raise CheckpointError(f"{shard} is damaged ({error}): fetch the checkpoint again") from error
+            raise CheckpointError(f"{shard} is damaged ({error}): download the checkpoint again") from error
 
 
 def _shards(folder: Path) -> list[Path]:
-    index = folder / _INDEX
+    index = folder / _INDEX_FILE
     if not index.is_file():
-        return [folder / _ONE_FILE]
-    names: dict[str, str] = read_object(index).get("weight_map", {})
-    return [folder / name for name in sorted(set(names.values()))]
+        return [folder / _WEIGHTS_FILE]
+    weight_map: dict[str, str] = read_json_object(index).get("weight_map", {})
+    return [folder / name for name in sorted(set(weight_map.values()))]
 
 
-def _unused(config: Phi3VisionConfig) -> re.Pattern[str]:
+def _unused_names(config: Phi3VisionConfig) -> re.Pattern[str]:
     tower = re.escape(f"{_VISION}img_processor.vision_model.")
-    last = config.tower.num_hidden_layers - 1
+    last = config.vision_config.num_hidden_layers - 1
     return re.compile(
         rf"{tower}(encoder\.layers\.{last}\..*|post_layernorm\..*|embeddings\.position_ids)"
         rf"|{re.escape(_VISION)}wte\.weight|.*\.rotary_emb\.inv_freq"
     )
 
 
-def _ours(name: str) -> str:
-    return _renamed(name, _NAMES)
-
-
-def _published(name: str) -> str:
-    return _renamed(name, {ours: published for published, ours in _NAMES.items()})
-
-
-def _renamed(name: str, names: dict[str, str]) -> str:
-    for before, after in names.items():
-        if name.startswith(before):
-            return after + name.removeprefix(before)
+def _rename(name: str, prefixes: Mapping[str, str]) -> str:
+    for old, new in prefixes.items():
+        if name.startswith(old):
+            return new + name.removeprefix(old)
     return name
 
 
-def _check(found: dict[str, Tensor], wanted: dict[str, Tensor], folder: Path) -> None:
-    missing, unknown = sorted(wanted.keys() - found.keys()), sorted(found.keys() - wanted.keys())
-    other = [
-        f"{name} is {tuple(found[name].shape)}, not {tuple(wanted[name].shape)}"
-        for name in wanted.keys() & found.keys()
-        if found[name].shape != wanted[name].shape
+def _validate(weights: Mapping[str, Tensor], expected: Mapping[str, Tensor], folder: Path) -> None:
+    misshapen = [
+        f"{name} is {tuple(weights[name].shape)}, not {tuple(expected[name].shape)}"
+        for name in weights.keys() & expected.keys()
+        if weights[name].shape != expected[name].shape
     ]
-    faults = [
-        f"{len(names)} {kind} ({', '.join(names[:3])})"
-        for kind, names in (("missing", missing), ("unknown", unknown), ("misshapen", sorted(other)))
-        if names
-    ]
-    if faults:
+    faults = {
+        "missing": expected.keys() - weights.keys(),
+        "unknown": weights.keys() - expected.keys(),
+        "misshapen": misshapen,
+    }
+    if any(faults.values()):
+        listed = [f"{len(names)} {fault} ({', '.join(sorted(names)[:3])})" for fault, names in faults.items() if names]
         raise CheckpointError(
-            f"the weights in {folder} are not those of its {CONFIG_FILE}: {'; '.join(faults)}. "
-            "Fetch the checkpoint again, or mend vision_config"
+            f"the weights in {folder} do not fit its {CONFIG_FILE}: {'; '.join(listed)}. "
+            "Download the checkpoint again, or correct vision_config"
         )

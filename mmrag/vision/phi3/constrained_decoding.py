@@ -1,7 +1,4 @@
-"""A model fills the slots of a script. In: a reader that has read the prompt. Out: fillings.
-
-Only places where there is a choice cost a forward pass; what we write is read along with the next.
-"""
+"""Constrained decoding: a model fills the slots of an answer template."""
 
 from __future__ import annotations
 
@@ -11,88 +8,87 @@ from functools import cached_property
 import torch
 from torch import Tensor
 
-from mmrag.vision.phi3.generation import Reader
-from mmrag.vision.phi3.template import Answer, Choice, Filling, Free, Grade, Slot
-from mmrag.vision.phi3.tokenizer import Vocabulary
+from mmrag.vision.phi3.generation import Decoder
+from mmrag.vision.phi3.template import ChoiceSlot, FilledTemplate, GradeSlot, Slot, SlotValue, TextSlot
+from mmrag.vision.phi3.tokenizer import Phi3Tokenizer
 
-__all__ = ["SlotFiller"]
+__all__ = ["MIN_PROBABILITY", "ConstrainedDecoder"]
 
-# Below this probability of a "1", "10" is not asked about: it could move the expected grade by at
-# most 0.09, and asking costs a forward pass.
-_NOTICEABLE = 0.01
+MIN_PROBABILITY = 0.01
+"""Below this probability of a "1", the probability of "10" counts as 0.
+
+It could move the expected grade by at most 0.09, and computing it costs a forward pass.
+"""
 
 
-class SlotFiller:
-    """Fills slots by what a model finds most likely, see `mmrag.vision.phi3.template.perform`.
+class ConstrainedDecoder:
+    """Fills each slot with the most likely value, see `mmrag.vision.phi3.template.fill_template`.
+
+    Fixed text costs no forward pass of its own: it is read together with the next slot.
 
     Parameters
     ----------
-    reader
-        Has read the prompt and stands where the answer begins.
-    vocabulary
-        Of the reader.
+    decoder : Decoder
+        Has read the prompt.
+    tokenizer : Phi3Tokenizer
+        Of the same checkpoint.
     """
 
-    def __init__(self, reader: Reader, vocabulary: Vocabulary) -> None:
-        self._reader, self._vocabulary = reader, vocabulary
-        self._read = 0  # ids of the answer that the reader knows
+    def __init__(self, decoder: Decoder, tokenizer: Phi3Tokenizer) -> None:
+        self._decoder, self._tokenizer = decoder, tokenizer
+        self._num_read = 0  # ids of the answer that the decoder has read
 
-    def __call__(self, slot: Slot, answer: Answer) -> Filling:
+    def __call__(self, slot: Slot, filled: FilledTemplate) -> SlotValue:
         """Fill one slot."""
         match slot:
-            case Choice():
-                return self._choose(slot.on_offer(answer), answer)
-            case Grade():
-                return self._grade(answer)
-            case Free():
-                return self._write(slot.tokens, answer)
+            case ChoiceSlot():
+                return self._choose(slot.available(filled), filled)
+            case GradeSlot():
+                return self._grade(filled)
+            case TextSlot():
+                return self._write(slot.max_tokens, filled)
 
-    def _choose(self, options: Sequence[str], answer: Answer) -> Filling:
-        ids = [self._vocabulary.single(option) for option in options]
-        if len(ids) == 1:  # no choice: nothing to ask
-            return Filling(options[0], ids, {options[0]: 1.0})
-        odds = self._catch_up(answer)[ids].softmax(0)  # (options,)
-        best = int(odds.argmax())
-        return Filling(options[best], [ids[best]], dict(zip(options, odds.tolist(), strict=True)))
+    def _choose(self, options: Sequence[str], filled: FilledTemplate) -> SlotValue:
+        ids = [self._tokenizer.single_token_id(option) for option in options]
+        if len(ids) == 1:  # no choice, no forward pass
+            return SlotValue(options[0], ids, {options[0]: 1.0})
+        probabilities = self._next_logits(filled)[ids].softmax(0)  # (options,)
+        best = int(probabilities.argmax())
+        return SlotValue(options[best], [ids[best]], dict(zip(options, probabilities.tolist(), strict=True)))
 
-    def _grade(self, answer: Answer) -> Filling:
-        digits = self._digits
-        odds = self._catch_up(answer)[digits].softmax(0).tolist()  # of the first digit
-        ten = odds[1] * self._goes_on() if odds[1] >= _NOTICEABLE else 0.0
-        odds[1] -= ten
-        grades = {str(grade): p for grade, p in enumerate([*odds, ten])}
-        likeliest = max(grades, key=grades.__getitem__)
-        return Filling(likeliest, [digits[int(digit)] for digit in likeliest], grades)
+    def _grade(self, filled: FilledTemplate) -> SlotValue:
+        digits = self._digit_ids
+        first_digit = self._next_logits(filled)[digits].softmax(0).tolist()
+        ten = first_digit[1] * self._p_ten() if first_digit[1] >= MIN_PROBABILITY else 0.0
+        first_digit[1] -= ten
+        probabilities = {str(grade): p for grade, p in enumerate([*first_digit, ten])}
+        best = max(probabilities, key=probabilities.__getitem__)
+        return SlotValue(best, [digits[int(digit)] for digit in best], probabilities)
 
-    def _goes_on(self) -> float:
-        # P("0" behind "1"), among all that does not make a number beyond 10
-        digits = self._digits
-        logits = self._reader.read([digits[1]])
-        self._reader.rewind(1)
-        allowed = logits.clone()
-        allowed[digits[1:]] = -torch.inf
-        return float(allowed.softmax(0)[digits[0]])
+    def _p_ten(self) -> float:
+        """Return P("0" after "1"), among all continuations that make no number past 10."""
+        digits = self._digit_ids
+        logits = self._decoder.step([digits[1]]).clone()
+        self._decoder.rollback(1)
+        logits[digits[1:]] = -torch.inf
+        return float(logits.softmax(0)[digits[0]])
 
-    def _write(self, tokens: int, answer: Answer) -> Filling:
-        plain, closing = self._alphabet
-        logits, ids = self._catch_up(answer), list[int]()
-        while logits[plain].max() > logits[closing].max():
-            ids.append(int(plain[logits[plain].argmax()]))
-            if len(ids) == tokens:
+    def _write(self, max_tokens: int, filled: FilledTemplate) -> SlotValue:
+        string_ids, end_ids = self._tokenizer.string_token_ids, self._tokenizer.string_end_ids
+        logits, ids = self._next_logits(filled), list[int]()
+        while logits[string_ids].max() > logits[end_ids].max():
+            ids.append(int(string_ids[logits[string_ids].argmax()]))
+            if len(ids) == max_tokens:
                 break
-            logits = self._reader.read(ids[-1:])
-            self._read += 1
-        return Filling(self._vocabulary.text_inside(ids), ids)
+            logits = self._decoder.step(ids[-1:])
+            self._num_read += 1
+        return SlotValue(self._tokenizer.decode_continuation(ids), ids)
 
     @cached_property
-    def _digits(self) -> list[int]:
-        return [self._vocabulary.single(str(digit)) for digit in range(10)]
+    def _digit_ids(self) -> list[int]:
+        return [self._tokenizer.single_token_id(str(digit)) for digit in range(10)]
 
-    @cached_property
-    def _alphabet(self) -> tuple[Tensor, Tensor]:
-        return torch.tensor(self._vocabulary.plain), torch.tensor(self._vocabulary.closing)
-
-    def _catch_up(self, answer: Answer) -> Tensor:
-        logits = self._reader.read(answer.ids[self._read :])
-        self._read = len(answer.ids)
+    def _next_logits(self, filled: FilledTemplate) -> Tensor:
+        logits = self._decoder.step(filled.ids[self._num_read :])
+        self._num_read = len(filled.ids)
         return logits  # (vocabulary,)

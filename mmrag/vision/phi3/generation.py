@@ -1,50 +1,50 @@
-"""A prompt being continued. In: ids. Out: the next token's logits, and greedy continuations."""
+"""Decoding with a key-value cache, greedy generation, and the cache of prompt prefixes."""
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterator, Sequence
+from collections.abc import Collection, Hashable, Iterator, Sequence
+from copy import copy
 from threading import Lock
 from typing import Protocol, cast
 
 import torch
+from cachetools import LRUCache
 from torch import Tensor
 from transformers.cache_utils import DynamicCache
 
 from mmrag.vision.phi3.modeling import Phi3VisionNetwork
-from mmrag.vision.phi3.prefix_cache import rewind
 from mmrag.vision.phi3.processing import PixelInputs
 
-__all__ = ["NetworkReader", "Reader", "continuation"]
+__all__ = ["CachedDecoder", "Decoder", "PrefixCache", "greedy_decode"]
 
 
-class Reader(Protocol):
-    """Whatever reads ids one after the other and says what it expects next."""
+class Decoder(Protocol):
+    """Reads token ids and predicts the next one."""
 
-    def read(self, ids: Sequence[int]) -> Tensor:
-        """Read on, and return the logits of the next token: (vocabulary,), float32, on the CPU."""
+    def step(self, ids: Sequence[int]) -> Tensor:
+        """Read ``ids`` and return the logits of the next token: (vocabulary,), float32, on the CPU."""
         ...
 
-    def rewind(self, tokens: int) -> None:
-        """Forget the last so many tokens."""
+    def rollback(self, num_tokens: int) -> None:
+        """Remove the last tokens that were read."""
         ...
 
 
-class NetworkReader:
-    """Phi-3 Vision reading one conversation, with its own keys and values.
+class CachedDecoder:
+    """Phi-3 Vision decoding one conversation, with its own key-value cache.
 
     Parameters
     ----------
-    network
-        Shared by all readers.
-    lock
-        Of the network. It is held for a forward pass and no longer, so that a slow consumer of
-        one conversation keeps nobody else waiting.
-    prompt
-        Read together with the first ids that `read` is given, in one pass.
-    images
-        Of the prompt.
-    cache
-        Keys and values of what stands before the prompt; this reader appends to it.
+    network : Phi3VisionNetwork
+        Shared by all decoders.
+    lock : Lock
+        Shared too. It is held during a forward pass only, so that a slow consumer of one conversation blocks no other.
+    prompt : sequence of int
+        Read in one pass with the ids of the first `step`.
+    pixel_inputs : PixelInputs or None
+        Images of the prompt.
+    cache : DynamicCache or None
+        Keys and values of everything before the prompt; this decoder appends to it.
     """
 
     def __init__(
@@ -52,36 +52,68 @@ class NetworkReader:
         network: Phi3VisionNetwork,
         lock: Lock,
         prompt: Sequence[int],
-        images: PixelInputs | None = None,
+        pixel_inputs: PixelInputs | None = None,
         *,
         cache: DynamicCache | None = None,
     ) -> None:
         self.network = network
         self.cache = DynamicCache() if cache is None else cache
-        self._lock, self._prompt, self._images = lock, list(prompt), images
+        self._lock, self._prompt, self._pixel_inputs = lock, list(prompt), pixel_inputs
 
-    def read(self, ids: Sequence[int]) -> Tensor:
-        """Read on, and return the logits of the next token: (vocabulary,), float32, on the CPU."""
+    def step(self, ids: Sequence[int]) -> Tensor:
+        """Read ``ids`` and return the logits of the next token: (vocabulary,), float32, on the CPU."""
         device = self.network.device
-        unread = torch.tensor([[*self._prompt, *ids]], device=device)  # (1, tokens)
-        given = cast("dict[str, Tensor]", self._images or {})
-        images = {name: tensor.to(device) for name, tensor in given.items()}
+        input_ids = torch.tensor([[*self._prompt, *ids]], device=device)  # (1, tokens)
+        tensors = cast("dict[str, Tensor]", self._pixel_inputs or {})
+        pixel_inputs = {name: tensor.to(device) for name, tensor in tensors.items()}
         with self._lock, torch.inference_mode():
-            output = self.network(unread, cache=self.cache, logits_to_keep=1, **images)
-        self._prompt, self._images = [], None
+            output = self.network(input_ids, cache=self.cache, logits_to_keep=1, **pixel_inputs)
+        self._prompt, self._pixel_inputs = [], None
         return output.logits[0, -1].float().cpu()
 
-    def rewind(self, tokens: int) -> None:
-        """Forget the last so many tokens."""
-        rewind(self.cache, tokens)
+    def rollback(self, num_tokens: int) -> None:
+        """Remove the last tokens that were read."""
+        self.cache.crop(-num_tokens)
 
 
-def continuation(reader: Reader, ends: Collection[int], max_new_tokens: int) -> Iterator[int]:
-    """Yield the most likely ids behind what ``reader`` has read, until one of ``ends``."""
-    unread: list[int] = []
+def greedy_decode(decoder: Decoder, stop_token_ids: Collection[int], max_new_tokens: int) -> Iterator[int]:
+    """Yield the most likely next ids, until one of ``stop_token_ids`` or ``max_new_tokens``."""
+    last: list[int] = []
     for _ in range(max_new_tokens):
-        token = int(reader.read(unread).argmax())
-        if token in ends:
+        token_id = int(decoder.step(last).argmax())
+        if token_id in stop_token_ids:
             return
-        yield token
-        unread = [token]
+        yield token_id
+        last = [token_id]
+
+
+class PrefixCache:
+    """Least recently used cache of the keys and values of prompt prefixes, images included. Thread-safe.
+
+    Parameters
+    ----------
+    maxsize : int
+        Number of prefixes. One with a 16-crop image takes about 1 GB in half precision. Default: 2.
+    """
+
+    def __init__(self, maxsize: int = 2) -> None:
+        self._lock = Lock()
+        self._prefixes: LRUCache[Hashable, DynamicCache] = LRUCache(maxsize)
+
+    def get(self, key: Hashable) -> DynamicCache | None:
+        """Return a cache to append to, or None."""
+        with self._lock:
+            prefix = self._prefixes.get(key)
+        return None if prefix is None else _branch(prefix)
+
+    def put(self, key: Hashable, cache: DynamicCache) -> None:
+        """Store what ``cache`` holds now."""
+        with self._lock:
+            self._prefixes[key] = _branch(cache)
+
+
+def _branch(cache: DynamicCache) -> DynamicCache:
+    # appending to a layer makes new tensors, so the layers can share theirs
+    branch = DynamicCache()
+    branch.layers = [copy(layer) for layer in cache.layers]
+    return branch

@@ -1,4 +1,4 @@
-"""Finds a Phi-3 Vision checkpoint. In: a name or a folder. Out: a folder on this machine."""
+"""Locating a Phi-3 Vision checkpoint: bundled, in a folder, or on the Hugging Face Hub."""
 
 from __future__ import annotations
 
@@ -8,30 +8,37 @@ from huggingface_hub import snapshot_download
 
 from mmrag.errors import CheckpointError
 
-__all__ = ["DEMO", "PUBLISHED", "find_checkpoint"]
+__all__ = ["DEMO_FOLDER", "PRETRAINED_MODELS", "find_checkpoint"]
 
-DEMO = Path(__file__).parent / "demo"
-PUBLISHED = ("microsoft/Phi-3-vision-128k-instruct", "microsoft/Phi-3.5-vision-instruct")
+DEMO_FOLDER = Path(__file__).parent / "demo"
+PRETRAINED_MODELS = ("microsoft/Phi-3-vision-128k-instruct", "microsoft/Phi-3.5-vision-instruct")
 
-# weights and data; the repository's code stays where it is
+# Weights and data; the repository's code is not downloaded.
 _FILES = ["*.safetensors", "*.safetensors.index.json", "*config.json", "tokenizer.json"]
 
 
 def find_checkpoint(name_or_path: str | Path, *, revision: str | None = None) -> Path:
-    """Find a checkpoint's folder: the bundled demo, a folder, or one fetched from the hub.
+    """Return the folder of a checkpoint, downloading it if necessary.
+
+    Parameters
+    ----------
+    name_or_path : str or Path
+        ``"demo"``, a folder, or a repository on the hub.
+    revision : str or None
+        Branch, tag or commit on the hub.
 
     Raises
     ------
     CheckpointError
-        When there is no such folder, or the hub cannot be reached.
+        If there is no such folder or repository, or the hub cannot be reached.
     """
     if name_or_path == "demo":
-        if not DEMO.is_dir():
+        if not DEMO_FOLDER.is_dir():
             raise CheckpointError(
-                f"the demo reranker is not in this installation ({DEMO} is missing): "
+                f"the demo reranker is not in this installation ({DEMO_FOLDER} is missing): "
                 "train it with `python -m examples.train_demo_models reranker`"
             )
-        return DEMO
+        return DEMO_FOLDER
     folder = Path(name_or_path).expanduser()
     if folder.is_dir():
         return folder
@@ -39,17 +46,13 @@ def find_checkpoint(name_or_path: str | Path, *, revision: str | None = None) ->
     if name.count("/") != 1 or name.startswith((".", "/", "~")):
         raise CheckpointError(
             f"there is no folder {name!r}: give one in the published layout, 'demo', "
-            f"or a repository of the hub such as {PUBLISHED[0]!r}"
+            f"or a repository of the hub such as {PRETRAINED_MODELS[0]!r}"
         )
-    return _fetch(name, revision)
-
-
-def _fetch(repo: str, revision: str | None) -> Path:
     try:
-        return Path(snapshot_download(repo, revision=revision, allow_patterns=_FILES))
+        return Path(snapshot_download(name, revision=revision, allow_patterns=_FILES))
     except Exception as error:  # no network, no such repository or revision, no space
-        at = f" at revision {revision!r}" if revision else ""
+        at_revision = f" at revision {revision!r}" if revision else ""
         raise CheckpointError(
-            f"{repo}{at} cannot be fetched from the hub ({error}). Or place {', '.join(_FILES)} "
-            f"of https://huggingface.co/{repo} in a folder and give the folder instead"
+            f"{name}{at_revision} cannot be downloaded from the hub ({error}). Or place {', '.join(_FILES)} "
+            f"of https://huggingface.co/{name} in a folder and give the folder instead"
         ) from error

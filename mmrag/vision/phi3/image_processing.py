@@ -1,7 +1,4 @@
-"""An image cut for the tower. In: an image. Out: a global view and crops of the enlarged image.
-
-The published steps, on Pillow and torch: enlarge to as many crops as allowed, pad with white, cut.
-"""
+"""Image preprocessing of Phi-3 Vision: a global view and crops of the enlarged image."""
 
 from __future__ import annotations
 
@@ -18,9 +15,9 @@ from PIL.Image import Resampling, Transpose
 from torch import Tensor
 
 from mmrag.errors import ImageError
-from mmrag.vision.phi3.files import read_object
+from mmrag.vision.config import read_json_object
 
-__all__ = ["PREPROCESSOR_FILE", "CropRule", "Crops"]
+__all__ = ["PREPROCESSOR_FILE", "ImageTiles", "Phi3ImageProcessor"]
 
 PREPROCESSOR_FILE = "preprocessor_config.json"
 _WHITE = (255, 255, 255)
@@ -28,105 +25,107 @@ _CLIP_MEAN = (0.48145466, 0.4578275, 0.40821073)
 _CLIP_STD = (0.26862954, 0.26130258, 0.27577711)
 
 
-class Crops(NamedTuple):
-    """One image, cut: the global view and then the crops, row by row."""
+class ImageTiles(NamedTuple):
+    """Global view and crops of one image, and its padded size in pixels."""
 
-    pixels: Tensor  # (rows x columns + 1, 3, side, side)
+    pixels: Tensor  # (rows columns + 1, 3, crop_size, crop_size), crops row by row
     height: int
     width: int
 
 
 @dataclass(frozen=True)
-class CropRule:
-    """How images are cut.
+class Phi3ImageProcessor:
+    """Cuts images into crops.
 
     Attributes
     ----------
-    side
-        Pixels of a crop's side.
-    grid
-        Tokens of a crop's side.
-    num_crops
-        Most crops of an image, the global view not counted.
-    mean, std
-        Of each color, for the normalization.
+    crop_size : int
+        Side of a crop in pixels.
+    tokens_per_side : int
+        Side of a crop in tokens.
+    num_crops : int
+        Maximum number of crops of an image, without the global view.
+    mean, std : tuple of float
+        Normalization of red, green and blue.
 
     Examples
     --------
-    >>> CropRule(side=336, grid=12).size(1920, 1080)
+    >>> processor = Phi3ImageProcessor(crop_size=336, tokens_per_side=12)
+    >>> processor.resized_size(1920, 1080)
     (1680, 945)
-    >>> CropRule(side=336, grid=12).tokens(1000, 1000)
+    >>> processor.num_tokens(1000, 1000)
     2509
     """
 
-    side: int
-    grid: int
+    crop_size: int
+    tokens_per_side: int
     num_crops: int = 16
     mean: tuple[float, ...] = _CLIP_MEAN
     std: tuple[float, ...] = _CLIP_STD
 
     @classmethod
-    def of_folder(cls, folder: Path, *, side: int, grid: int) -> CropRule:
-        """Read a checkpoint's `preprocessor_config.json`."""
-        given = read_object(folder / PREPROCESSOR_FILE)
+    def from_folder(cls, folder: Path, *, crop_size: int, tokens_per_side: int) -> Phi3ImageProcessor:
+        """Read the `preprocessor_config.json` of a checkpoint."""
+        values = read_json_object(folder / PREPROCESSOR_FILE)
         return cls(
-            side=side,
-            grid=grid,
-            num_crops=given.get("num_crops", 16),
-            mean=tuple(given.get("image_mean", _CLIP_MEAN)),
-            std=tuple(given.get("image_std", _CLIP_STD)),
+            crop_size=crop_size,
+            tokens_per_side=tokens_per_side,
+            num_crops=values.get("num_crops", 16),
+            mean=tuple(values.get("image_mean", _CLIP_MEAN)),
+            std=tuple(values.get("image_std", _CLIP_STD)),
         )
 
     def to_json(self) -> str:
-        """Write the text of a `preprocessor_config.json`."""
-        fields = {
+        """Return the text of a `preprocessor_config.json`."""
+        values = {
             "num_crops": self.num_crops,
             "image_mean": list(self.mean),
             "image_std": list(self.std),
-            "num_img_tokens": self.grid**2,
+            "num_img_tokens": self.tokens_per_side**2,
         }
-        return json.dumps(fields, indent=2) + "\n"
+        return json.dumps(values, indent=2) + "\n"
 
-    def size(self, width: int, height: int, num_crops: int | None = None) -> tuple[int, int]:
-        """Width and height after enlarging, before padding; small images grow as well."""
+    def resized_size(self, width: int, height: int, num_crops: int | None = None) -> tuple[int, int]:
+        """Return width and height after resizing, before padding; small images are enlarged too."""
         if width < height:
-            tall, wide = self.size(height, width, num_crops)
-            return wide, tall
-        allowed = self.num_crops if num_crops is None else num_crops
-        if allowed < 1:
-            raise ImageError(f"an image needs at least one crop, not {allowed}: raise num_crops")
+            long_side, short_side = self.resized_size(height, width, num_crops)
+            return short_side, long_side
+        limit = self.num_crops if num_crops is None else num_crops
+        if limit < 1:
+            raise ImageError(f"an image needs at least one crop, not {limit}: raise num_crops")
         ratio = width / height
         columns = 1
-        while (columns + 1) * math.ceil((columns + 1) / ratio) <= allowed:
+        while (columns + 1) * math.ceil((columns + 1) / ratio) <= limit:
             columns += 1
-        wide = columns * self.side
-        # truncated, not rounded, as published; a thread of an image keeps one pixel
-        return wide, max(1, int(wide / ratio))
+        resized_width = columns * self.crop_size
+        # truncated, not rounded, as published; an image 1 pixel high keeps its pixel
+        return resized_width, max(1, int(resized_width / ratio))
 
-    def tokens(self, width: int, height: int, num_crops: int | None = None) -> int:
-        """Tokens of an image: crops, row ends, divider, global view."""
-        columns, rows = (math.ceil(side / self.side) for side in self.size(width, height, num_crops))
-        return (rows * columns + 1) * self.grid**2 + 1 + (rows + 1) * self.grid
+    def num_tokens(self, width: int, height: int, num_crops: int | None = None) -> int:
+        """Count the tokens of an image: crops, row separators, global separator, global view."""
+        columns, rows = (math.ceil(side / self.crop_size) for side in self.resized_size(width, height, num_crops))
+        return (rows * columns + 1) * self.tokens_per_side**2 + 1 + (rows + 1) * self.tokens_per_side
 
-    def cut(self, image: PIL.Image.Image, num_crops: int | None = None) -> Crops:
-        """Enlarge, pad and normalize ``image``, and cut it into crops."""
+    def preprocess(self, image: PIL.Image.Image, num_crops: int | None = None) -> ImageTiles:
+        """Resize, pad and normalize an image, and cut it into crops."""
         rgb = image.convert("RGB")  # as published: transparency is dropped, hidden colors appear
-        upright = rgb.width < rgb.height
-        # portraits lie down for resizing and padding, so that the padding falls left and right
-        lying = rgb.transpose(Transpose.TRANSPOSE) if upright else rgb
-        padded = self._enlarge(lying, num_crops)
-        pixels = self._normalize(padded.transpose(Transpose.TRANSPOSE) if upright else padded)
+        is_portrait = rgb.width < rgb.height
+        # portraits are transposed for resizing and padding, so that they are padded left and right
+        landscape = rgb.transpose(Transpose.TRANSPOSE) if is_portrait else rgb
+        padded = self._resize_and_pad(landscape, num_crops)
+        pixels = self._normalize(padded.transpose(Transpose.TRANSPOSE) if is_portrait else padded)
         _, height, width = pixels.shape
-        whole = torch.nn.functional.interpolate(pixels[None], size=(self.side, self.side), mode="bicubic")
-        parts = pixels.unflatten(2, (-1, self.side)).unflatten(1, (-1, self.side))
-        parts = parts.permute(1, 3, 0, 2, 4).flatten(0, 1)  # (rows x columns, 3, side, side)
-        return Crops(torch.cat([whole, parts]), height, width)
+        side = self.crop_size
+        global_view = torch.nn.functional.interpolate(pixels[None], size=(side, side), mode="bicubic")
+        crops = pixels.unflatten(2, (-1, side)).unflatten(1, (-1, side))  # (3, rows, side, columns, side)
+        crops = crops.permute(1, 3, 0, 2, 4).flatten(0, 1)  # (rows columns, 3, side, side)
+        return ImageTiles(torch.cat([global_view, crops]), height, width)
 
-    def _enlarge(self, lying: PIL.Image.Image, num_crops: int | None) -> PIL.Image.Image:
-        wide, tall = self.size(lying.width, lying.height, num_crops)
-        padded = PIL.Image.new("RGB", (wide, math.ceil(tall / self.side) * self.side), _WHITE)
-        resized = lying.resize((wide, tall), Resampling.BILINEAR)
-        padded.paste(resized, (0, (padded.height - tall) // 2))
+    def _resize_and_pad(self, landscape: PIL.Image.Image, num_crops: int | None) -> PIL.Image.Image:
+        width, height = self.resized_size(landscape.width, landscape.height, num_crops)
+        padded = PIL.Image.new("RGB", (width, math.ceil(height / self.crop_size) * self.crop_size), _WHITE)
+        resized = landscape.resize((width, height), Resampling.BILINEAR)
+        padded.paste(resized, (0, (padded.height - height) // 2))
         return padded
 
     def _normalize(self, image: PIL.Image.Image) -> Tensor:

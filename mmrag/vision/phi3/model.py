@@ -1,8 +1,9 @@
-"""Phi-3 Vision, ready to use. In: messages, or a composite image. Out: text, or a ranking."""
+"""Phi-3 Vision on this machine: chat, streaming and ranking of composite images."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from threading import Lock
 
@@ -16,47 +17,45 @@ from mmrag.errors import AnswerError
 from mmrag.images import content_hash
 from mmrag.ranking import Ranking
 from mmrag.vision.base import Message
-from mmrag.vision.config import Method, RankingRecipe
+from mmrag.vision.config import Method, RankingConfig
 from mmrag.vision.phi3.checkpoint import load_vision_model
-from mmrag.vision.phi3.constrained_decoding import SlotFiller
-from mmrag.vision.phi3.conversation import published_turns
-from mmrag.vision.phi3.generation import NetworkReader, continuation
+from mmrag.vision.phi3.constrained_decoding import ConstrainedDecoder
+from mmrag.vision.phi3.generation import CachedDecoder, PrefixCache, greedy_decode
 from mmrag.vision.phi3.hub import find_checkpoint
 from mmrag.vision.phi3.modeling import Phi3VisionNetwork
-from mmrag.vision.phi3.prefix_cache import Beginnings
-from mmrag.vision.phi3.processing import Inputs, Phi3VisionProcessor
-from mmrag.vision.phi3.ranking_template import answer_script, read_ranking
-from mmrag.vision.phi3.template import longest, perform
+from mmrag.vision.phi3.processing import Phi3VisionInputs, Phi3VisionProcessor, render_messages
+from mmrag.vision.phi3.ranking_template import RankingTemplate
+from mmrag.vision.phi3.template import fill_template, max_tokens
 
 __all__ = ["Phi3Vision"]
 
 
 class Phi3Vision:
-    """A vision LLM on this machine; safe for concurrent callers.
+    """Phi-3 Vision as a local `VisionLLM`. Thread-safe.
 
     Parameters
     ----------
-    network
+    network : Phi3VisionNetwork
         In eval mode, on its device.
-    processor
+    processor : Phi3VisionProcessor
         Of the same checkpoint.
-    recipe
-        How the checkpoint wants to be asked to rank.
-    name
-        What to call it.
+    ranking_config : RankingConfig or None
+        Prompt, composite size and method for `rank`. None: the defaults.
+    name : str
+        Model name in reports.
     """
 
     def __init__(
         self,
         network: Phi3VisionNetwork,
         processor: Phi3VisionProcessor,
-        recipe: RankingRecipe | None = None,
+        ranking_config: RankingConfig | None = None,
         *,
         name: str = "phi-3-vision",
     ) -> None:
         self.network, self.processor, self.name = network, processor, name
-        self.recipe = RankingRecipe() if recipe is None else recipe
-        self._lock, self._beginnings = Lock(), Beginnings()
+        self.ranking_config = ranking_config or RankingConfig()
+        self._lock, self._prefix_cache = Lock(), PrefixCache()
 
     @classmethod
     def from_pretrained(
@@ -67,32 +66,32 @@ class Phi3Vision:
         dtype: str | torch.dtype | None = None,
         revision: str | None = None,
     ) -> Phi3Vision:
-        """Load a checkpoint; no code of its repository runs.
+        """Load a checkpoint; code in its repository is never run.
 
         Parameters
         ----------
-        name_or_path
-            ``"microsoft/Phi-3-vision-128k-instruct"``, ``"microsoft/Phi-3.5-vision-instruct"``,
-            ``"demo"`` (bundled), or a folder in the published layout.
-        device
-            The fastest there is, when not given.
-        dtype
-            bfloat16 on a GPU and float32 on a CPU, when not given.
-        revision
+        name_or_path : str or Path
+            ``"microsoft/Phi-3-vision-128k-instruct"``, ``"microsoft/Phi-3.5-vision-instruct"``, ``"demo"``
+            (bundled), or a folder in the published layout.
+        device : torch.device or str or None
+            None: the fastest one available.
+        dtype : str or torch.dtype or None
+            None: bfloat16 on a GPU, float32 on a CPU.
+        revision : str or None
             Branch, tag or commit on the hub.
 
         Raises
         ------
         CheckpointError
-            When the checkpoint cannot be found, or is not one of Phi-3 Vision.
+            If the checkpoint cannot be found, or is not one of Phi-3 Vision.
         """
         folder = find_checkpoint(name_or_path, revision=revision)
-        place = resolve_device(device)
-        precise = torch.float32 if place.type == "cpu" else torch.bfloat16
+        resolved_device = resolve_device(device)
+        default_dtype = torch.float32 if resolved_device.type == "cpu" else torch.bfloat16
         return cls(
-            load_vision_model(folder, device=place, dtype=resolve_dtype(dtype, default=precise)),
-            Phi3VisionProcessor.of_folder(folder),
-            RankingRecipe.of_folder(folder),
+            load_vision_model(folder, device=resolved_device, dtype=resolve_dtype(dtype, default=default_dtype)),
+            Phi3VisionProcessor.from_folder(folder),
+            RankingConfig.from_folder(folder),
             name=str(name_or_path),
         )
 
@@ -101,18 +100,17 @@ class Phi3Vision:
         messages: Sequence[Mapping[str, str]],
         images: Sequence[PIL.Image.Image] = (),
         num_crops: int | None = None,
-    ) -> Inputs:
-        """Turn messages into the network's input exactly as published.
+    ) -> Phi3VisionInputs:
+        """Prepare the network's inputs exactly as published.
 
-        ``<|image_1|>`` and special tokens in the messages are live; for text of strangers there
-        are `chat` and `rank`.
+        ``<|image_1|>`` and special tokens in the messages are active; for untrusted text use `chat` and `rank`.
         """
-        return self.processor(self.processor.prompt(messages), images, num_crops)
+        return self.processor(self.processor.apply_chat_template(messages), images, num_crops)
 
     def forward(self, **inputs: Tensor) -> CausalLMOutputWithPast:
-        """Run the network once on what `prepare` gave; logits are (batch, tokens, vocabulary)."""
+        """Run the network on prepared inputs; logits are (batch, tokens, vocabulary)."""
         with self._lock, torch.inference_mode():
-            return self.network(**{k: v.to(self.network.device) for k, v in inputs.items()})
+            return self.network(**{name: tensor.to(self.network.device) for name, tensor in inputs.items()})
 
     def chat(
         self, messages: Sequence[Message], images: Sequence[PIL.Image.Image] = (), *, max_new_tokens: int = 256
@@ -123,97 +121,104 @@ class Phi3Vision:
     def stream(
         self, messages: Sequence[Message], images: Sequence[PIL.Image.Image] = (), *, max_new_tokens: int = 256
     ) -> Iterator[str]:
-        """Answer a conversation piece by piece, most likely token by token.
+        """Answer a conversation in pieces, by greedy decoding.
 
         Parameters
         ----------
-        messages
-            OpenAI-style turns. PixelInputs open the first user turn, or stand where a content part
-            ``{"type": "image"}`` places them. Special tokens in texts are broken up.
-        images
-            In the order of their places.
-        max_new_tokens
-            Most tokens of the answer.
+        messages : sequence of Message
+            Images stand where ``{"type": "image"}`` parts are, or at the start of the first user turn. Special
+            tokens in texts are broken up.
+        images : sequence of PIL.Image.Image
+            In the order of the messages.
+        max_new_tokens : int
+            Limit of the answer.
 
         Raises
         ------
         AnswerError
-            When prompt and answer do not fit the model's context.
+            If prompt and answer do not fit the model's context.
         """
-        vocabulary = self.processor.vocabulary
-        prompt = self.processor.prompt(published_turns(messages, len(images), vocabulary))
-        reader = self._open(prompt, images, None, max_new_tokens)
+        tokenizer = self.processor.tokenizer
+        prompt = self.processor.apply_chat_template(render_messages(messages, len(images), tokenizer))
+        decoder = self._prefill(prompt, images, None, max_new_tokens)
         ids: list[int] = []
-        told = ""
-        for token in continuation(reader, vocabulary.ends, max_new_tokens):
-            ids.append(token)
-            text = vocabulary.decode(ids)
-            if not text.endswith("\N{REPLACEMENT CHARACTER}"):  # half a letter waits for the rest
-                yield text[len(told) :]
-                told = text
-        yield vocabulary.decode(ids)[len(told) :]
+        text = ""
+        for token_id in greedy_decode(decoder, tokenizer.stop_token_ids, max_new_tokens):
+            ids.append(token_id)
+            longer = tokenizer.decode(ids)
+            if not longer.endswith("\N{REPLACEMENT CHARACTER}"):  # an incomplete character waits for its last byte
+                yield longer[len(text) :]
+                text = longer
+        yield tokenizer.decode(ids)[len(text) :]
 
     def rank(
         self, prompt: str, image: PIL.Image.Image, n: int, *, method: Method = "permutation", describe: bool = False
     ) -> Ranking:
-        """Rank the candidates 1..n of one composite: complete by construction, never repaired.
+        """Rank candidates 1..n of a composite image. Complete by construction, never repaired.
 
         Parameters
         ----------
-        prompt
-            What is wanted; it follows the image. Special tokens in it are broken up.
-        image
-            Query and numbered candidates in one image.
-        n
+        prompt : str
+            The request, after the image. Special tokens in it are broken up.
+        image : PIL.Image.Image
+            Query and numbered candidates.
+        n : int
             Number of candidates.
-        method
-            ``"permutation"``: at each place the model chooses among the labels still unused.
-            ``"grades"``: it grades each label from 0 to 10, and the expected grades are sorted.
-            ``"first"``: its odds for the first place are sorted, and nothing more is decoded.
-        describe
-            Let it put the wish and each candidate into words first.
+        method : {"permutation", "grades", "first"}
+            ``"permutation"``: the model chooses one label after the other, among those unused. ``"grades"``: it
+            grades each label from 0 to 10; the expected grades are sorted. ``"first"``: the probabilities of being
+            first are sorted; nothing more is decoded.
+        describe : bool
+            Whether the model first describes the query and each candidate.
 
         Returns
         -------
         Ranking
-            ``scores`` are expected grades for ``"grades"``, otherwise the probability of being the
-            first choice; ``answer`` is the whole answer as JSON.
+            ``scores`` are expected grades for ``"grades"``, otherwise the probability of being first; ``answer`` is
+            the whole answer as JSON.
 
         Raises
         ------
         AnswerError
-            When prompt and answer do not fit the model's context.
+            If prompt and answer do not fit the model's context.
         """
-        vocabulary, recipe = self.processor.vocabulary, self.recipe
-        script = answer_script(n, method, describe, words=recipe.words, reason_tokens=recipe.reason_tokens)
-        turns = published_turns([{"role": "user", "content": prompt}], 1, vocabulary)
-        room = longest(script, vocabulary)
-        reader = self._open(self.processor.prompt(turns), [image], recipe.num_crops, room)
-        answer = perform(script, SlotFiller(reader, vocabulary), vocabulary)
-        return read_ranking(answer, n, method)
+        tokenizer = self.processor.tokenizer
+        ranking_template = RankingTemplate(n, replace(self.ranking_config, method=method, describe=describe))
+        template = ranking_template.build()
+        messages = render_messages([{"role": "user", "content": prompt}], 1, tokenizer)
+        decoder = self._prefill(
+            self.processor.apply_chat_template(messages),
+            [image],
+            self.ranking_config.num_crops,
+            max_tokens(template, tokenizer),
+        )
+        return ranking_template.ranking(fill_template(template, ConstrainedDecoder(decoder, tokenizer), tokenizer))
 
-    def _open(self, prompt: str, images: Sequence[PIL.Image.Image], num_crops: int | None, room: int) -> NetworkReader:
-        ids = self.processor.ids(prompt, images, num_crops)
+    def _prefill(
+        self, prompt: str, images: Sequence[PIL.Image.Image], num_crops: int | None, max_new_tokens: int
+    ) -> CachedDecoder:
+        """Return a decoder of the prompt; the part up to the last image comes from the prefix cache."""
+        ids = self.processor.encode(prompt, images, num_crops)
         config = self.network.config
-        if len(ids) + room > config.context:
+        if len(ids) + max_new_tokens > config.context_length:
             raise AnswerError(
-                f"a prompt of {len(ids)} tokens and an answer of up to {room} exceed the model's "
-                f"context of {config.context}: shorten the prompt, give fewer or plainer images "
-                "(num_crops), or ask for a shorter answer"
+                f"a prompt of {len(ids)} tokens and an answer of up to {max_new_tokens} exceed the model's "
+                f"context of {config.context_length}: shorten the prompt, give fewer or smaller images "
+                "(num_crops), or limit the answer"
             )
         if not images:
-            return NetworkReader(self.network, self._lock, ids)
-        images_end = len(ids) - ids[::-1].index(self.processor.vocabulary.placeholder)
-        if images_end <= config.short_context < len(ids):
-            # past this length all positions turn by other factors: the beginning read alone
-            # would differ from the same beginning in the whole
-            return NetworkReader(self.network, self._lock, ids, self.processor.images(images, num_crops))
-        beginning = ids[:images_end]
-        key = (tuple(map(content_hash, images)), num_crops, tuple(beginning))
-        cache = self._beginnings.get(key)
+            return CachedDecoder(self.network, self._lock, ids)
+        prefix_length = len(ids) - ids[::-1].index(self.processor.tokenizer.image_token_id)
+        if prefix_length <= config.original_context_length < len(ids):
+            # past this length all positions use the long RoPE factors, those of the prefix included
+            return CachedDecoder(self.network, self._lock, ids, self.processor.preprocess_images(images, num_crops))
+        prefix = ids[:prefix_length]
+        key = (tuple(map(content_hash, images)), num_crops, tuple(prefix))
+        cache = self._prefix_cache.get(key)
         if cache is None:
-            first = NetworkReader(self.network, self._lock, beginning, self.processor.images(images, num_crops))
-            first.read([])
-            cache = first.cache
-            self._beginnings.put(key, cache)
-        return NetworkReader(self.network, self._lock, ids[images_end:], cache=cache)
+            pixel_inputs = self.processor.preprocess_images(images, num_crops)
+            decoder = CachedDecoder(self.network, self._lock, prefix, pixel_inputs)
+            decoder.step([])
+            cache = decoder.cache
+            self._prefix_cache.put(key, cache)
+        return CachedDecoder(self.network, self._lock, ids[prefix_length:], cache=cache)

@@ -1,7 +1,4 @@
-"""Phi-3 Vision's network on transformers' own Phi-3 and CLIP. In: ids and crops. Out: logits.
-
-Differentiable and free of state: no cache, lock or device of its own; see `phi3.py` for those.
-"""
+"""Network of Phi-3 Vision, built from transformers' Phi-3 decoder and CLIP vision tower."""
 
 from __future__ import annotations
 
@@ -18,78 +15,87 @@ __all__ = ["ImageEmbedding", "Phi3VisionNetwork"]
 
 
 class ImageEmbedding(nn.Module):
-    """Crops of an image to tokens of the decoder: tower, 2 x 2 merge, row ends, projection."""
+    """Image crops to decoder tokens: vision tower, 2 x 2 merge, separators, projection."""
 
     def __init__(self, config: Phi3VisionConfig) -> None:
         super().__init__()
-        width, hidden = config.tower.hidden_size, config.language.hidden_size
-        self.crop, self.grid = config.crop, config.grid
-        self.tower = _tower(config.tower)
-        self.row_end = nn.Parameter(torch.zeros(4 * width))
-        self.divider = nn.Parameter(torch.zeros(4 * width))
+        width, hidden = config.vision_config.hidden_size, config.text_config.hidden_size
+        self.crop_size, self.tokens_per_side = config.crop_size, config.tokens_per_side
+        self.vision_tower = _vision_tower(config.vision_config)
+        self.sub_separator = nn.Parameter(torch.zeros(4 * width))
+        self.global_separator = nn.Parameter(torch.zeros(4 * width))
         self.projection = nn.Sequential(nn.Linear(4 * width, hidden), nn.GELU(), nn.Linear(hidden, hidden))
 
     def forward(self, pixel_values: Tensor, image_sizes: Tensor) -> Tensor:
-        """All images' tokens in a row: (images, crops, 3, side, side) -> (tokens, hidden).
+        """Embed all images into one row of tokens.
 
-        ``image_sizes`` (images, 2) are height and width after padding; crops past an image's
-        own (the processor pads with zeros) never reach the tower.
+        Parameters
+        ----------
+        pixel_values : Tensor
+            (images, crops, 3, crop_size, crop_size), zero-padded; the padding never reaches the vision tower.
+        image_sizes : Tensor
+            (images, 2), height and width of each padded image in pixels.
+
+        Returns
+        -------
+        Tensor
+            (tokens, hidden)
         """
-        shapes = [(h // self.crop, w // self.crop) for h, w in image_sizes.tolist()]
+        shapes = [(height // self.crop_size, width // self.crop_size) for height, width in image_sizes.tolist()]
         real = [crops[: rows * columns + 1] for crops, (rows, columns) in zip(pixel_values, shapes, strict=True)]
-        patches = self.patches(torch.cat(real))  # (all crops, grid, grid, 4 width)
-        images = patches.split([len(crops) for crops in real])
-        merged = [self.merge(p, *shape) for p, shape in zip(images, shapes, strict=True)]
+        features = self.crop_features(torch.cat(real)).split([len(crops) for crops in real])
+        merged = [self.merge_crops(crops, *shape) for crops, shape in zip(features, shapes, strict=True)]
         return self.projection(torch.cat(merged))  # (tokens, hidden)
 
-    def patches(self, crops: Tensor) -> Tensor:
-        """See each crop alone: (crops, 3, side, side) -> (crops, grid, grid, 4 width)."""
-        dtype = self.row_end.dtype
-        seen = self.tower(pixel_values=crops.to(dtype)).last_hidden_state
-        seen = seen[:, 1:]  # (crops, patches, width): the class token says nothing about a place
-        seen = seen.unflatten(1, (self.grid, 2, self.grid, 2))  # (crops, y, 2, x, 2, width)
-        return seen.transpose(2, 3).flatten(3)  # (crops, y, x, 4 width)
+    def crop_features(self, crops: Tensor) -> Tensor:
+        """Encode each crop alone: (crops, 3, crop_size, crop_size) -> (crops, y, x, 4 width)."""
+        features = self.vision_tower(pixel_values=crops.to(self.sub_separator.dtype)).last_hidden_state
+        features = features[:, 1:]  # (crops, patches, width): without the class token
+        side = self.tokens_per_side
+        features = features.unflatten(1, (side, 2, side, 2))  # (crops, y, 2, x, 2, width)
+        return features.transpose(2, 3).flatten(3)  # (crops, y, x, 4 width)
 
-    def merge(self, patches: Tensor, rows: int, columns: int) -> Tensor:
-        """One image, global view first: (rows x columns + 1, grid, grid, c) -> (tokens, c)."""
-        whole, parts = patches[0], patches[1:]
-        parts = parts.unflatten(0, (rows, columns))  # (rows, columns, grid, grid, c)
-        parts = parts.transpose(1, 2).flatten(0, 1).flatten(1, 2)  # (rows grid, columns grid, c)
-        return torch.cat([self._lines(parts), self.divider[None], self._lines(whole)])
+    def merge_crops(self, features: Tensor, rows: int, columns: int) -> Tensor:
+        """Lay out one image, the global view first: (rows columns + 1, y, x, c) -> (tokens, c)."""
+        global_view, crops = features[0], features[1:]
+        crops = crops.unflatten(0, (rows, columns))  # (rows, columns, y, x, c)
+        crops = crops.transpose(1, 2).flatten(0, 1).flatten(1, 2)  # (rows y, columns x, c)
+        separator = self.global_separator[None]
+        return torch.cat([self._with_row_ends(crops), separator, self._with_row_ends(global_view)])
 
-    def _lines(self, image: Tensor) -> Tensor:
-        ends = self.row_end.expand(len(image), 1, -1)  # (y, 1, c)
-        return torch.cat([image, ends], dim=1).flatten(0, 1)  # (y (x + 1), c)
+    def _with_row_ends(self, features: Tensor) -> Tensor:
+        ends = self.sub_separator.expand(len(features), 1, -1)  # (y, 1, c)
+        return torch.cat([features, ends], dim=1).flatten(0, 1)  # (y (x + 1), c)
 
 
 class Phi3VisionNetwork(nn.Module):
-    """Decoder and image embedding: ids to logits; placeholder ids stand for image tokens.
+    """Token ids and images to logits. Differentiable; holds no cache and no lock.
 
     Parameters
     ----------
-    config
+    config : Phi3VisionConfig
         Sizes.
-    placeholder
-        The id that stands for one image token, ``<|image|>`` in the published vocabulary.
+    image_token_id : int
+        Id that stands for one image token, ``<|image|>`` in the published vocabulary.
     """
 
-    def __init__(self, config: Phi3VisionConfig, placeholder: int) -> None:
+    def __init__(self, config: Phi3VisionConfig, image_token_id: int) -> None:
         super().__init__()
-        self.config, self.placeholder = config, placeholder
-        self.images = ImageEmbedding(config)
-        self.decoder = Phi3Model(config.language)
-        self.head = nn.Linear(config.language.hidden_size, config.language.vocab_size, bias=False)
-        nn.init.normal_(self.head.weight, std=config.language.initializer_range)
+        self.config, self.image_token_id = config, image_token_id
+        self.image_embedding = ImageEmbedding(config)
+        self.decoder = Phi3Model(config.text_config)
+        self.lm_head = nn.Linear(config.text_config.hidden_size, config.text_config.vocab_size, bias=False)
+        nn.init.normal_(self.lm_head.weight, std=config.text_config.initializer_range)
 
     @property
     def device(self) -> torch.device:
-        """Where the weights are."""
-        return self.head.weight.device
+        """Device of the weights."""
+        return self.lm_head.weight.device
 
     @property
     def dtype(self) -> torch.dtype:
-        """What the weights are."""
-        return self.head.weight.dtype
+        """Data type of the weights."""
+        return self.lm_head.weight.dtype
 
     def forward(
         self,
@@ -102,60 +108,61 @@ class Phi3VisionNetwork(nn.Module):
         cache: DynamicCache | None = None,
         logits_to_keep: int = 0,
     ) -> CausalLMOutputWithPast:
-        """Continue ``cache`` (or start) with ``input_ids``.
+        """Compute logits (batch, kept tokens, vocabulary).
 
         Parameters
         ----------
-        input_ids
-            (batch, tokens); left-padded where rows differ.
-        attention_mask
-            (batch, cached + tokens), 0 at padding; None where nothing is padded.
-        pixel_values, image_sizes
-            Crops of all images, in the order of their placeholders.
-        image_tokens
-            (placeholders, hidden), in place of both, from an earlier ``network.images(...)``.
-        cache
+        input_ids : Tensor
+            (batch, tokens), left-padded where rows differ in length.
+        attention_mask : Tensor or None
+            (batch, cached + tokens), 0 at padding. None: nothing is padded.
+        pixel_values, image_sizes : Tensor or None
+            Crops of all images, see `ImageEmbedding.forward`, in the order of their image token ids.
+        image_tokens : Tensor or None
+            (image tokens, hidden), from `image_embedding`, in place of both.
+        cache : DynamicCache or None
             Keys and values so far; this call appends to it.
-        logits_to_keep
-            Only the last so many positions' logits; 0 for all.
+        logits_to_keep : int
+            Number of last positions whose logits are computed. Default: 0, all.
         """
         if image_tokens is None and pixel_values is not None and image_sizes is not None:
-            image_tokens = self.images(pixel_values, image_sizes)
+            image_tokens = self.image_embedding(pixel_values, image_sizes)
         hidden = self.decoder(
             inputs_embeds=self.embed(input_ids, image_tokens),  # (batch, tokens, hidden)
             attention_mask=attention_mask,
-            position_ids=_positions(attention_mask, input_ids.shape[1]),
+            position_ids=_position_ids(attention_mask, input_ids.shape[1]),
             past_key_values=cache,
             use_cache=cache is not None,
         ).last_hidden_state
-        logits = self.head(hidden[:, -logits_to_keep:])  # (batch, kept, vocabulary)
+        logits = self.lm_head(hidden[:, -logits_to_keep:])  # (batch, kept, vocabulary)
         return CausalLMOutputWithPast(logits=logits, past_key_values=cache)
 
     def embed(self, input_ids: Tensor, image_tokens: Tensor | None = None) -> Tensor:
-        """Words from the table, placeholders from the images: (batch, tokens, hidden)."""
-        words = self.decoder.embed_tokens(input_ids)
+        """Embed ids, with ``image_tokens`` in place of the image token id: (batch, tokens, hidden)."""
+        embeddings = self.decoder.embed_tokens(input_ids)
         if image_tokens is None:
-            return words
-        places = (input_ids == self.placeholder)[..., None]  # (batch, tokens, 1)
-        return words.masked_scatter(places, image_tokens.to(words.dtype))
+            return embeddings
+        is_image = (input_ids == self.image_token_id)[..., None]  # (batch, tokens, 1)
+        return embeddings.masked_scatter(is_image, image_tokens.to(embeddings.dtype))
 
-    def restore_buffers(self) -> None:
-        """Compute what no checkpoint holds; needed once after building on the meta device."""
-        self.decoder.rotary_emb = Phi3RotaryEmbedding(self.config.language)
-        places = (2 * self.config.grid) ** 2 + 1  # patches, and the class token
-        self.images.tower.embeddings.register_buffer("position_ids", torch.arange(places)[None], persistent=False)
+    def init_buffers(self) -> None:
+        """Compute the buffers that no checkpoint holds, after building on the meta device."""
+        self.decoder.rotary_emb = Phi3RotaryEmbedding(self.config.text_config)
+        positions = (2 * self.config.tokens_per_side) ** 2 + 1  # patches and the class token
+        embeddings = self.image_embedding.vision_tower.embeddings
+        embeddings.register_buffer("position_ids", torch.arange(positions)[None], persistent=False)
 
 
-def _tower(config: CLIPVisionConfig) -> CLIPVisionModel:
-    # the published code reads the output of the last layer but one: the last one and
-    # the norm after it are never needed
+def _vision_tower(config: CLIPVisionConfig) -> CLIPVisionModel:
+    # the published code reads the output of the last layer but one: the last layer
+    # and the norm after it are never needed
     sizes = config.to_dict() | {"num_hidden_layers": config.num_hidden_layers - 1}
     tower = CLIPVisionModel(CLIPVisionConfig.from_dict(sizes, attn_implementation="sdpa"))
     tower.add_module("post_layernorm", nn.Identity())
     return tower
 
 
-def _positions(attention_mask: Tensor | None, tokens: int) -> Tensor | None:
+def _position_ids(attention_mask: Tensor | None, tokens: int) -> Tensor | None:
     if attention_mask is None:
         return None
     return (attention_mask.cumsum(-1) - 1).clamp(min=0)[:, -tokens:]  # (batch, tokens)

@@ -1,35 +1,37 @@
-"""A conversation with images to the network's input, as published. In: messages. Out: tensors."""
+"""Processor of Phi-3 Vision: chat template, image placeholders, and the network's input tensors."""
 
 from __future__ import annotations
 
 import re
 from collections.abc import Mapping, Sequence
+from itertools import count
 from pathlib import Path
-from typing import Required, TypedDict
+from typing import Any, Required, TypedDict
 
 import PIL.Image
 import torch
 from torch import Tensor
 
 from mmrag.errors import QueryError
+from mmrag.vision.base import Message, place_images
 from mmrag.vision.phi3.configuration import Phi3VisionConfig
-from mmrag.vision.phi3.image_processing import CropRule, Crops
-from mmrag.vision.phi3.tokenizer import Vocabulary
+from mmrag.vision.phi3.image_processing import Phi3ImageProcessor
+from mmrag.vision.phi3.tokenizer import Phi3Tokenizer
 
-__all__ = ["Inputs", "Phi3VisionProcessor", "PixelInputs"]
+__all__ = ["Phi3VisionInputs", "Phi3VisionProcessor", "PixelInputs", "render_messages"]
 
 _ROLES = ("system", "user", "assistant")
-_TAG = re.compile(r"<\|image_(\d+)\|>")
+_IMAGE_TAG = re.compile(r"<\|image_(\d+)\|>")
 
 
 class PixelInputs(TypedDict, total=False):
-    """PixelInputs as the network takes them; empty where there are none."""
+    """Images as the network takes them; empty if there are none."""
 
-    pixel_values: Tensor  # (images, num_crops + 1, 3, side, side), zero-padded
+    pixel_values: Tensor  # (images, num_crops + 1, 3, crop_size, crop_size), zero-padded
     image_sizes: Tensor  # (images, 2): height, width after padding
 
 
-class Inputs(PixelInputs):
+class Phi3VisionInputs(PixelInputs):
     """A prompt with its images, as the network takes them."""
 
     input_ids: Required[Tensor]  # (1, tokens), `<|image|>` once for each image token
@@ -37,68 +39,91 @@ class Inputs(PixelInputs):
 
 
 class Phi3VisionProcessor:
-    """Chat template, tokenizer and crops in one."""
+    """Chat template, tokenizer and image processor of one checkpoint."""
 
-    def __init__(self, vocabulary: Vocabulary, crops: CropRule) -> None:
-        self.vocabulary, self.crops = vocabulary, crops
+    def __init__(self, tokenizer: Phi3Tokenizer, image_processor: Phi3ImageProcessor) -> None:
+        self.tokenizer, self.image_processor = tokenizer, image_processor
 
     @classmethod
-    def of_folder(cls, folder: Path) -> Phi3VisionProcessor:
-        """Read tokenizer and preprocessor of a checkpoint's folder."""
-        config = Phi3VisionConfig.of_folder(folder)
-        crops = CropRule.of_folder(folder, side=config.crop, grid=config.grid)
-        return cls(Vocabulary.of_folder(folder), crops)
+    def from_folder(cls, folder: Path) -> Phi3VisionProcessor:
+        """Read tokenizer and image processor of a checkpoint."""
+        config = Phi3VisionConfig.from_folder(folder)
+        image_processor = Phi3ImageProcessor.from_folder(
+            folder, crop_size=config.crop_size, tokens_per_side=config.tokens_per_side
+        )
+        return cls(Phi3Tokenizer.from_folder(folder), image_processor)
 
-    def prompt(self, messages: Sequence[Mapping[str, str]]) -> str:
-        """Write the messages in the published chat template, ready for the assistant's turn.
+    def __call__(
+        self, prompt: str, images: Sequence[PIL.Image.Image] = (), num_crops: int | None = None
+    ) -> Phi3VisionInputs:
+        """Tokenize a prompt and preprocess its images, tagged ``<|image_1|>``, ``<|image_2|>``, … in order."""
+        ids = torch.tensor([self.encode(prompt, images, num_crops)])
+        pixel_inputs = self.preprocess_images(images, num_crops)
+        return Phi3VisionInputs(input_ids=ids, attention_mask=torch.ones_like(ids), **pixel_inputs)
 
-        Contents are taken as they are: special tokens and ``<|image_k|>`` in them are live.
+    def apply_chat_template(self, messages: Sequence[Mapping[str, str]]) -> str:
+        """Write messages in the published chat template, ready for the assistant's turn.
+
+        Special tokens and image tags in the contents are active, see `render_messages` for untrusted text.
         """
         if not messages:
             raise QueryError("there is no message to answer: give at least one user turn")
-        strange = {turn["role"] for turn in messages} - set(_ROLES)
-        if strange:
-            raise QueryError(f"no role is named {strange.pop()!r}: take one of {', '.join(_ROLES)}")
+        if unknown := {turn["role"] for turn in messages} - set(_ROLES):
+            raise QueryError(f"no role is named {unknown.pop()!r}: use one of {', '.join(_ROLES)}")
         turns = [f"<|{turn['role']}|>\n{turn['content']}<|end|>\n" for turn in messages]
-        asks = messages[-1]["role"] != "assistant"
-        return "".join(turns) + ("<|assistant|>\n" if asks else "")
+        return "".join(turns) + ("" if messages[-1]["role"] == "assistant" else "<|assistant|>\n")
 
-    def __call__(self, prompt: str, images: Sequence[PIL.Image.Image] = (), num_crops: int | None = None) -> Inputs:
-        """Tokenize ``prompt`` and cut ``images``, which its tags name in order from 1."""
-        ids = torch.tensor([self.ids(prompt, images, num_crops)])
-        return Inputs(input_ids=ids, attention_mask=torch.ones_like(ids), **self.images(images, num_crops))
+    def encode(self, prompt: str, images: Sequence[PIL.Image.Image] = (), num_crops: int | None = None) -> list[int]:
+        """Tokenize a prompt, with the image token id once for each token of its images.
 
-    def images(self, images: Sequence[PIL.Image.Image], num_crops: int | None = None) -> PixelInputs:
-        """Cut ``images`` for the tower."""
-        if not images:
-            return PixelInputs()
-        most = self.crops.num_crops if num_crops is None else num_crops
-        cut = [self.crops.cut(image, num_crops) for image in images]
-        return PixelInputs(
-            pixel_values=torch.stack([_filled(tile, most + 1) for tile in cut]),
-            image_sizes=torch.tensor([(tile.height, tile.width) for tile in cut]),
-        )
-
-    def ids(self, prompt: str, images: Sequence[PIL.Image.Image] = (), num_crops: int | None = None) -> list[int]:
-        """Ids of ``prompt``, with a placeholder for each token of its images; nothing is cut.
-
-        Each piece of text between images is tokenized alone and so has its own `<s>`, as
-        published.
+        As published, each part between images is tokenized alone and begins with its own `<s>`.
         """
-        tags = [int(tag) for tag in _TAG.findall(prompt)]
+        tags = [int(tag) for tag in _IMAGE_TAG.findall(prompt)]
         if tags != list(range(1, len(images) + 1)):
             raise QueryError(
                 f"the prompt names images {tags} and {len(images)} are given: "
                 "name each once and in order, <|image_1|> first"
             )
-        counts = [self.crops.tokens(*image.size, num_crops) for image in images]
-        pieces = _TAG.sub("<|image_0|>", prompt).split("<|image_0|>")
-        ids = self.vocabulary.encode(pieces[0])
-        for count, piece in zip(counts, pieces[1:], strict=True):
-            ids += [self.vocabulary.placeholder] * count + self.vocabulary.encode(piece)
+        first, *rest = _IMAGE_TAG.sub("<|image_0|>", prompt).split("<|image_0|>")
+        ids = self.tokenizer.encode(first)
+        for image, part in zip(images, rest, strict=True):
+            num_tokens = self.image_processor.num_tokens(*image.size, num_crops)
+            ids += [self.tokenizer.image_token_id] * num_tokens + self.tokenizer.encode(part)
         return ids
 
+    def preprocess_images(self, images: Sequence[PIL.Image.Image], num_crops: int | None = None) -> PixelInputs:
+        """Cut images into crops, padded to the same number."""
+        if not images:
+            return PixelInputs()
+        tiles = [self.image_processor.preprocess(image, num_crops) for image in images]
+        length = 1 + (self.image_processor.num_crops if num_crops is None else num_crops)
+        return PixelInputs(
+            pixel_values=torch.stack([_pad_crops(tile.pixels, length) for tile in tiles]),
+            image_sizes=torch.tensor([(tile.height, tile.width) for tile in tiles]),
+        )
 
-def _filled(tile: Crops, crops: int) -> Tensor:
-    missing = crops - len(tile.pixels)
-    return torch.nn.functional.pad(tile.pixels, (0, 0, 0, 0, 0, 0, 0, missing))
+
+def render_messages(messages: Sequence[Message], num_images: int, tokenizer: Phi3Tokenizer) -> list[dict[str, str]]:
+    """Render untrusted messages for `Phi3VisionProcessor.apply_chat_template`.
+
+    Special tokens in texts are broken up. Images are tagged where ``{"type": "image"}`` parts stand; without such
+    parts, at the start of the first user turn.
+    """
+    image_numbers = count(1)
+
+    def render(part: Mapping[str, Any]) -> str:
+        if part.get("type") == "image":
+            return f"<|image_{next(image_numbers)}|>"
+        if isinstance(part.get("text"), str):
+            return tokenizer.escape_special_tokens(part["text"])
+        raise QueryError(
+            f"a message holds a part of type {part.get('type')!r}: "
+            'give {"type": "text", "text": …} or {"type": "image"}, and images as `images`'
+        )
+
+    turns = place_images(messages, num_images)
+    return [{"role": role, "content": "\n".join(map(render, parts))} for role, parts in turns]
+
+
+def _pad_crops(crops: Tensor, length: int) -> Tensor:
+    return torch.nn.functional.pad(crops, (0, 0, 0, 0, 0, 0, 0, length - len(crops)))

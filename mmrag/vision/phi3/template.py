@@ -1,183 +1,164 @@
-"""The script of an answer: what we write, and where the model may choose.
-
-In: a script, and somebody who fills its slots. Out: the whole answer, as text and as ids. The same
-loop serves a model that answers (`slots.py`) and a trainer that dictates (`script_ids`).
-"""
+"""Answer template with fixed text and slots filled by constrained decoding."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
-from typing import Protocol
 
-from mmrag.vision.phi3.tokenizer import Vocabulary
+from mmrag.vision.phi3.tokenizer import Phi3Tokenizer
 
 __all__ = [
-    "Answer",
-    "Choice",
-    "Computed",
-    "Filling",
-    "Free",
-    "Grade",
-    "Performer",
-    "Piece",
-    "Script",
+    "AnswerTemplate",
+    "ChoiceSlot",
+    "ComputedText",
+    "FilledTemplate",
+    "FixedText",
+    "GradeSlot",
     "Slot",
-    "Text",
-    "longest",
-    "perform",
-    "script_ids",
+    "SlotFiller",
+    "SlotValue",
+    "TextSlot",
+    "encode_template",
+    "fill_template",
+    "max_tokens",
 ]
 
 
 @dataclass(frozen=True)
-class Text:
-    """Ours, word for word."""
+class FixedText:
+    """Text that is always the same."""
 
     text: str
 
 
 @dataclass(frozen=True)
-class Computed:
-    """Ours too, but it depends on what was chosen before; ``tokens`` bounds its length."""
+class ComputedText:
+    """Text computed from the slots before it, at most ``max_tokens`` long."""
 
-    write: Callable[[Answer], str]
-    tokens: int = 3  # a label has no more
+    compute: Callable[[FilledTemplate], str]
+    max_tokens: int = 3  # enough for a label
 
 
 @dataclass(frozen=True)
-class Choice:
-    """The model takes one of ``options``, each a single token.
-
-    ``unlike`` names earlier slots; what was chosen there is no longer on offer.
-    """
+class ChoiceSlot:
+    """One of ``options``, each a single token, without those chosen in the slots ``exclude``."""
 
     name: str
     options: tuple[str, ...]
-    unlike: tuple[str, ...] = ()
+    exclude: tuple[str, ...] = ()
 
-    def on_offer(self, answer: Answer) -> list[str]:
-        """Options still to be had."""
-        taken = {answer.texts[name] for name in self.unlike}
-        return [option for option in self.options if option not in taken]
+    def available(self, filled: FilledTemplate) -> list[str]:
+        """Return the options not chosen before."""
+        chosen = {filled.texts[name] for name in self.exclude}
+        return [option for option in self.options if option not in chosen]
 
 
 @dataclass(frozen=True)
-class Grade:
-    """The model gives a whole number from 0 to 10."""
+class GradeSlot:
+    """A whole number from 0 to 10."""
 
     name: str
 
 
 @dataclass(frozen=True)
-class Free:
-    """The model writes at most ``tokens`` tokens, and stops where a quote would close the text."""
+class TextSlot:
+    """Free text of at most ``max_tokens`` tokens; a quote ends it."""
 
     name: str
-    tokens: int
+    max_tokens: int
 
 
-Slot = Choice | Grade | Free
-Piece = Text | Computed | Slot
-Script = tuple[Piece, ...]
+Slot = ChoiceSlot | GradeSlot | TextSlot
+AnswerTemplate = tuple[FixedText | ComputedText | Slot, ...]
 
 
 @dataclass(frozen=True)
-class Filling:
-    """What stands in a slot: text, its ids, and how probable each alternative was."""
+class SlotValue:
+    """Text and ids of a slot, and the probability of each alternative."""
 
     text: str
     ids: list[int]
-    odds: Mapping[str, float] = field(default_factory=dict[str, float])
+    probabilities: Mapping[str, float] = field(default_factory=dict[str, float])
 
 
 @dataclass
-class Answer:
-    """An answer as far as it is written.
+class FilledTemplate:
+    """An answer, as far as it is written.
 
     Attributes
     ----------
-    text, ids
-        The answer so far, ours and the model's.
-    texts, odds, places
-        By slot: its text, how probable each alternative was, where its ids stand in ``ids``.
-        Behind a `Free` slot, ``places[name].stop`` is the token that closes it.
+    text : str
+        Fixed texts and slots.
+    ids : list of int
+        Token ids of ``text``.
+    texts : dict
+        Text of each slot, by name.
+    probabilities : dict
+        Probability of each alternative, by slot name.
+    spans : dict
+        Range of each slot within ``ids``. Behind a `TextSlot`, ``spans[name].stop`` is the token that closes it.
     """
 
     text: str = ""
     ids: list[int] = field(default_factory=list[int])
     texts: dict[str, str] = field(default_factory=dict[str, str])
-    odds: dict[str, Mapping[str, float]] = field(default_factory=dict[str, Mapping[str, float]])
-    places: dict[str, range] = field(default_factory=dict[str, range])
+    probabilities: dict[str, Mapping[str, float]] = field(default_factory=dict[str, Mapping[str, float]])
+    spans: dict[str, range] = field(default_factory=dict[str, range])
 
 
-class Performer(Protocol):
-    """Whoever fills the slots of a script."""
-
-    def __call__(self, slot: Slot, answer: Answer) -> Filling:
-        """Fill ``slot``; ``answer.ids`` hold everything before it."""
-        ...
+SlotFiller = Callable[[Slot, FilledTemplate], SlotValue]
+"""Fills a slot; the `FilledTemplate` holds everything before it."""
 
 
-def perform(script: Script, performer: Performer, vocabulary: Vocabulary) -> Answer:
-    """Write the answer from beginning to end: our pieces as they are, slots by ``performer``."""
-    answer, pending = Answer(), ""
-    for piece in script:
-        if isinstance(piece, Text | Computed):
-            # texts that follow each other are tokenized as one, as they would be in a document
-            pending += piece.text if isinstance(piece, Text) else piece.write(answer)
+def fill_template(template: AnswerTemplate, fill_slot: SlotFiller, tokenizer: Phi3Tokenizer) -> FilledTemplate:
+    """Write an answer from beginning to end; ``fill_slot`` supplies the value of each slot."""
+    filled, pending = FilledTemplate(), ""
+    for piece in template:
+        # texts that follow each other are tokenized as one, as they would be in a document
+        if isinstance(piece, FixedText):
+            pending += piece.text
+        elif isinstance(piece, ComputedText):
+            pending += piece.compute(filled)
         else:
-            _append(answer, pending, vocabulary)
+            _append_text(filled, pending, tokenizer)
             pending = ""
-            filling = performer(piece, answer)
-            start = len(answer.ids)
-            answer.text += filling.text
-            answer.ids += filling.ids
-            answer.texts[piece.name] = filling.text
-            answer.odds[piece.name] = filling.odds
-            answer.places[piece.name] = range(start, len(answer.ids))
-    _append(answer, pending, vocabulary)
-    return answer
+            value = fill_slot(piece, filled)
+            filled.spans[piece.name] = range(len(filled.ids), len(filled.ids) + len(value.ids))
+            filled.text += value.text
+            filled.ids += value.ids
+            filled.texts[piece.name] = value.text
+            filled.probabilities[piece.name] = value.probabilities
+    _append_text(filled, pending, tokenizer)
+    return filled
 
 
-def script_ids(script: Script, fillings: Mapping[str, str], vocabulary: Vocabulary) -> Answer:
-    """Write an answer whose every slot is dictated, for teacher forcing.
+def encode_template(template: AnswerTemplate, texts: Mapping[str, str], tokenizer: Phi3Tokenizer) -> FilledTemplate:
+    """Fill a template with given texts, by slot name, for teacher forcing.
 
-    The ids are those that a model meets when it gives the same answer itself.
-
-    Parameters
-    ----------
-    script
-        See `mmrag.vision.phi3.ranking_template.answer_script`.
-    fillings
-        Text of each slot, by name.
-    vocabulary
-        Of the model to be trained.
+    The ids are those that a model reads and writes when it gives the same answer.
     """
 
-    def dictate(slot: Slot, answer: Answer) -> Filling:
-        text = fillings[slot.name]
-        return Filling(text, vocabulary.inside(text), {text: 1.0})
+    def fill_slot(slot: Slot, filled: FilledTemplate) -> SlotValue:
+        text = texts[slot.name]
+        return SlotValue(text, tokenizer.encode_continuation(text), {text: 1.0})
 
-    return perform(script, dictate, vocabulary)
-
-
-def longest(script: Script, vocabulary: Vocabulary) -> int:
-    """Count the most tokens that a model reads and writes for ``script``."""
-
-    def tokens(piece: Piece) -> int:
-        match piece:
-            case Text():
-                return len(vocabulary.inside(piece.text)) + 1  # a quote may close before it
-            case Free() | Computed():
-                return piece.tokens
-            case _:
-                return 2  # "10", or a letter
-
-    return sum(map(tokens, script))
+    return fill_template(template, fill_slot, tokenizer)
 
 
-def _append(answer: Answer, text: str, vocabulary: Vocabulary) -> None:
+def max_tokens(template: AnswerTemplate, tokenizer: Phi3Tokenizer) -> int:
+    """Return the maximum number of tokens of an answer."""
+    total = 0
+    for piece in template:
+        if isinstance(piece, FixedText):
+            total += len(tokenizer.encode_continuation(piece.text)) + 1  # a closing quote may precede it
+        elif isinstance(piece, TextSlot | ComputedText):
+            total += piece.max_tokens
+        else:
+            total += 2  # "10", or a letter
+    return total
+
+
+def _append_text(filled: FilledTemplate, text: str, tokenizer: Phi3Tokenizer) -> None:
     if text:
-        answer.ids += vocabulary.inside(text) if answer.ids else vocabulary.opening(text)
-        answer.text += text
+        filled.ids += tokenizer.encode_continuation(text) if filled.ids else tokenizer.encode_start(text)
+        filled.text += text

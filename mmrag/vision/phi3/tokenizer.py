@@ -1,4 +1,4 @@
-"""Text to ids and back, special tokens by their names. In: a `tokenizer.json`. Out: ids."""
+"""Tokenizer of Phi-3 Vision, with the ids of its special tokens and of JSON strings."""
 
 from __future__ import annotations
 
@@ -7,78 +7,81 @@ from collections.abc import Sequence
 from functools import cached_property, lru_cache
 from pathlib import Path
 
+import torch
 from tokenizers import Tokenizer
+from torch import Tensor
 
 from mmrag.errors import CheckpointError
 
-__all__ = ["TOKENIZER_FILE", "Vocabulary"]
+__all__ = ["TOKENIZER_FILE", "Phi3Tokenizer"]
 
 TOKENIZER_FILE = "tokenizer.json"
-_IMAGE = r"<\|image_\d+\|>"
-# Text that may stand before a piece of an answer without melting into it, the likeliest first.
-_ANCHORS = ("\n", "|", "x", "0")
+_IMAGE_TAG = r"<\|image_\d+\|>"
+# Texts that a piece of an answer can follow without merging with them, most likely first.
+_PREFIXES = ("\n", "|", "x", "0")
 
 
-class Vocabulary:
-    """A tokenizer, and what its special tokens mean to Phi-3 Vision.
+class Phi3Tokenizer:
+    """Tokenizer for prompts, and for the pieces of an answer.
 
     Parameters
     ----------
-    tokenizer
-        Any vocabulary that knows ``<|user|>``, ``<|assistant|>``, ``<|end|>``, ``<|endoftext|>``
-        and ``<|image|>``; ``<|system|>`` where system turns are wanted. To rank, it must write
-        digits (and capitals, past nine candidates) as single tokens, and decode what it encoded.
+    backend : tokenizers.Tokenizer
+        Any vocabulary with ``<|user|>``, ``<|assistant|>``, ``<|end|>``, ``<|endoftext|>``, ``<|image|>``, and
+        ``<|system|>`` where system turns are needed. To rank, it must write digits (and capitals, past nine
+        candidates) as single tokens, and decode what it encoded.
+
+    Raises
+    ------
+    CheckpointError
+        If one of these tokens is missing.
     """
 
-    def __init__(self, tokenizer: Tokenizer) -> None:
-        self.tokenizer = tokenizer
-        self.placeholder = self.id("<|image|>")
-        self.padding = self.id("<|endoftext|>")
-        # config.json's eos id 2 ends no turn; these three do
-        self.ends = frozenset(map(self.id, ("<|endoftext|>", "<|assistant|>", "<|end|>")))
-        self._cached_inside = lru_cache(maxsize=4096)(self._encode_inside)
+    def __init__(self, backend: Tokenizer) -> None:
+        self.backend = backend
+        self.image_token_id = self.token_id("<|image|>")
+        self.pad_token_id = self.token_id("<|endoftext|>")
+        # id 2, the eos token of config.json, ends no turn; these three do
+        self.stop_token_ids = frozenset(map(self.token_id, ("<|endoftext|>", "<|assistant|>", "<|end|>")))
+        self._cached_continuation = lru_cache(maxsize=4096)(self._encode_continuation)
 
     @classmethod
-    def of_folder(cls, folder: Path) -> Vocabulary:
-        """Read a checkpoint's `tokenizer.json`."""
+    def from_folder(cls, folder: Path) -> Phi3Tokenizer:
+        """Read the `tokenizer.json` of a checkpoint."""
         file = folder / TOKENIZER_FILE
         if not file.is_file():
-            raise CheckpointError(f"{folder} holds no {TOKENIZER_FILE}: fetch it again")
+            raise CheckpointError(f"{folder} holds no {TOKENIZER_FILE}: download it again")
         try:
-            tokenizer = Tokenizer.from_file(str(file))
-        except Exception as error:  # the tokenizers' core raises bare exceptions
-            raise CheckpointError(f"{file} cannot be read ({error}): fetch it again") from error
-        return cls(tokenizer)
+            backend = Tokenizer.from_file(str(file))
+        except Exception as error:  # tokenizers raises bare exceptions
+            raise CheckpointError(f"{file} cannot be read ({error}): download it again") from error
+        return cls(backend)
 
-    def id(self, token: str) -> int:
-        """Look a token up by its exact name."""
-        found = self.tokenizer.token_to_id(token)
-        if found is None:
+    def token_id(self, token: str) -> int:
+        """Return the id of a token, given its exact text."""
+        token_id = self.backend.token_to_id(token)
+        if token_id is None:
             raise CheckpointError(
                 f"the vocabulary has no token {token!r}, which Phi-3 Vision needs: "
-                f"take the {TOKENIZER_FILE} of a Phi-3 Vision checkpoint"
+                f"use the {TOKENIZER_FILE} of a Phi-3 Vision checkpoint"
             )
-        return found
+        return token_id
 
-    def encode(self, chunk: str) -> list[int]:
-        """Ids of one chunk of a prompt, as published: special tokens live, `<s>` first."""
-        return self.tokenizer.encode(chunk).ids
+    def encode(self, text: str) -> list[int]:
+        """Encode a part of a prompt as published: special tokens are active, `<s>` comes first."""
+        return self.backend.encode(text).ids
 
-    def decode(self, ids: Sequence[int]) -> str:
-        """Text of an answer's ids, special tokens left out."""
-        return self.tokenizer.decode(list(ids), skip_special_tokens=True)
+    def encode_start(self, text: str) -> list[int]:
+        """Encode the start of an answer; it begins with the mark of a new word, if there is one."""
+        return self.backend.encode(text, add_special_tokens=False).ids
 
-    def opening(self, text: str) -> list[int]:
-        """Ids of ``text`` where a turn begins: with the mark of a new word, where there is one."""
-        return self.tokenizer.encode(text, add_special_tokens=False).ids
+    def encode_continuation(self, text: str) -> list[int]:
+        """Encode text in the middle of an answer, where no new word begins."""
+        return list(self._cached_continuation(text))
 
-    def inside(self, text: str) -> list[int]:
-        """Ids of ``text`` in the middle of an answer, where no word need begin."""
-        return list(self._cached_inside(text))
-
-    def single(self, text: str) -> int:
-        """Look up the one token that writes ``text`` in the middle of an answer."""
-        ids = self._cached_inside(text)
+    def single_token_id(self, text: str) -> int:
+        """Return the id of the one token that writes ``text`` in the middle of an answer."""
+        ids = self._cached_continuation(text)
         if len(ids) != 1:
             raise CheckpointError(
                 f"{text!r} is {len(ids)} tokens in this vocabulary and must be one: "
@@ -86,62 +89,67 @@ class Vocabulary:
             )
         return ids[0]
 
-    def text_inside(self, ids: Sequence[int]) -> str:
-        """Text that ``ids`` add in the middle of an answer."""
-        anchor, anchor_ids = self._anchor
-        return self.decode([*anchor_ids, *ids]).removeprefix(anchor)
+    def decode(self, ids: Sequence[int]) -> str:
+        """Decode an answer, without special tokens."""
+        return self.backend.decode(list(ids), skip_special_tokens=True)
 
-    def defuse(self, text: str) -> str:
-        """Make a stranger's text harmless: no special token, no image tag survives in it.
+    def decode_continuation(self, ids: Sequence[int]) -> str:
+        """Decode ids in the middle of an answer."""
+        prefix, prefix_ids = self._prefix
+        return self.decode([*prefix_ids, *ids]).removeprefix(prefix)
 
-        A space goes behind the first character of each, so that it reads almost the same and is
-        ordinary text to the tokenizer. Half a letter (a lone surrogate) becomes a question mark.
+    def escape_special_tokens(self, text: str) -> str:
+        """Break up special tokens and image tags in untrusted text.
+
+        A space after the first character of each makes it ordinary text. A lone surrogate becomes a question mark.
         """
         text = text.encode(errors="replace").decode()
-        while self._live.search(text):  # again: what is broken up may have hidden another
-            text = self._live.sub(lambda found: f"{found[0][0]} {found[0][1:]}", text)
+        while self._special_pattern.search(text):  # again: breaking one up can reveal another
+            text = self._special_pattern.sub(lambda found: f"{found[0][0]} {found[0][1:]}", text)
         return text
 
     @cached_property
-    def plain(self) -> tuple[int, ...]:
+    def string_token_ids(self) -> Tensor:
         """Tokens that a JSON string holds unescaped: no quote, backslash or control character."""
-        special = self.tokenizer.get_added_tokens_decoder()
-        return tuple(
-            token
-            for token, text in enumerate(self._texts)
-            if token not in special and text and not re.search(r'["\\\x00-\x1f]', text)
+        special = self.backend.get_added_tokens_decoder()
+        return torch.tensor(
+            [
+                token_id
+                for token_id, text in enumerate(self._token_texts)
+                if token_id not in special and text and not re.search(r'["\\\x00-\x1f]', text)
+            ]
         )
 
     @cached_property
-    def closing(self) -> tuple[int, ...]:
-        """Tokens that end a JSON string: those that begin with a quote, and the ends of a turn."""
-        quotes = (token for token, text in enumerate(self._texts) if text.startswith('"'))
-        return (*quotes, *sorted(self.ends))
+    def string_end_ids(self) -> Tensor:
+        """Tokens that end a JSON string: those that begin with a quote, and those that end a turn."""
+        quotes = (token_id for token_id, text in enumerate(self._token_texts) if text.startswith('"'))
+        return torch.tensor([*quotes, *sorted(self.stop_token_ids)])
 
     @cached_property
-    def _texts(self) -> list[str]:
-        return [self.text_inside([token]) for token in range(self.tokenizer.get_vocab_size())]
+    def _token_texts(self) -> list[str]:
+        return [self.decode_continuation([token_id]) for token_id in range(self.backend.get_vocab_size())]
 
     @cached_property
-    def _live(self) -> re.Pattern[str]:
-        special = [token.content for token in self.tokenizer.get_added_tokens_decoder().values()]
-        longest_first = sorted((s for s in special if len(s) > 1), key=len, reverse=True)
-        return re.compile("|".join([_IMAGE, *map(re.escape, longest_first)]))
+    def _special_pattern(self) -> re.Pattern[str]:
+        special = [token.content for token in self.backend.get_added_tokens_decoder().values()]
+        longest_first = sorted((text for text in special if len(text) > 1), key=len, reverse=True)
+        return re.compile("|".join([_IMAGE_TAG, *map(re.escape, longest_first)]))
 
     @cached_property
-    def _anchor(self) -> tuple[str, list[int]]:
-        # a line break comes last: as a byte it would fuse with the bytes of half a letter
-        for anchor in reversed(_ANCHORS):
-            ids = self.opening(anchor)
-            if self.decode(ids) == anchor:
-                return anchor, ids
-        raise CheckpointError(f"the tokenizer gives none of {_ANCHORS} back: it must decode what it encoded")
+    def _prefix(self) -> tuple[str, list[int]]:
+        # a line break comes last: as a byte it would merge with the bytes of an incomplete character
+        for prefix in reversed(_PREFIXES):
+            ids = self.encode_start(prefix)
+            if self.decode(ids) == prefix:
+                return prefix, ids
+        raise CheckpointError(f"the tokenizer decodes none of {_PREFIXES} to itself: use one that does")
 
-    def _encode_inside(self, text: str) -> tuple[int, ...]:
-        # a tokenizer marks the start of what it is given: put something before, and take it away
-        for anchor in _ANCHORS:
-            before = self.opening(anchor)
-            ids = self.opening(anchor + text)
-            if ids[: len(before)] == before:
-                return tuple(ids[len(before) :])
-        raise CheckpointError(f"the tokenizer melts {text!r} into whatever stands before it: its ids are not its own")
+    def _encode_continuation(self, text: str) -> tuple[int, ...]:
+        # a tokenizer marks the start of its input: encode behind a prefix, and remove the prefix
+        for prefix in _PREFIXES:
+            prefix_ids = self.encode_start(prefix)
+            ids = self.encode_start(prefix + text)
+            if ids[: len(prefix_ids)] == prefix_ids:
+                return tuple(ids[len(prefix_ids) :])
+        raise CheckpointError(f"the tokenizer merges {text!r} with any text before it: use another tokenizer")

@@ -1,6 +1,6 @@
-"""One call to an OpenAI-compatible server. In: messages. Out: an OpenAI `ChatCompletion`.
+"""Client of an OpenAI-compatible server, over plain HTTP.
 
-Plain HTTP instead of the openai client: that one can log whole requests, images and all.
+The openai client is not used because it can log whole requests, images included.
 """
 
 from __future__ import annotations
@@ -17,25 +17,25 @@ from mmrag.errors import AnswerError, SettingError
 if TYPE_CHECKING:
     from openai.types.chat import ChatCompletion
 
-__all__ = ["ChatServer"]
+__all__ = ["OpenAICompatibleClient"]
 
 
 @dataclass(frozen=True)
-class ChatServer:
-    """An OpenAI-compatible server (vLLM, Ollama, OpenAI, …) and the model to ask there.
+class OpenAICompatibleClient:
+    """Sends chat completions to an OpenAI-compatible server (vLLM, Ollama, OpenAI, …).
 
     Attributes
     ----------
-    base_url
-        Up to and with ``/v1``.
-    model
-        As the server names it.
-    api_key
-        Never shown, and left out of pickles; empty where none is needed.
-    timeout
-        Seconds the server may be silent.
-    options
-        Further fields of every request, for instance ``{"temperature": 0}``.
+    base_url : str
+        Up to and including ``/v1``.
+    model : str
+        Model name on the server.
+    api_key : str
+        Never shown, and left out of pickles. Default: empty, none.
+    timeout : float
+        Seconds without a byte from the server. Default: 60.
+    options : mapping
+        Further fields of every request. Default: ``{"temperature": 0}``.
     """
 
     base_url: str
@@ -46,7 +46,7 @@ class ChatServer:
 
     def __post_init__(self) -> None:
         if not self.base_url.startswith(("http://", "https://")):
-            raise SettingError(f"{self.base_url!r} is no http(s) address: give …/v1 of the server")
+            raise SettingError(f"{self.base_url!r} is not an http(s) address: give …/v1 of the server")
 
     def __getstate__(self) -> dict[str, Any]:
         return vars(self) | {"api_key": ""}
@@ -54,23 +54,29 @@ class ChatServer:
     def __call__(
         self, *, messages: Sequence[Mapping[str, Any]], model: str | None = None, **settings: Any
     ) -> ChatCompletion:
-        """Ask once; what fails is an `AnswerError` that shows neither prompt nor reply."""
+        """Send one request.
+
+        Raises
+        ------
+        AnswerError
+            If it fails; the message shows neither prompt nor reply.
+        """
         from openai.types.chat import ChatCompletion
 
-        extra: dict[str, Any] = settings.pop("extra_body", {})
-        asked = {"model": model or self.model, **self.options, **settings, **extra}
-        asked["messages"] = messages
-        # Raised outside of the except block, so that no traceback drags the request along.
-        reply, fault = self._reply(json.dumps(asked).encode())
+        extra_body: dict[str, Any] = settings.pop("extra_body", {})
+        request = {"model": model or self.model, **self.options, **settings, **extra_body, "messages": messages}
+        # Raised outside of the except blocks, so that no traceback holds the request.
+        reply, fault = self._post(json.dumps(request).encode())
         if fault:
             raise AnswerError(f"{self.base_url} {fault}: is the server up, and {self.model!r} there?")
         try:
             return ChatCompletion.model_validate_json(reply)
         except ValueError:
-            fault = f"gave {len(reply)} bytes that are no chat completion"
+            fault = f"sent {len(reply)} bytes that are no chat completion"
         raise AnswerError(f"{self.base_url} {fault}: is it OpenAI-compatible?")
 
-    def _reply(self, body: bytes) -> tuple[bytes, str]:
+    def _post(self, body: bytes) -> tuple[bytes, str]:
+        """Return the reply, and what went wrong."""
         headers = {"Content-Type": "application/json"}
         if self.api_key:
             headers["Authorization"] = f"Bearer {self.api_key}"
@@ -81,11 +87,10 @@ class ChatServer:
         except HTTPError as error:
             error.close()
             return b"", f"answered HTTP {error.code} {error.reason}"
-        except TimeoutError:
-            return b"", f"said nothing for {self.timeout:g} s"
-        except URLError as error:
-            if isinstance(error.reason, TimeoutError):
-                return b"", f"said nothing for {self.timeout:g} s"
-            return b"", f"cannot be reached ({error.reason})"
         except OSError as error:
-            return b"", f"broke off ({type(error).__name__})"
+            cause = error.reason if isinstance(error, URLError) else error
+            if isinstance(cause, TimeoutError):
+                return b"", f"sent nothing for {self.timeout:g} s"
+            if isinstance(error, URLError):
+                return b"", f"cannot be reached ({cause})"
+            return b"", f"closed the connection ({type(error).__name__})"

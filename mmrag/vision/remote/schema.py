@@ -1,6 +1,6 @@
-"""The answer a remote vision LLM has to give. In: n. Out: a pydantic model, or a grammar.
+"""Answer models for remote vision LLMs, and a grammar of complete rankings.
 
-JSON Schema cannot say "permutation" to common decoders, but it can say "one grade for each label".
+JSON Schema cannot express "permutation" to common decoders, but it can require one grade per label.
 """
 
 from __future__ import annotations
@@ -10,88 +10,79 @@ from typing import Annotated, Any
 from pydantic import BaseModel, ConfigDict, Field, ValidationInfo, create_model, model_validator
 
 from mmrag.ranking import Ranking, ranking_from_grades, ranking_from_labels
-from mmrag.vision.parsing import LONGEST_REASON
+from mmrag.vision.parsing import MAX_REASON_CHARS
 
-__all__ = ["MOST_IN_A_GRAMMAR", "GradedAnswer", "OrderedAnswer", "grades_for", "order_grammar"]
+__all__ = ["MAX_GRAMMAR_LABELS", "GradedAnswer", "OrderedAnswer", "graded_answer_model", "permutation_grammar"]
 
-MOST_IN_A_GRAMMAR = 12  # the grammar has 2^n rules: 4095 here, compiled in a second
+MAX_GRAMMAR_LABELS = 12
+"""The grammar has 2^n rules: 4095 at this size, compiled in a second."""
 
-Grade = Annotated[int, Field(ge=0, le=10)]
+_Grade = Annotated[int, Field(ge=0, le=10)]
 
 
 class GradedAnswer(BaseModel):
-    """One grade from 0 to 10 for each label, then a reason; `grades_for` adds the labels."""
+    """One grade from 0 to 10 for each label, then a reason; see `graded_answer_model`."""
 
-    # An error goes back to the model and into logs: it names the fault, not what was written.
+    # An error goes back to the model and into logs: it names the fault and does not quote the input.
     model_config = ConfigDict(extra="forbid", hide_input_in_errors=True)
 
     def ranking(self, answer: str) -> Ranking:
-        """Sort the labels by their grades."""
-        given = self.model_dump()
-        labels = [int(key) for key in given if key.isdecimal()]
-        ranking = ranking_from_grades(
-            {label: given[str(label)] for label in labels},
-            len(labels),
-            reason=given["reason"].strip()[:LONGEST_REASON],
-            answer=answer,
-        )
-        shown = [given[_shows(label)] for label in labels if _shows(label) in given]
-        return ranking.model_copy(update={"descriptions": shown})
+        """Sort the labels by grade; ``answer`` is the raw text."""
+        values = self.model_dump()
+        grades = {int(name): grade for name, grade in values.items() if name.isdecimal()}
+        reason = values["reason"].strip()[:MAX_REASON_CHARS]
+        ranking = ranking_from_grades(grades, len(grades), reason=reason, answer=answer)
+        descriptions = [value for name, value in values.items() if name.endswith(" shows")]
+        return ranking.model_copy(update={"descriptions": descriptions})
 
 
 class OrderedAnswer(BaseModel):
-    """Every label once, best first, then a reason; n comes with the validation context."""
+    """Every label once, best first, then a reason; validated against ``n`` of the validation context."""
 
     model_config = ConfigDict(extra="forbid", hide_input_in_errors=True)
 
-    ranking_: list[int] = Field(alias="ranking")
+    labels: list[int] = Field(alias="ranking")
     reason: str
 
     @model_validator(mode="after")
-    def _names_each_label_once(self, info: ValidationInfo) -> OrderedAnswer:
-        if repairs := self._ranking(info.context["n"] if info.context else 0).repairs:
+    def _is_complete(self, info: ValidationInfo) -> OrderedAnswer:
+        n = info.context["n"] if info.context else 0
+        if repairs := ranking_from_labels(self.labels, n).repairs:
             raise ValueError(f"the ranking must name each label once; {'; '.join(repairs)}")
         return self
 
     def ranking(self, answer: str) -> Ranking:
-        """Return the labels as they were ordered."""
-        return self._ranking(len(self.ranking_), answer)
-
-    def _ranking(self, n: int, answer: str = "") -> Ranking:
-        reason = self.reason.strip()[:LONGEST_REASON]
-        return ranking_from_labels(self.ranking_, n, reason=reason, answer=answer)
+        """Return the labels as a ranking; ``answer`` is the raw text."""
+        reason = self.reason.strip()[:MAX_REASON_CHARS]
+        return ranking_from_labels(self.labels, len(self.labels), reason=reason, answer=answer)
 
 
-def grades_for(n: int, *, describe: bool = False) -> type[GradedAnswer]:
-    """Make the answer model for ``n`` candidates, each described before it is graded if wished.
+def graded_answer_model(n: int, *, describe: bool = False) -> type[GradedAnswer]:
+    """Create the answer model of ``n`` candidates, with a description before each grade if wanted.
 
     Examples
     --------
-    >>> sorted(grades_for(2).model_json_schema()["required"])
+    >>> sorted(graded_answer_model(2).model_json_schema()["required"])
     ['1', '2', 'reason']
     """
     fields: dict[str, Any] = {}
     for label in range(1, n + 1):
         if describe:
-            fields[_shows(label)] = (str, ...)
-        fields[str(label)] = (Grade, ...)
+            fields[f"{label} shows"] = (str, ...)
+        fields[str(label)] = (_Grade, ...)
     return create_model("Grades", __base__=GradedAnswer, **fields, reason=(str, ...))
 
 
-def order_grammar(n: int) -> str:
-    """Write the EBNF that only accepts complete rankings of ``n`` labels, for `OrderedAnswer`.
+def permutation_grammar(n: int) -> str:
+    """Write an EBNF grammar that accepts only complete rankings of ``n`` labels, for `OrderedAnswer`.
 
-    One rule for each set of labels already used, so that no label can come twice (subset lattice).
+    It has one rule per set of labels already used, so that no label repeats.
     """
-    everything = (1 << n) - 1
+    all_used = (1 << n) - 1
     rules = [r'root ::= "{\"ranking\": [" s0 "], \"reason\": \"" letter* "\"}"', r'letter ::= [^"\\\x00-\x1f]']
-    for used in range(everything):
-        free = [label for label in range(n) if not used >> label & 1]
-        last = len(free) == 1
-        ways = [f'"{x + 1}"' if last else f'"{x + 1}, " s{used | 1 << x}' for x in free]
-        rules.append(f"s{used} ::= {' | '.join(ways)}")
+    for used in range(all_used):
+        unused = [label for label in range(n) if not used >> label & 1]
+        is_last = len(unused) == 1
+        choices = [f'"{label + 1}"' if is_last else f'"{label + 1}, " s{used | 1 << label}' for label in unused]
+        rules.append(f"s{used} ::= {' | '.join(choices)}")
     return "\n".join(rules)
-
-
-def _shows(label: int) -> str:
-    return f"{label} shows"

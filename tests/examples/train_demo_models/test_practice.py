@@ -11,12 +11,12 @@ from examples.train_demo_models.cells import CELL, COLUMNS, MOST, CellCutter
 from examples.train_demo_models.dictation import GRADES, Form, Words
 from examples.train_demo_models.naming import Naming
 from examples.train_demo_models.practice import Practice
-from examples.train_demo_models.reranker import RECIPE, new_reranker
+from examples.train_demo_models.reranker import RANKING_CONFIG, new_reranker
 from examples.train_demo_models.vocabulary import compound
 from mmrag.datasets import COLORS, PATTERNS, PRODUCTS
 from mmrag.rerank.composite import compose, draw_label, draw_query
-from mmrag.vision.phi3.ranking_template import answer_script
-from mmrag.vision.phi3.template import script_ids
+from mmrag.vision.phi3.ranking_template import RankingTemplate
+from mmrag.vision.phi3.template import encode_template
 
 
 @pytest.fixture(scope="module")
@@ -29,7 +29,7 @@ def reranker():
 def test_crops_are_those_of_the_composite(specimens, reranker, n, worded):
     _, processor = reranker
     rows = np.arange(10, 10 + n)
-    crops = CellCutter(specimens, processor.crops).crops_of(
+    crops = CellCutter(specimens, processor.image_processor).crops_of(
         [None if worded else 3], rows[None]
     )  # (1, cells, 3, side, side)
     composite = compose(None, [Image.new("RGB", (CELL, CELL))] * n, cell=CELL, columns=COLUMNS, min_cells=MOST)
@@ -38,45 +38,45 @@ def test_crops_are_those_of_the_composite(specimens, reranker, n, worded):
     numbered = [query, *(draw_label(cell, label) for label, cell in enumerate(cells, 1))]
     for place, cell in enumerate(numbered):
         composite.paste(cell, (place % COLUMNS * CELL, place // COLUMNS * CELL))
-    assert torch.equal(crops[0], processor.crops.cut(composite).pixels)
+    assert torch.equal(crops[0], processor.image_processor.preprocess(composite).pixels)
 
 
 def test_many_composites_are_laid_out_like_one(specimens, reranker):
     network, processor = reranker
-    practice = Practice(network, processor, RECIPE, _naming(network), specimens)
+    practice = Practice(network, processor, RANKING_CONFIG, _naming(network), specimens)
     crops = practice.cutter.crops_of([3, None], np.arange(18).reshape(2, 9))
     sizes = torch.tensor([[2 * CELL, COLUMNS * CELL]] * 2)
     with torch.no_grad():
-        expected = network.images(crops, sizes)
-        patches = network.images.patches(crops.flatten(0, 1)).unflatten(0, crops.shape[:2])
+        expected = network.image_embedding(crops, sizes)
+        patches = network.image_embedding.crop_features(crops.flatten(0, 1)).unflatten(0, crops.shape[:2])
         together = practice._raster(patches[:, 1:], patches[:, 0], projected=False)
-    assert torch.allclose(network.images.projection(together).flatten(0, 1), expected, atol=1e-6)
+    assert torch.allclose(network.image_embedding.projection(together).flatten(0, 1), expected, atol=1e-6)
 
 
 def test_a_filled_form_is_the_answer_that_the_script_dictates(reranker):
     _, processor = reranker
-    n, vocabulary = 3, processor.vocabulary
+    n, tokenizer = 3, processor.tokenizer
     shown = torch.tensor([[[0, 1, 2], [6, 3, 4], [10, 11, 11]]])
     words = Words(
         wish=torch.tensor([[len(COLORS), 5, 6]]), shown=shown, grades=torch.tensor([[0, 3, 1]]), best=torch.tensor([1])
     )
-    fillings = {"wish": f" any {PATTERNS[5]} {compound(PRODUCTS[6])}"}
+    fillings = {"query": f" any {PATTERNS[5]} {compound(PRODUCTS[6])}"}
     for label, (color, pattern, product) in enumerate(shown[0].tolist(), start=1):
         names = COLORS[color], compound(PATTERNS[pattern]), compound(PRODUCTS[product])
-        fillings[f"shows {label}"] = " " + " ".join(names)
+        fillings[f"description {label}"] = " " + " ".join(names)
         fillings[f"grade {label}"] = str(GRADES[words.grades[0, label - 1]])
     fillings["reason"] = " matches"
-    script = answer_script(n, "grades", describe=True, words=RECIPE.words, reason_tokens=RECIPE.reason_tokens)
-    dictated = script_ids(script, fillings, vocabulary)
-    assert Form(n, RECIPE, vocabulary).filled(words).tolist() == [dictated.ids]
+    template = RankingTemplate(n, RANKING_CONFIG).build()
+    dictated = encode_template(template, fillings, tokenizer)
+    assert Form(n, RANKING_CONFIG, tokenizer).filled(words).tolist() == [dictated.ids]
 
 
 def test_the_frame_of_an_answer_costs_few_tokens(reranker):
     _, processor = reranker
-    form = Form(MOST, RECIPE, processor.vocabulary)
-    assert processor.vocabulary.tokenizer.token_to_id("<unk>") not in form.ids
+    form = Form(MOST, RANKING_CONFIG, processor.tokenizer)
+    assert processor.tokenizer.backend.token_to_id("<unk>") not in form.ids
     assert len(form.ids) == 4 + 6 * MOST + 3 + 5
 
 
 def _naming(network):
-    return Naming(4 * network.config.tower.hidden_size, (13, 12, 11, 10), (1.0, 1.0, 1.0, 1.0))
+    return Naming(4 * network.config.vision_config.hidden_size, (13, 12, 11, 10), (1.0, 1.0, 1.0, 1.0))

@@ -8,7 +8,7 @@ import pytest
 from examples.train_demo_models.encoder import new_encoder
 from examples.train_demo_models.report_encoder import Figures, by_color, by_encoder, set_exam
 from examples.train_demo_models.report_reranker import change_table, rerank_exam
-from examples.train_demo_models.reranker import RECIPE, new_reranker
+from examples.train_demo_models.reranker import RANKING_CONFIG, new_reranker
 from mmrag.embedding.visualized_bge.model import VisualizedBGE
 from mmrag.vision.phi3.model import Phi3Vision
 
@@ -61,7 +61,7 @@ def test_the_reranker_helps_and_says_why(exam, encoder, reranker):
 
 def test_a_reranker_that_sees_other_images_or_nothing_does_not_help(exam, encoder, reranker):
     few = exam.part(np.arange(0, len(exam.queries), 3))
-    untrained = Phi3Vision(*new_reranker(1), RECIPE)
+    untrained = Phi3Vision(*new_reranker(1), RANKING_CONFIG)
     for reranking in (rerank_exam(few, encoder, reranker, moved=4), rerank_exam(few, encoder, untrained)):
         (_, top1, _), *_ = change_table(few, reranking)
         assert top1.after < top1.before + 0.05

@@ -129,7 +129,7 @@ class Speaking(Phi3Vision):
 
     def __init__(self, answer: str) -> None:
         self.name, self.answer, self.heard = "speaking", answer, []
-        self.network = SimpleNamespace(config=SimpleNamespace(context=4096))
+        self.network = SimpleNamespace(config=SimpleNamespace(context_length=4096))
 
     def stream(self, messages, images=(), *, max_new_tokens=256):
         self.heard.append((messages, images))

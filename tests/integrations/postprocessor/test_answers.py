@@ -15,11 +15,11 @@ from PIL import Image
 from run_profile import scaled
 
 from mmrag.testing import MALFORMED
-from mmrag.vision.config import RankingRecipe
-from mmrag.vision.parsing import read_answer
+from mmrag.vision.config import RankingConfig
+from mmrag.vision.parsing import parse_answer
 from mmrag.vision.remote.instructor import InstructorVision
 
-SMALL = RankingRecipe(method="grades", cell=48)  # hundreds of composites are drawn
+SMALL = RankingConfig(method="grades", cell=48)  # hundreds of composites are drawn
 QUERY = QueryBundle("a bag with this")
 FOLLOWED = {
     "one missing": "785324169",
@@ -43,14 +43,14 @@ def nine(tmp_path_factory):
     return [NodeWithScore(node=ImageNode(id_=str(k), image_path=str(path))) for k in range(1, 10)]
 
 
-def reranked(answer, nodes, recipe=None):
+def reranked(answer, nodes, ranking_config=None):
     def chat(messages, **_):
         if isinstance(answer, Exception):
             raise answer
         return ChatMessage(answer, role="assistant")
 
     llm = MockFunctionCallingLLM(response_generator=chat)
-    vision = InstructorVision(LlamaIndexChatClient(llm), recipe=recipe) if recipe else llm
+    vision = InstructorVision(LlamaIndexChatClient(llm), ranking_config=ranking_config) if ranking_config else llm
     return LLVMRerank(llm=vision, caption=False).postprocess_nodes(nodes, QUERY)
 
 
@@ -90,5 +90,5 @@ answers = st.one_of(
 def test_no_answer_loses_or_doubles_a_node(answer, nine):
     order = [int(n.node.node_id) for n in reranked(answer, nine, SMALL)]
     assert sorted(order) == list(range(1, 10))
-    valid = list(dict.fromkeys(x for x in read_answer(answer).best_first if 1 <= x <= 9))
+    valid = list(dict.fromkeys(x for x in parse_answer(answer).labels if 1 <= x <= 9))
     assert order[: len(valid)] == valid

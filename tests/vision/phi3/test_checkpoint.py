@@ -1,4 +1,4 @@
-"""The published folder, read and written; every fault in it is named."""
+"""Checkpoints in the published layout are loaded and saved; every fault is named."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ import torch
 from safetensors.torch import load_file, save_file
 
 from mmrag.errors import CheckpointError
-from mmrag.vision import Phi3Vision, RankingRecipe
+from mmrag.vision import Phi3Vision, RankingConfig
 from mmrag.vision.phi3.checkpoint import load_vision_model, save_vision_model
 
 UNUSED = "model.vision_embed_tokens.img_processor.vision_model."
@@ -24,14 +24,7 @@ def copy(golden_folder, tmp_path):
 @pytest.fixture
 def saved(small, tmp_path):
     folder = tmp_path / "saved"
-    save_vision_model(
-        small.network,
-        folder,
-        tokenizer=small.processor.vocabulary.tokenizer,
-        crops=small.processor.crops,
-        recipe=small.recipe,
-        dtype=torch.float32,
-    )
+    save_vision_model(small.network, small.processor, folder, ranking_config=small.ranking_config, dtype=torch.float32)
     return folder
 
 
@@ -44,8 +37,8 @@ def rewrite(folder, change):
 
 def test_a_saved_model_comes_back_as_it_was(small, saved):
     again = Phi3Vision.from_pretrained(saved, device="cpu")
-    assert again.recipe == small.recipe
-    assert again.processor.crops == small.processor.crops
+    assert again.ranking_config == small.ranking_config
+    assert again.processor.image_processor == small.processor.image_processor
     before, after = small.network.state_dict(), again.network.state_dict()
     assert before.keys() == after.keys()
     assert all(torch.equal(before[name], after[name]) for name in before)
@@ -54,9 +47,8 @@ def test_a_saved_model_comes_back_as_it_was(small, saved):
 
 
 def test_a_saved_model_has_the_published_names_and_shapes(golden, golden_folder, tmp_path):
-    """All of the golden file but the layer that nobody uses, bit for bit."""
-    vocabulary, crops = golden.processor.vocabulary, golden.processor.crops
-    save_vision_model(golden.network, tmp_path, tokenizer=vocabulary.tokenizer, crops=crops)
+    """All of the golden file but the unused layer, bit for bit."""
+    save_vision_model(golden.network, golden.processor, tmp_path)
     ours, theirs = (load_file(tmp_path / "model.safetensors"), load_file(golden_folder / "model.safetensors"))
     unused = ("encoder.layers.2.", "post_layernorm.")
     wanted = {k: v for k, v in theirs.items() if not k.removeprefix(UNUSED).startswith(unused)}
@@ -65,10 +57,10 @@ def test_a_saved_model_has_the_published_names_and_shapes(golden, golden_folder,
     assert {tensor.dtype for tensor in ours.values()} == {torch.float16}
 
 
-def test_sizes_come_from_the_files(saved):
+def test_sizes_come_from_the_config(saved):
     model = Phi3Vision.from_pretrained(saved, device="cpu")
-    assert (model.processor.crops.side, model.processor.crops.grid) == (96, 3)
-    assert model.network.images.grid == 3
+    assert (model.processor.image_processor.crop_size, model.processor.image_processor.tokens_per_side) == (96, 3)
+    assert model.network.image_embedding.tokens_per_side == 3
 
 
 def test_several_shards_are_one_model(golden, copy):
@@ -87,7 +79,7 @@ def test_several_shards_are_one_model(golden, copy):
 @pytest.mark.parametrize(
     ("change", "fault"),
     [
-        (lambda w: w.pop("lm_head.weight"), r"1 missing \(head.weight\)"),
+        (lambda w: w.pop("lm_head.weight"), r"1 missing \(lm_head.weight\)"),
         (lambda w: w.update(extra=torch.zeros(1)), r"1 unknown \(extra\)"),
         (lambda w: w.update({"model.norm.weight": torch.zeros(9)}), r"norm.weight is \(9,\), not"),
     ],
@@ -128,28 +120,28 @@ def test_truncated_weights_are_named(copy):
         load_vision_model(copy)
 
 
-def test_weights_are_used_where_they_lie(copy):
-    """Of the asked type, no tensor is copied: changing one leaves the file alone."""
+def test_weights_are_memory_mapped(copy):
+    """Changing a weight in memory does not change the file."""
     model = load_vision_model(copy, dtype=torch.float16)
-    assert model.head.weight.dtype == torch.float16
+    assert model.lm_head.weight.dtype == torch.float16
     before = (copy / "model.safetensors").read_bytes()
     with torch.no_grad():
-        model.head.weight.zero_()
+        model.lm_head.weight.zero_()
     assert (copy / "model.safetensors").read_bytes() == before
 
 
-@pytest.mark.parametrize("text", ['{"method": "guess"}', '{"cells": 3}', '{"words": 0}', "[", "3"])
-def test_a_recipe_that_cannot_be_followed_is_refused(text, tmp_path):
+@pytest.mark.parametrize("text", ['{"method": "guess"}', '{"cells": 3}', '{"max_description_tokens": 0}', "[", "3"])
+def test_an_invalid_ranking_config_is_refused(text, tmp_path):
     (tmp_path / "rerank.json").write_text(text)
     with pytest.raises(CheckpointError):
-        RankingRecipe.of_folder(tmp_path)
+        RankingConfig.from_folder(tmp_path)
 
 
-def test_a_recipe_is_written_and_read_back(tmp_path):
-    recipe = RankingRecipe("grades", True, "Find {query} in {n}", 96, 5, num_crops=12, words=9)
-    (tmp_path / "rerank.json").write_text(recipe.to_json())
-    assert RankingRecipe.of_folder(tmp_path) == recipe
+def test_a_ranking_config_is_written_and_read_back(tmp_path):
+    config = RankingConfig("grades", True, "Find {query} in {n}", 96, 5, num_crops=12, max_description_tokens=9)
+    (tmp_path / "rerank.json").write_text(config.to_json())
+    assert RankingConfig.from_folder(tmp_path) == config
 
 
-def test_a_folder_without_a_recipe_wants_the_defaults(tmp_path):
-    assert RankingRecipe.of_folder(tmp_path) == RankingRecipe()
+def test_without_a_ranking_config_the_defaults_apply(tmp_path):
+    assert RankingConfig.from_folder(tmp_path) == RankingConfig()

@@ -1,4 +1,4 @@
-"""No random weights, no method and no number of candidates ever lose or double a candidate."""
+"""A ranking is complete by construction, for every method and number of candidates, whatever the network prefers."""
 
 from __future__ import annotations
 
@@ -7,45 +7,50 @@ import json
 import PIL.Image
 import pytest
 import torch
+from run_profile import scaled
 
-from mmrag.vision.phi3.constrained_decoding import SlotFiller
-from mmrag.vision.phi3.ranking_template import answer_script, read_ranking
-from mmrag.vision.phi3.template import perform
+from mmrag.vision.config import RankingConfig
+from mmrag.vision.phi3.constrained_decoding import ConstrainedDecoder
+from mmrag.vision.phi3.ranking_template import RankingTemplate
+from mmrag.vision.phi3.template import fill_template
 
-SEEDS = range(10)
+SEEDS = range(scaled(fast=1, full=10))
 SIZES = range(1, 21)
 STATES = 1021
 METHODS = ("permutation", "grades", "first")
 
 
-class TableReader:
-    """The smallest network that remembers: a random row of weights for each state it can be in."""
+class TableDecoder:
+    """The smallest network with a memory: a random row of logits for each state."""
 
     def __init__(self, table, start):
         self.table, self.states = table, [start]
 
-    def read(self, ids):
-        for token in ids:
-            self.states.append((self.states[-1] * 31 + token + 1) % STATES)
+    def step(self, ids):
+        for token_id in ids:
+            self.states.append((self.states[-1] * 31 + token_id + 1) % STATES)
         return self.table[self.states[-1]]
 
-    def rewind(self, tokens):
-        del self.states[-tokens:]
+    def rollback(self, num_tokens):
+        del self.states[-num_tokens:]
+
+
+def random_table(tokenizer, seed):
+    generator = torch.Generator().manual_seed(seed)
+    return torch.randn(STATES, tokenizer.backend.get_vocab_size(), generator=generator)
 
 
 @pytest.mark.parametrize("method", METHODS)
 @pytest.mark.parametrize("seed", SEEDS)
-def test_two_hundred_random_rankings_of_every_size_are_complete(seed, method, small):
-    vocabulary = small.processor.vocabulary
-    vocabulary_size = vocabulary.tokenizer.get_vocab_size()
-    generator = torch.Generator().manual_seed(seed)
-    table = torch.randn(STATES, vocabulary_size, generator=generator) * 3
+def test_random_logits_give_a_complete_ranking_of_every_size(seed, method, small):
+    tokenizer = small.processor.tokenizer
+    table = random_table(tokenizer, seed) * 3
     for n in SIZES:
-        script = answer_script(n, method, reason_tokens=2)
-        for start in range(200):
-            filler = SlotFiller(TableReader(table, start), vocabulary)
-            answer = perform(script, filler, vocabulary)
-            ranking = read_ranking(answer, n, method)
+        ranking_template = RankingTemplate(n, RankingConfig(method, max_reason_tokens=2))
+        template = ranking_template.build()
+        for start in range(scaled(fast=5, full=200)):
+            filled = fill_template(template, ConstrainedDecoder(TableDecoder(table, start), tokenizer), tokenizer)
+            ranking = ranking_template.ranking(filled)
             assert sorted(ranking.order) == list(range(1, n + 1))
             assert ranking.repairs == []
             json.loads(ranking.answer)
@@ -53,7 +58,7 @@ def test_two_hundred_random_rankings_of_every_size_are_complete(seed, method, sm
 
 @pytest.mark.parametrize("method", METHODS)
 @pytest.mark.parametrize("seed", SEEDS)
-def test_the_real_network_with_random_weights_ranks_completely(seed, method, small):
+def test_random_weights_give_a_complete_ranking_of_every_size(seed, method, small):
     with torch.random.fork_rng():
         torch.manual_seed(seed)
         for weights in small.network.parameters():
@@ -68,11 +73,12 @@ def test_the_real_network_with_random_weights_ranks_completely(seed, method, sma
 
 
 @pytest.mark.parametrize("method", METHODS)
-def test_random_rankings_differ(method, small):
+def test_different_logits_give_different_rankings(method, small):
     """The rankings above are not all the same one."""
-    vocabulary = small.processor.vocabulary
-    generator = torch.Generator().manual_seed(0)
-    table = torch.randn(STATES, vocabulary.tokenizer.get_vocab_size(), generator=generator)
-    script = answer_script(9, method, reason_tokens=1)
-    answers = [perform(script, SlotFiller(TableReader(table, start), vocabulary), vocabulary) for start in range(50)]
-    assert len({tuple(read_ranking(answer, 9, method).order) for answer in answers}) >= 45
+    tokenizer = small.processor.tokenizer
+    table = random_table(tokenizer, 0)
+    ranking_template = RankingTemplate(9, RankingConfig(method, max_reason_tokens=1))
+    template = ranking_template.build()
+    decoders = [ConstrainedDecoder(TableDecoder(table, start), tokenizer) for start in range(50)]
+    orders = {tuple(ranking_template.ranking(fill_template(template, d, tokenizer)).order) for d in decoders}
+    assert len(orders) >= 45

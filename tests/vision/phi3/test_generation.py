@@ -1,53 +1,53 @@
-"""Greedy, one token a pass, until the turn ends or the allowance is used up."""
+"""Greedy decoding, and the key-value cache of a decoder."""
 
 from __future__ import annotations
 
 import pytest
 import torch
 
-from mmrag.vision.phi3.generation import NetworkReader, continuation
+from mmrag.vision.phi3.generation import CachedDecoder, greedy_decode
 
 
-class Prophet:
-    """Expects the given tokens, and keeps what it was told."""
+class TokenDecoder:
+    """Predicts the given tokens, and keeps the ids it reads."""
 
     def __init__(self, *tokens):
-        self.tokens, self.told = list(tokens), []
+        self.tokens, self.steps = list(tokens), []
 
-    def read(self, ids):
-        self.told.append(list(ids))
+    def step(self, ids):
+        self.steps.append(list(ids))
         return torch.nn.functional.one_hot(torch.tensor(self.tokens.pop(0)), 10).float()
 
-    def rewind(self, tokens):
-        raise AssertionError("greedy reading never goes back")
+    def rollback(self, num_tokens):
+        raise AssertionError("greedy decoding never rolls back")
 
 
-def test_each_token_is_told_once():
-    reader = Prophet(3, 1, 4, 9)
-    assert list(continuation(reader, {9}, 8)) == [3, 1, 4]
-    assert reader.told == [[], [3], [1], [4]]
+def test_greedy_decoding_reads_each_token_once():
+    decoder = TokenDecoder(3, 1, 4, 9)
+    assert list(greedy_decode(decoder, {9}, 8)) == [3, 1, 4]
+    assert decoder.steps == [[], [3], [1], [4]]
 
 
-def test_an_allowance_costs_no_pass_more_than_its_tokens():
-    reader = Prophet(3, 1, 4)
-    assert list(continuation(reader, {9}, 2)) == [3, 1]
-    assert len(reader.told) == 2
+def test_max_new_tokens_costs_no_extra_pass():
+    decoder = TokenDecoder(3, 1, 4)
+    assert list(greedy_decode(decoder, {9}, 2)) == [3, 1]
+    assert len(decoder.steps) == 2
 
 
 @pytest.mark.parametrize("cut", [1, 2, 4])
-def test_pieces_are_read_as_the_whole_is(small, cut):
+def test_reading_in_parts_gives_the_same_logits(small, cut):
     ids = [11, 12, 13, 14, 15]
-    whole = NetworkReader(small.network, small._lock, ids).read([])
-    reader = NetworkReader(small.network, small._lock, ids[:cut])
-    reader.read([])
-    torch.testing.assert_close(reader.read(ids[cut:]), whole, atol=1e-5, rtol=0)
+    whole = CachedDecoder(small.network, small._lock, ids).step([])
+    decoder = CachedDecoder(small.network, small._lock, ids[:cut])
+    decoder.step([])
+    torch.testing.assert_close(decoder.step(ids[cut:]), whole, atol=1e-5, rtol=0)
 
 
-def test_what_is_forgotten_leaves_no_trace(small):
-    reader = NetworkReader(small.network, small._lock, [11, 12])
-    reader.read([])
-    expected = reader.read([13])
-    reader.rewind(1)
-    reader.read([99, 98])
-    reader.rewind(2)
-    torch.testing.assert_close(reader.read([13]), expected, atol=1e-6, rtol=0)
+def test_rollback_restores_the_state_before(small):
+    decoder = CachedDecoder(small.network, small._lock, [11, 12])
+    decoder.step([])
+    expected = decoder.step([13])
+    decoder.rollback(1)
+    decoder.step([99, 98])
+    decoder.rollback(2)
+    torch.testing.assert_close(decoder.step([13]), expected, atol=1e-6, rtol=0)

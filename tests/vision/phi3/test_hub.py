@@ -1,4 +1,4 @@
-"""A name or a folder in, a folder out; what cannot be had is explained."""
+"""Checkpoints are found by name or folder; a missing one is explained."""
 
 from __future__ import annotations
 
@@ -8,12 +8,12 @@ from mmrag.errors import CheckpointError
 from mmrag.vision.phi3 import hub
 
 
-def test_a_folder_is_itself(tmp_path):
+def test_a_folder_is_returned_as_given(tmp_path):
     assert hub.find_checkpoint(tmp_path) == tmp_path
     assert hub.find_checkpoint(str(tmp_path)) == tmp_path
 
 
-def test_a_repository_is_fetched_without_its_code(tmp_path, monkeypatch):
+def test_a_repository_is_downloaded_without_its_code(tmp_path, monkeypatch):
     asked = {}
 
     def snapshot(repo, **options):
@@ -21,19 +21,19 @@ def test_a_repository_is_fetched_without_its_code(tmp_path, monkeypatch):
         return str(tmp_path)
 
     monkeypatch.setattr(hub, "snapshot_download", snapshot)
-    name = hub.PUBLISHED[0]
+    name = hub.PRETRAINED_MODELS[0]
     assert hub.find_checkpoint(name, revision="abc") == tmp_path
     assert (asked["repo"], asked["revision"]) == (name, "abc")
     assert not any(pattern.endswith((".py", "*")) for pattern in asked["allow_patterns"])
 
 
-def test_an_unreachable_hub_says_what_to_place_by_hand():
-    with pytest.raises(CheckpointError, match=r"(?s)revision 'abc' cannot be fetched .* in a folder"):
-        hub.find_checkpoint(hub.PUBLISHED[0], revision="abc")
+def test_an_unreachable_hub_lists_the_files_to_place_by_hand():
+    with pytest.raises(CheckpointError, match=r"(?s)revision 'abc' cannot be downloaded .* in a folder"):
+        hub.find_checkpoint(hub.PRETRAINED_MODELS[0], revision="abc")
 
 
 def test_a_missing_demo_says_how_to_train_it(tmp_path, monkeypatch):
-    monkeypatch.setattr(hub, "DEMO", tmp_path / "demo")
+    monkeypatch.setattr(hub, "DEMO_FOLDER", tmp_path / "demo")
     with pytest.raises(CheckpointError, match=r"examples.train_demo_models reranker"):
         hub.find_checkpoint("demo")
 

@@ -1,4 +1,4 @@
-"""Traps on an image's way into the network, walked into: the golden data must notice each."""
+"""Mutants of image preprocessing: the golden data must detect each."""
 
 from __future__ import annotations
 
@@ -10,21 +10,21 @@ from PIL.Image import Resampling, Transpose
 from torch import nn
 
 from mmrag.vision.phi3 import image_processing as crops_module
-from mmrag.vision.phi3.image_processing import CropRule
+from mmrag.vision.phi3.image_processing import Phi3ImageProcessor
 
 
 def small_images_not_enlarged(model, patch):
-    patch.setattr(CropRule, "size", lambda self, width, height, num_crops=None: (336, 336))
+    patch.setattr(Phi3ImageProcessor, "resized_size", lambda self, width, height, num_crops=None: (336, 336))
 
 
 def height_rounded(model, patch):
-    size = CropRule.size
+    size = Phi3ImageProcessor.resized_size
 
     def rounded(self, width, height, num_crops=None):
         wide, tall = size(self, width, height, num_crops)
         return (wide, round(wide * height / width)) if width >= height else (wide, tall)
 
-    patch.setattr(CropRule, "size", rounded)
+    patch.setattr(Phi3ImageProcessor, "resized_size", rounded)
 
 
 def resized_by(filter_):
@@ -56,13 +56,13 @@ def portraits_rotated(model, patch):
 
 
 def portraits_left_standing(model, patch):
-    cut = CropRule.cut
+    cut = Phi3ImageProcessor.preprocess
 
     def standing(self, image, num_crops=None):
         square = image.resize((max(image.size), max(image.size)))
         return cut(self, square if image.width < image.height else image, num_crops)
 
-    patch.setattr(CropRule, "cut", standing)
+    patch.setattr(Phi3ImageProcessor, "preprocess", standing)
 
 
 def transparency_over_white(model, patch):
@@ -92,8 +92,8 @@ def whole_view_by(**how):
 
 
 def colors_in_reverse(model, patch):
-    rule = model.processor.crops
-    model.processor.crops = replace(rule, mean=rule.mean[::-1], std=rule.std[::-1])
+    rule = model.processor.image_processor
+    model.processor.image_processor = replace(rule, mean=rule.mean[::-1], std=rule.std[::-1])
 
 
 MUTANTS = [
@@ -113,6 +113,6 @@ MUTANTS = [
 
 
 @pytest.mark.parametrize(("break_it", "case"), [pytest.param(*pair, id=pair[0].__name__) for pair in MUTANTS])
-def test_the_golden_data_notice_a_trap_of_images(break_it, case, mutant, faults, monkeypatch):
+def test_the_golden_data_detect_the_image_mutant(break_it, case, mutant, faults, monkeypatch):
     break_it(mutant, monkeypatch)
     assert faults(mutant, case) != []

@@ -1,4 +1,4 @@
-"""Phi-3 Vision as a caller meets it: chat, stream, rank, one reading of an image, many threads."""
+"""Phi3Vision: chat, streaming, ranking, prefix cache, concurrency."""
 
 from __future__ import annotations
 
@@ -11,10 +11,11 @@ import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from run_profile import scaled
 
 from mmrag.errors import AnswerError, CheckpointError, QueryError
 from mmrag.vision import Phi3Vision, VisionLLM
-from mmrag.vision.phi3.prefix_cache import Beginnings
+from mmrag.vision.phi3.generation import PrefixCache
 
 RED = PIL.Image.new("RGB", (90, 60), "red")
 BLUE = PIL.Image.new("RGB", (60, 90), "blue")
@@ -26,15 +27,15 @@ def ask(text):
 
 
 @pytest.fixture
-def looks(small, monkeypatch):
-    """How many crops the vision tower has been shown, call by call."""
-    seen, patches = [], small.network.images.patches
+def tower_calls(small, monkeypatch):
+    """Number of crops in each call of the vision tower."""
+    seen, patches = [], small.network.image_embedding.crop_features
 
     def counted(crops):
         seen.append(len(crops))
         return patches(crops)
 
-    monkeypatch.setattr(small.network.images, "patches", counted)
+    monkeypatch.setattr(small.network.image_embedding, "crop_features", counted)
     return seen
 
 
@@ -44,16 +45,16 @@ def test_it_is_a_vision_llm(small):
 
 def test_chat_answers_the_golden_greedy_continuation(golden, cases, expected):
     answer = golden.chat(cases["text_plain"]["messages"], max_new_tokens=12)
-    assert answer == golden.processor.vocabulary.decode(expected["text_plain.greedy"].tolist())
+    assert answer == golden.processor.tokenizer.decode(expected["text_plain.greedy"].tolist())
 
 
-def test_chat_places_a_image_as_published(golden, cases, expected, golden_folder, monkeypatch):
+def test_chat_places_an_image_as_published(golden, cases, expected, golden_folder, monkeypatch):
     """The caller writes no tag: it stands before the first user's text, then a line break."""
     image = PIL.Image.open(golden_folder / "images" / "small.png")
-    rule = replace(golden.processor.crops, num_crops=4)
-    monkeypatch.setattr(golden.processor, "crops", rule)
+    image_processor = replace(golden.processor.image_processor, num_crops=4)
+    monkeypatch.setattr(golden.processor, "image_processor", image_processor)
     answer = golden.chat(ask("Is it a cat?"), [image], max_new_tokens=12)
-    assert answer == golden.processor.vocabulary.decode(expected["small_4.greedy"].tolist())
+    assert answer == golden.processor.tokenizer.decode(expected["small_4.greedy"].tolist())
 
 
 def test_a_stream_is_the_chat_in_pieces(small):
@@ -62,16 +63,16 @@ def test_a_stream_is_the_chat_in_pieces(small):
     assert "".join(pieces) == small.chat(ask("What is it?"), [RED], max_new_tokens=20)
 
 
-def test_a_stream_never_shows_half_a_letter(small, monkeypatch):
-    letter = [small.processor.vocabulary.id(f"<0x{byte:02X}>") for byte in "猫".encode()]
-    monkeypatch.setattr("mmrag.vision.phi3.model.continuation", lambda *_: iter(letter))
+def test_a_stream_never_yields_an_incomplete_character(small, monkeypatch):
+    letter = [small.processor.tokenizer.token_id(f"<0x{byte:02X}>") for byte in "猫".encode()]
+    monkeypatch.setattr("mmrag.vision.phi3.model.greedy_decode", lambda *_: iter(letter))
     assert "".join(small.stream(ask("?"))) == "猫"
     assert [piece for piece in small.stream(ask("?")) if piece] == ["猫"]
 
 
-def test_an_answer_is_no_longer_than_asked(small, monkeypatch):
+def test_an_answer_has_at_most_max_new_tokens(small, monkeypatch):
     read = []
-    monkeypatch.setattr(small.processor.vocabulary, "decode", lambda ids: read.append(ids) or "")
+    monkeypatch.setattr(small.processor.tokenizer, "decode", lambda ids: read.append(ids) or "")
     small.chat(ask("?"), max_new_tokens=3)
     assert len(read[-1]) == 3
 
@@ -95,7 +96,7 @@ def test_a_ranking_comes_with_scores_descriptions_and_its_answer(small, method, 
         assert answer["reason"].strip() == ranking.reason
 
 
-def test_first_sorts_by_the_odds_of_the_first_place(small):
+def test_first_sorts_by_the_probability_of_being_first(small):
     first = small.rank("Which?", RED, 9, method="first")
     slow = small.rank("Which?", RED, 9, method="permutation")
     assert first.scores == pytest.approx(slow.scores, abs=1e-6)
@@ -113,52 +114,52 @@ def test_the_prompt_and_the_image_matter(small):
     assert small.rank("Which?", BLUE, 9).scores != pytest.approx(first, abs=1e-5)
 
 
-def test_caption_ranking_and_reason_look_at_the_image_once(small, looks):
+def test_caption_and_rankings_encode_the_image_once(small, tower_calls):
     small.chat(ask("What is it?"), [RED], max_new_tokens=5)
     small.rank("Which fits?", RED, 9, method="grades", describe=True)
     small.rank("Which fits?", RED.copy(), 9)
-    assert len(looks) == 1
+    assert len(tower_calls) == 1
 
 
-def test_other_images_are_looked_at_anew(small, looks):
+def test_other_images_are_encoded_too(small, tower_calls):
     for image in (RED, BLUE, RED):
         small.chat(ask("?"), [image], max_new_tokens=1)
-    assert len(looks) == 2
+    assert len(tower_calls) == 2
 
 
-def test_only_the_last_beginnings_are_kept(small, looks):
+def test_the_prefix_cache_evicts_the_least_recently_used(small, tower_calls):
     for gray in (1, 2, 3, 3, 2, 1):
         small.chat(ask("?"), [PIL.Image.new("RGB", (50, 50), (gray,) * 3)], max_new_tokens=1)
-    assert len(looks) == 4
+    assert len(tower_calls) == 4
 
 
 @pytest.mark.parametrize("method", METHODS)
-def test_a_kept_beginning_changes_no_result(small, method, monkeypatch):
+def test_a_cached_prefix_changes_no_result(small, method, monkeypatch):
     small.chat(ask("What is it?"), [RED], max_new_tokens=8)
     warm_answer = small.chat(ask("And now?"), [RED], max_new_tokens=8)
     warm = small.rank("Which fits?", RED, 9, method=method)
-    monkeypatch.setattr(Beginnings, "get", lambda self, key: None)
+    monkeypatch.setattr(PrefixCache, "get", lambda self, key: None)
     cold = small.rank("Which fits?", RED, 9, method=method)
     assert (warm.order, warm.answer) == (cold.order, cold.answer)
     assert warm.scores == pytest.approx(cold.scores, abs=1e-5)
     assert small.chat(ask("And now?"), [RED], max_new_tokens=8) == warm_answer
 
 
-def test_a_ranking_in_one_reading_is_the_ranking_of_separate_passes(small):
-    """The whole played answer, forced through the bare network at once, gives the same odds."""
-    vocabulary = small.processor.vocabulary
+def test_a_ranking_with_a_cache_is_the_ranking_of_one_full_pass(small):
+    """The answer, read by the network at once, gives the same probabilities."""
+    tokenizer = small.processor.tokenizer
     ranking = small.rank("Which fits?", RED, 9)
     inputs = small.prepare(ask("<|image_1|>\nWhich fits?"), [RED])
-    skeleton = torch.tensor([vocabulary.opening('{"order": [')])
+    skeleton = torch.tensor([tokenizer.encode_start('{"order": [')])
     ids = torch.cat([inputs.pop("input_ids"), skeleton], dim=1)
     inputs.pop("attention_mask")
-    labels = [vocabulary.single(str(label)) for label in range(1, 10)]
+    labels = [tokenizer.single_token_id(str(label)) for label in range(1, 10)]
     odds = small.forward(input_ids=ids, **inputs).logits[0, -1, labels].softmax(0)
     assert ranking.scores == pytest.approx(odds.tolist(), abs=1e-5)
 
 
-def test_a_beginning_is_not_shared_where_the_long_rope_factors_start(golden, monkeypatch):
-    """Read alone it would turn by the short ones."""
+def test_a_prefix_is_not_cached_where_the_long_rope_factors_start(golden, monkeypatch):
+    """Alone, it would use the short ones."""
     rope = golden.network.decoder.rotary_emb
     turned = []
     forward = rope.forward
@@ -169,19 +170,19 @@ def test_a_beginning_is_not_shared_where_the_long_rope_factors_start(golden, mon
         return cos
 
     monkeypatch.setattr(rope, "forward", noted)
-    rule = replace(golden.processor.crops, num_crops=1)
-    monkeypatch.setattr(golden.processor, "crops", rule)
+    image_processor = replace(golden.processor.image_processor, num_crops=1)
+    monkeypatch.setattr(golden.processor, "image_processor", image_processor)
     golden.chat(ask("word " * 4200), [RED], max_new_tokens=1)
     assert [(tokens > 4096, long) for tokens, long in turned] == [(True, True)]
 
 
 @pytest.mark.parametrize("method", METHODS)
-def test_an_answer_that_does_not_fit_the_context_is_refused_beforehand(small, method, looks):
+def test_an_answer_that_exceeds_the_context_is_refused_before_the_first_pass(small, method, tower_calls):
     with pytest.raises(AnswerError, match=r"prompt of \d+ tokens .* context of 1024"):
         small.rank("x" * 2000, RED, 9, method=method)
     with pytest.raises(AnswerError, match="answer of up to 2000"):
         small.chat(ask("?"), [RED], max_new_tokens=2000)
-    assert looks == []
+    assert tower_calls == []
 
 
 def test_too_many_candidates_at_once_are_refused(small):
@@ -196,29 +197,29 @@ hostile = st.text(max_size=10) | st.sampled_from(
 )
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=scaled(fast=20, full=60))
 @given(parts=st.lists(hostile, max_size=6))
-def test_no_text_breaks_out_of_its_turn(golden, parts):
-    """However it is spelt, the only special tokens in the ids are those that we wrote."""
+def test_untrusted_text_stays_inside_its_turn(golden, parts):
+    """Whatever the spelling, the only special tokens in the ids are those of the chat template."""
     text = "".join(parts)
     read = []
 
     class StopError(Exception):
         pass
 
-    def only_look(prompt, images, num_crops, room):
-        read.extend(golden.processor.ids(prompt, images, num_crops))
+    def only_encode(prompt, images, num_crops, max_new_tokens):
+        read.extend(golden.processor.encode(prompt, images, num_crops))
         raise StopError
 
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(golden, "_open", only_look)
+        patch.setattr(golden, "_prefill", only_encode)
         with pytest.raises(StopError):
             golden.rank(text, RED, 3)
-    vocabulary = golden.processor.vocabulary
-    special = vocabulary.tokenizer.get_added_tokens_decoder().keys() - {vocabulary.placeholder}
+    tokenizer = golden.processor.tokenizer
+    special = tokenizer.backend.get_added_tokens_decoder().keys() - {tokenizer.image_token_id}
     named = ["<s>", "<|user|>", "<s>", "<|end|>", "<|assistant|>"]
-    assert [i for i in read if i in special and i != 0] == [vocabulary.id(name) for name in named]
-    assert read.count(vocabulary.placeholder) == golden.processor.crops.tokens(*RED.size, 1)
+    assert [i for i in read if i in special and i != 0] == [tokenizer.token_id(name) for name in named]
+    assert read.count(tokenizer.image_token_id) == golden.processor.image_processor.num_tokens(*RED.size, 1)
 
 
 def test_concurrent_callers_get_what_each_would_get_alone(small):
@@ -236,7 +237,7 @@ def test_concurrent_callers_get_what_each_would_get_alone(small):
         assert list(threads.map(question, range(24))) == alone
 
 
-def test_a_slow_reader_of_a_stream_keeps_nobody_waiting(small):
+def test_a_slow_consumer_of_a_stream_blocks_no_other_caller(small):
     stream = small.stream(ask("Tell me"), [RED], max_new_tokens=20)
     next(stream)
     with ThreadPoolExecutor(1) as threads:
@@ -247,7 +248,7 @@ def test_a_slow_reader_of_a_stream_keeps_nobody_waiting(small):
 
 def test_half_precision_ranks_too(golden_folder):
     model = Phi3Vision.from_pretrained(golden_folder, device="cpu", dtype=torch.bfloat16)
-    model.recipe = replace(model.recipe, num_crops=1, reason_tokens=3)
+    model.ranking_config = replace(model.ranking_config, num_crops=1, max_reason_tokens=3)
     assert sorted(model.rank("?", RED, 4).order) == [1, 2, 3, 4]
 
 

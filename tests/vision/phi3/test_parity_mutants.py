@@ -1,4 +1,4 @@
-"""Traps of words and network in the golden README, walked into: the golden data must notice."""
+"""Mutants of tokenizer and network: the golden data must detect each."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from transformers import CLIPVisionConfig, CLIPVisionModel
 from mmrag.vision.phi3.configuration import Phi3VisionConfig
 from mmrag.vision.phi3.modeling import ImageEmbedding, Phi3VisionNetwork
 from mmrag.vision.phi3.processing import Phi3VisionProcessor
-from mmrag.vision.phi3.tokenizer import Vocabulary
+from mmrag.vision.phi3.tokenizer import Phi3Tokenizer
 
 
 def rope_never_long(model, patch):
@@ -34,58 +34,58 @@ def rope_plain(model, patch):
 
 
 def one_start_for_all_chunks(model, patch):
-    whole = Vocabulary.encode
+    whole = Phi3Tokenizer.encode
 
     def bare_after_a_image(self, chunk):
         ids = whole(self, chunk)
         return ids[1:] if chunk.startswith("\n") else ids
 
-    patch.setattr(Vocabulary, "encode", bare_after_a_image)
+    patch.setattr(Phi3Tokenizer, "encode", bare_after_a_image)
 
 
 def newline_kept_behind_assistant(model, patch):
-    whole = Vocabulary.encode
-    newline = model.processor.vocabulary.id("<0x0A>")
+    whole = Phi3Tokenizer.encode
+    newline = model.processor.tokenizer.token_id("<0x0A>")
 
     def with_newline(self, chunk):
         return whole(self, chunk) + ([newline] if chunk.endswith("<|assistant|>\n") else [])
 
-    patch.setattr(Vocabulary, "encode", with_newline)
+    patch.setattr(Phi3Tokenizer, "encode", with_newline)
 
 
 def no_space_behind_the_turn(model, patch):
     patch.setattr(
         Phi3VisionProcessor,
-        "prompt",
+        "apply_chat_template",
         lambda self, messages: "".join(f"<|{m['role']}|>{m['content']}<|end|>" for m in messages),
     )
 
 
 def tower_read_at_its_end(model, patch):
-    tower, sizes = model.network.images.tower, model.network.config.tower
+    tower, sizes = model.network.image_embedding.vision_tower, model.network.config.vision_config
     whole = CLIPVisionModel(CLIPVisionConfig.from_dict(sizes.to_dict())).eval()
     whole.load_state_dict(tower.state_dict(), strict=False)
     whole.post_layernorm = nn.Identity()
-    model.network.images.tower = whole
+    model.network.image_embedding.vision_tower = whole
 
 
 def tower_normed_at_its_end(model, patch):
-    seen = ImageEmbedding.patches
+    seen = ImageEmbedding.crop_features
 
     def normed(self, crops):
         patches = seen(self, crops)
         return nn.functional.layer_norm(patches, patches.shape[-1:])
 
-    patch.setattr(ImageEmbedding, "patches", normed)
+    patch.setattr(ImageEmbedding, "crop_features", normed)
 
 
 def tower_with_exact_gelu(model, patch):
-    for layer in model.network.images.tower.encoder.layers:
+    for layer in model.network.image_embedding.vision_tower.encoder.layers:
         layer.mlp.activation_fn = nn.GELU()
 
 
 def class_token_kept_for_the_last_patch(model, patch):
-    tower = model.network.images.tower
+    tower = model.network.image_embedding.vision_tower
     seen = tower.forward
 
     def shifted(**pixels):
@@ -98,41 +98,46 @@ def class_token_kept_for_the_last_patch(model, patch):
 
 def patches_merged_across_the_wrong_axis(model, patch):
     def transposed(self, crops):
-        seen = self.tower(pixel_values=crops).last_hidden_state[:, 1:]
-        return seen.unflatten(1, (self.grid, 2, self.grid, 2)).permute(0, 1, 3, 4, 2, 5).flatten(3)
+        seen = self.vision_tower(pixel_values=crops).last_hidden_state[:, 1:]
+        return (
+            seen.unflatten(1, (self.tokens_per_side, 2, self.tokens_per_side, 2)).permute(0, 1, 3, 4, 2, 5).flatten(3)
+        )
 
-    patch.setattr(ImageEmbedding, "patches", transposed)
+    patch.setattr(ImageEmbedding, "crop_features", transposed)
 
 
 def crops_stitched_column_by_column(model, patch):
-    merge = ImageEmbedding.merge
+    merge = ImageEmbedding.merge_crops
 
     def transposed(self, patches, rows, columns):
         parts = patches[1:].unflatten(0, (columns, rows)).transpose(0, 1).flatten(0, 1)
         return merge(self, torch.cat([patches[:1], parts]), rows, columns)
 
-    patch.setattr(ImageEmbedding, "merge", transposed)
+    patch.setattr(ImageEmbedding, "merge_crops", transposed)
 
 
 def whole_before_parts(model, patch):
-    merge = ImageEmbedding.merge
+    merge = ImageEmbedding.merge_crops
 
     def turned(self, patches, rows, columns):
         tokens = merge(self, patches, rows, columns)
-        whole = self.grid * (self.grid + 1)
+        whole = self.tokens_per_side * (self.tokens_per_side + 1)
         return torch.cat([tokens[-whole:], tokens[-whole - 1 : -whole], tokens[: -whole - 1]])
 
-    patch.setattr(ImageEmbedding, "merge", turned)
+    patch.setattr(ImageEmbedding, "merge_crops", turned)
 
 
 def separators_swapped(model, patch):
-    images = model.network.images
-    images.row_end, images.divider = images.divider, images.row_end
+    images = model.network.image_embedding
+    images.sub_separator, images.global_separator = images.global_separator, images.sub_separator
 
 
 def separators_not_projected(model, patch):
-    merge = ImageEmbedding.merge
-    ends = {"row_end": model.network.images.row_end, "divider": model.network.images.divider}
+    merge = ImageEmbedding.merge_crops
+    ends = {
+        "sub_separator": model.network.image_embedding.sub_separator,
+        "global_separator": model.network.image_embedding.global_separator,
+    }
 
     def bare(self, patches, rows, columns):
         tokens = merge(self, patches, rows, columns)
@@ -140,7 +145,7 @@ def separators_not_projected(model, patch):
             tokens[(tokens == separator).all(-1)] = 0.0
         return tokens
 
-    patch.setattr(ImageEmbedding, "merge", bare)
+    patch.setattr(ImageEmbedding, "merge_crops", bare)
 
 
 def images_in_reverse(model, patch):
@@ -175,12 +180,12 @@ MUTANTS = [
 
 
 @pytest.mark.parametrize(("break_it", "case"), [pytest.param(*pair, id=pair[0].__name__) for pair in MUTANTS])
-def test_the_golden_data_notice_the_trap(break_it, case, mutant, faults, monkeypatch):
+def test_the_golden_data_detect_the_mutant(break_it, case, mutant, faults, monkeypatch):
     break_it(mutant, monkeypatch)
     assert faults(mutant, case) != []
 
 
-def test_untouched_the_same_model_has_no_fault(mutant, faults):
+def test_the_unchanged_model_has_no_fault(mutant, faults):
     assert faults(mutant, "small_4") == []
 
 
@@ -192,8 +197,8 @@ def test_the_whole_context_is_one_window(golden):
 
 def test_generation_ends_where_turns_end_and_not_at_the_configured_id(golden):
     assert golden.network.config.published["eos_token_id"] == 2
-    assert golden.processor.vocabulary.ends == {32000, 32001, 32007}
-    assert golden.processor.vocabulary.padding == 32000
+    assert golden.processor.tokenizer.stop_token_ids == {32000, 32001, 32007}
+    assert golden.processor.tokenizer.pad_token_id == 32000
 
 
 def _rope_of(model, published):

@@ -1,4 +1,4 @@
-"""A remote vision LLM, whatever it answers: complete rankings, clear errors, no leaks."""
+"""Remote vision LLMs: complete rankings, retries, clear errors, no secrets in logs."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ import pytest
 from PIL import Image
 
 from mmrag.errors import AnswerError, QueryError, SettingError
-from mmrag.vision.config import RankingRecipe
+from mmrag.vision.config import RankingConfig
 from mmrag.vision.remote.instructor import InstructorVision
 
 IMAGE = Image.new("RGB", (64, 32), "orange")
@@ -100,14 +100,14 @@ def test_the_server_gets_image_prompt_schema_and_key(server):
     (request,) = server.requests
     image, text = request["messages"][0]["content"]
     assert image["image_url"]["url"].startswith("data:image/jpeg;base64,")
-    assert text["text"].startswith(SECRET)  # braces and all: nobody rendered it as a template
+    assert text["text"].startswith(SECRET)  # braces and all: not rendered as a template
     schema = request["response_format"]["json_schema"]["schema"]
     assert (schema["required"], schema["additionalProperties"]) == (["1", "2", "reason"], False)
     assert request["Authorization"] == "Bearer SECRETKEY"
     assert (request["path"], request["temperature"]) == ("/v1/chat/completions", 0)
 
 
-def test_a_missing_candidate_is_asked_for_once_more(server):
+def test_an_incomplete_answer_is_retried(server):
     server.script = [graded(5, 6), graded(5, 6, 7)]
     ranking = vision(server).rank("Rank.", IMAGE, 3)
     assert (ranking.order, ranking.repairs) == ([3, 2, 1], [])
@@ -116,25 +116,25 @@ def test_a_missing_candidate_is_asked_for_once_more(server):
     assert "3\n  Field required" in again[-1]["content"]
 
 
-@pytest.mark.parametrize(("asks_again", "calls"), [(0, 1), (1, 2), (2, 3)])
-def test_after_the_last_ask_the_answer_is_mended_and_that_is_told(server, asks_again, calls):
+@pytest.mark.parametrize(("max_retries", "calls"), [(0, 1), (1, 2), (2, 3)])
+def test_after_the_last_retry_the_answer_is_repaired(server, max_retries, calls):
     server.script = [graded(5, 6)]
-    ranking = vision(server, asks_again=asks_again).rank("Rank.", IMAGE, 3)
+    ranking = vision(server, max_retries=max_retries).rank("Rank.", IMAGE, 3)
     assert (ranking.order, ranking.repairs) == ([2, 1, 3], ["missing: 3"])
     assert len(server.requests) == calls
 
 
-def test_the_answer_that_named_most_candidates_is_mended(server):
+def test_the_most_complete_answer_is_repaired(server):
     server.script = [graded(5, 6), "I cannot rank images."]
     assert vision(server).rank("Rank.", IMAGE, 3).order == [2, 1, 3]
 
 
-def test_an_answer_survives_a_server_that_dies_at_the_second_ask(server):
+def test_an_answer_is_used_when_the_retry_fails(server):
     server.script = [graded(5, 6), 500]
     assert vision(server).rank("Rank.", IMAGE, 3).order == [2, 1, 3]
 
 
-def test_truncated_json_keeps_what_was_whole(server):
+def test_truncated_json_keeps_its_complete_grades(server):
     cut = graded(1, 5, 9)[:18]
     server.script = [{"role": "assistant", "content": cut, "finish_reason": "length"}]
     ranking = vision(server).rank("Rank.", IMAGE, 3)
@@ -142,11 +142,11 @@ def test_truncated_json_keeps_what_was_whole(server):
 
 
 @pytest.mark.parametrize(
-    ("step", "said"),
+    ("step", "message"),
     [
         (500, "HTTP 500"),
         (404, "HTTP 404"),
-        (0.6, "said nothing for 0.2 s"),
+        (0.6, "sent nothing for 0.2 s"),
         (b"<html>SECRETWISH</html>", "no chat completion"),
         (b"", "no chat completion"),
         ({"role": "assistant", "content": None, "refusal": "No."}, "none of the 3 candidates"),
@@ -155,25 +155,25 @@ def test_truncated_json_keeps_what_was_whole(server):
     ],
     ids=str,
 )
-def test_a_failure_is_an_answer_error_that_leaks_nothing(server, step, said, caplog):
+def test_a_failure_is_an_answer_error_without_secrets(server, step, message, caplog):
     caplog.set_level(logging.DEBUG)
     server.script = [step]
-    with pytest.raises(AnswerError, match=said) as caught:
+    with pytest.raises(AnswerError, match=message) as caught:
         vision(server, timeout=0.2).rank(SECRET, IMAGE, 3)
     image = server.requests[0]["messages"][0]["content"][0]["image_url"]["url"][-40:]
-    told = caplog.text + "".join(traceback.format_exception(caught.value))
+    shown = caplog.text + "".join(traceback.format_exception(caught.value))
     for secret in ("SECRETWISH", "SECRETKEY", image):
-        assert secret not in told
+        assert secret not in shown
     assert caught.value.__cause__ is None and caught.value.__context__ is None
 
 
-def test_a_server_that_is_not_there_is_an_answer_error(server):
+def test_an_unreachable_server_is_an_answer_error(server):
     vlm = InstructorVision.from_openai(base_url="http://127.0.0.1:9/v1", model="m", timeout=1)
     with pytest.raises(AnswerError, match="cannot be reached"):
         vlm.rank(SECRET, IMAGE, 3)
 
 
-def test_success_leaks_nothing_into_the_logs_either(server, caplog):
+def test_the_log_of_a_success_holds_no_secrets(server, caplog):
     caplog.set_level(logging.DEBUG)
     server.script = [graded(1, 2), graded(1, 2, 3)]
     vision(server).rank(SECRET, IMAGE, 3)
@@ -181,7 +181,7 @@ def test_success_leaks_nothing_into_the_logs_either(server, caplog):
     assert "base64" not in caplog.text
 
 
-def test_a_strangers_exception_is_told_by_its_type_alone(caplog):
+def test_a_foreign_exception_is_reported_by_its_type_only(caplog):
     def create(*, messages, **_):
         raise RuntimeError(str(messages))
 
@@ -191,23 +191,23 @@ def test_a_strangers_exception_is_told_by_its_type_alone(caplog):
     assert "SECRETWISH" not in caplog.text + "".join(traceback.format_exception(caught.value))
 
 
-def test_a_grammar_goes_to_servers_that_take_one(server):
+def test_a_grammar_is_sent_if_the_server_takes_one(server):
     server.script = ['```json\n{"ranking": [2, 1, 3], "reason": "spots"}\n```']
-    recipe = RankingRecipe(method="permutation")
-    vlm = vision(server, grammar=True, recipe=recipe)
+    config = RankingConfig(method="permutation")
+    vlm = vision(server, grammar=True, ranking_config=config)
     assert vlm.rank("Rank.", IMAGE, 3, method="permutation").order == [2, 1, 3]
     (request,) = server.requests
     assert request["structured_outputs"]["grammar"].startswith("root ::= ")
     assert "response_format" not in request
 
 
-def test_an_order_without_grammar_is_validated_and_asked_again(server):
+def test_an_incomplete_order_without_grammar_is_retried(server):
     server.script = ['{"ranking": [2, 1], "reason": ""}', '{"ranking": [3, 2, 1], "reason": ""}']
     assert vision(server).rank("Rank.", IMAGE, 3, method="permutation").order == [3, 2, 1]
     assert "missing: 3" in server.requests[1]["messages"][-1]["content"]
 
 
-def test_descriptions_are_asked_for_and_returned(server):
+def test_descriptions_are_returned(server):
     answer = {"1 shows": "a cat", "1": 1, "2 shows": "a dog", "2": 9, "reason": "barks"}
     server.script = [json.dumps(answer)]
     ranking = vision(server).rank("Rank.", IMAGE, 2, describe=True)
@@ -223,7 +223,7 @@ def test_images_open_the_first_user_turn(server):
     assert [part["type"] for part in user["content"]] == ["image_url", "image_url", "text"]
 
 
-def test_images_stand_where_they_are_placed(server):
+def test_image_parts_place_the_images(server):
     server.script = ["the second"]
     image, words = {"type": "image"}, {"type": "text", "text": "or"}
     vision(server).chat([{"role": "user", "content": [image, words, image]}], [IMAGE] * 2)
@@ -232,13 +232,13 @@ def test_images_stand_where_they_are_placed(server):
 
 
 @pytest.mark.parametrize("role", ["user", "assistant"])
-def test_each_image_needs_its_place(server, role):
-    with pytest.raises(QueryError, match="2 images for"):
+def test_the_number_of_image_parts_must_equal_the_number_of_images(server, role):
+    with pytest.raises(QueryError, match="2 images are given"):
         content = [{"type": "image"}] if role == "user" else "no user here"
         vision(server).chat([{"role": role, "content": content}], [IMAGE] * 2)
 
 
-def test_many_callers_at_once_get_their_own_answers(server):
+def test_concurrent_callers_get_their_own_answers(server):
     from concurrent.futures import ThreadPoolExecutor
 
     server.script = [graded(1, 2, 3)]
@@ -248,16 +248,16 @@ def test_many_callers_at_once_get_their_own_answers(server):
     assert list(orders) == [[3, 2, 1]] * 16
 
 
-def test_it_travels_to_another_process(server):
+def test_it_can_be_pickled(server):
     server.script = [graded(1, 2)]
     copy = pickle.loads(pickle.dumps(vision(server)))
     assert copy.rank("Rank.", IMAGE, 2).order == [2, 1]
 
 
-def test_impossible_settings_are_refused():
-    with pytest.raises(SettingError, match="asks_again=-1"):
-        InstructorVision(lambda **_: None, asks_again=-1)
-    with pytest.raises(SettingError, match="'localhost:8000' is no"):
+def test_invalid_settings_are_refused():
+    with pytest.raises(SettingError, match="max_retries=-1"):
+        InstructorVision(lambda **_: None, max_retries=-1)
+    with pytest.raises(SettingError, match="'localhost:8000' is not"):
         InstructorVision.from_openai(base_url="localhost:8000", model="m")
     with pytest.raises(SettingError, match="no logits"):
         InstructorVision(lambda **_: None).rank("Rank.", IMAGE, 2, method="first")

@@ -1,4 +1,4 @@
-"""The answer a remote LLM has to give can only be a complete one."""
+"""Answer models and grammar accept complete rankings only."""
 
 from __future__ import annotations
 
@@ -11,20 +11,20 @@ from hypothesis import given
 from hypothesis import strategies as st
 from pydantic import ValidationError
 
-from mmrag.vision.remote.schema import OrderedAnswer, grades_for, order_grammar
+from mmrag.vision.remote.schema import OrderedAnswer, graded_answer_model, permutation_grammar
 
 
 @given(n=st.integers(1, 25), data=st.data())
 def test_grades_sort_to_a_complete_ranking(n, data):
     grades = data.draw(st.lists(st.integers(0, 10), min_size=n, max_size=n))
     answer = {str(label): grade for label, grade in enumerate(grades, 1)} | {"reason": "fits"}
-    ranking = grades_for(n).model_validate(answer).ranking(json.dumps(answer))
+    ranking = graded_answer_model(n).model_validate(answer).ranking(json.dumps(answer))
     assert ranking.order == sorted(range(1, n + 1), key=lambda label: (-grades[label - 1], label))
     assert (ranking.scores, ranking.repairs, ranking.reason) == (grades, [], "fits")
 
 
 def test_the_schema_requires_every_label_and_nothing_else():
-    schema = grades_for(9).model_json_schema()
+    schema = graded_answer_model(9).model_json_schema()
     assert schema["required"] == [*"123456789", "reason"]
     assert schema["additionalProperties"] is False
     assert schema["properties"]["9"] | {"title": ""} == {"type": "integer", "minimum": 0, "maximum": 10, "title": ""}
@@ -39,13 +39,13 @@ def test_the_schema_requires_every_label_and_nothing_else():
         ({"1": 3, "2": 4}, "reason\n  Field required"),
     ],
 )
-def test_a_faulty_answer_is_refused_with_the_fault_named(answer, named):
+def test_an_invalid_answer_is_refused_with_its_fault(answer, named):
     with pytest.raises(ValidationError, match=re.escape(named)):
-        grades_for(2).model_validate(answer)
+        graded_answer_model(2).model_validate(answer)
 
 
-def test_descriptions_stand_before_the_grades_and_come_back_by_label():
-    model = grades_for(2, describe=True)
+def test_descriptions_precede_the_grades():
+    model = graded_answer_model(2, describe=True)
     assert list(model.model_fields) == ["1 shows", "1", "2 shows", "2", "reason"]
     answer = {"1 shows": "a cat", "1": 1, "2 shows": "a dog", "2": 9, "reason": ""}
     ranking = model.model_validate(answer).ranking("")
@@ -55,20 +55,20 @@ def test_descriptions_stand_before_the_grades_and_come_back_by_label():
 @pytest.mark.parametrize(
     ("order", "named"), [([2, 1], "missing: 3"), ([1, 2, 2, 3], "repeated: 2"), ([1, 2, 3, 4], "out of range: 4")]
 )
-def test_an_order_is_checked_against_the_n_of_the_context(order, named):
+def test_an_order_is_validated_against_n(order, named):
     with pytest.raises(ValidationError, match=named):
         OrderedAnswer.model_validate({"ranking": order, "reason": ""}, context={"n": 3})
 
 
-def test_an_error_does_not_quote_the_answer():
+def test_a_validation_error_does_not_quote_the_answer():
     with pytest.raises(ValidationError) as caught:
-        grades_for(1).model_validate({"1": "SECRET", "reason": "SECRET"})
+        graded_answer_model(1).model_validate({"1": "SECRET", "reason": "SECRET"})
     assert "SECRET" not in str(caught.value)
 
 
 @pytest.mark.parametrize("n", [1, 2, 5, 9, 12])
-def test_every_walk_through_the_grammar_is_a_complete_ranking(n):
-    rules = dict(line.split(" ::= ", 1) for line in order_grammar(n).splitlines())
+def test_every_text_of_the_grammar_is_a_complete_ranking(n):
+    rules = dict(line.split(" ::= ", 1) for line in permutation_grammar(n).splitlines())
     chance = random.Random(n)
     seen = set()
     for _ in range(200):

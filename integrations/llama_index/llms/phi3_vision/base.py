@@ -91,7 +91,7 @@ class Phi3VisionLLM(LLM):
         """Facts, without loading: the context is the published models' until another is loaded."""
         vision = self._vision
         return LLMMetadata(
-            context_window=vision.network.config.context if vision else _PUBLISHED_CONTEXT,
+            context_window=vision.network.config.context_length if vision else _PUBLISHED_CONTEXT,
             num_output=self.max_new_tokens,
             is_chat_model=True,
             model_name=self.model_name,
