@@ -29,7 +29,7 @@ PUBLIC_NAMES = {
     "llama_index.indices.composed_image": ["ComposedImageIndex", "milvus_store"],
     "llama_index.tools.image_search": ["ImageSearchToolSpec"],
 }
-MISSING = {("mmrag", "PointwiseReranker"), ("mmrag", "RankedImages"), ("mmrag", "load_reranker")}
+MISSING = {("mmrag", "RankedImages")}
 
 
 @pytest.mark.parametrize(

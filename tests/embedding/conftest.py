@@ -1,9 +1,11 @@
-"""The golden encoders: tiny models and the vectors the original implementation gave for them."""
+"""Golden encoders: tiny models and the vectors that the original implementation returned for them."""
 
 from __future__ import annotations
 
+import copy
 import json
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -21,7 +23,7 @@ HOME = Path(__file__).parents[1] / "golden" / "visualized_bge"
 
 @dataclass(frozen=True)
 class Golden:
-    """One set: its folder, its items and what must come out of them."""
+    """A golden data set: a checkpoint, items and their expected vectors."""
 
     folder: Path
     texts: list[str]
@@ -36,11 +38,21 @@ class Golden:
             for text, image in zip(self.texts, self.images, strict=True)
         ]
 
-    def encoder(self) -> VisualizedBGE:
+    @cached_property
+    def loaded(self) -> VisualizedBGE:
         # Not above: Hugging Face's libraries must find the environment of tests/conftest.py.
         from mmrag.embedding import VisualizedBGE
 
         return VisualizedBGE.from_pretrained(self.folder, device="cpu")
+
+    def encoder(self, **options: int) -> VisualizedBGE:
+        """Return a copy to change, with an empty cache."""
+        original = self.loaded
+        return type(original)(copy.deepcopy(original.network), original.tokenizer, name=original.info.name, **options)
+
+    @cached_property
+    def weights(self) -> dict[str, torch.Tensor]:
+        return torch.load(self.folder / "Visualized_tiny.pth", weights_only=True)
 
     def error(self, encoder: VisualizedBGE, batch_size: int = 8) -> float:
         vectors = encoder.encode(self.items, batch_size=batch_size)
@@ -48,9 +60,8 @@ class Golden:
 
     def error_with(self, mutant, monkeypatch) -> float:
         encoder = self.encoder()
-        weights = torch.load(self.folder / "Visualized_tiny.pth", weights_only=True)
         with torch.no_grad():
-            mutant(monkeypatch, encoder.network, weights)
+            mutant(monkeypatch, encoder.network, self.weights)
         return self.error(encoder)
 
 

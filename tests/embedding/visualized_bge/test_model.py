@@ -74,8 +74,7 @@ def test_the_same_call_gives_the_same_bits(encoder, base):
 
 
 def test_the_same_call_gives_the_same_bits_with_more_images_than_the_cache_holds(base):
-    whole = base.encoder()
-    encoder = VisualizedBGE(whole.network, whole.tokenizer, name="small", cached_images=5)
+    encoder = base.encoder(cached_images=5)
     images = [swatch(f"rgb({step}, 90, 10)") for step in range(0, 240, 30)]
     first = encoder.encode(images, batch_size=3)
     assert np.array_equal(encoder.encode(images, batch_size=3), first)
@@ -170,8 +169,7 @@ def test_images_with_equal_pixels_after_resizing_pass_the_vision_tower_once(enco
 
 
 def test_evicted_images_pass_the_vision_tower_again(base, tower_batches):
-    whole = base.encoder()
-    small = VisualizedBGE(whole.network, whole.tokenizer, name="small", cached_images=1)
+    small = base.encoder(cached_images=1)
     for color in ("red", "blue", "blue", "red"):
         small.encode([swatch(color)])
     assert tower_batches == [1, 1, 1]
