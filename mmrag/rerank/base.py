@@ -58,7 +58,7 @@ class RerankRun:
     cancelled: bool = False  # set by another thread
 
     def check_cancelled(self) -> None:
-        """Raise `AnswerError` if nobody waits for the result any more."""
+        """Raise `AnswerError` if the caller waits no more."""
         if self.cancelled:
             raise AnswerError("the reranking was cancelled")
 
@@ -75,12 +75,8 @@ class ImageReranker(ABC):
     def rerank(self, query: Query, candidates: Candidates, top_n: int | None = None) -> RerankResult:
         """Rank all candidates; ``top_n`` (1 or more, default all) only shortens ``RerankResult.top``.
 
-        Raises
-        ------
-        ImageError
-            If the query's own image cannot be loaded; a candidate's is reported in ``missing``.
-        AnswerError
-            If the model fails and ``on_failure="raise"``.
+        Raises `ImageError` if the query's own image cannot be loaded, and what the model raises if
+        ``on_failure="raise"``.
         """
         return self._run(RerankRun(query), candidates, top_n)
 

@@ -10,7 +10,7 @@ from cachetools import LRUCache
 
 from mmrag.images import content_hash
 from mmrag.rerank.prompts import Prompt
-from mmrag.vision.base import VisionLLM
+from mmrag.vision.base import Message, VisionLLM
 
 __all__ = ["CaptionCache"]
 
@@ -38,9 +38,8 @@ class CaptionCache:
         with self._lock:
             if key in self._captions:
                 return self._captions[key]
-        answer = self._vlm.chat(
-            [{"role": "user", "content": self._prompt.format()}], [composite], max_new_tokens=MAX_TOKENS
-        )
+        messages: list[Message] = [{"role": "user", "content": self._prompt.format()}]
+        answer = self._vlm.chat(messages, [composite], max_new_tokens=MAX_TOKENS)
         caption = " ".join(answer.split())[:MAX_CHARACTERS]
         with self._lock:
             self._captions[key] = caption

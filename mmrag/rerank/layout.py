@@ -20,21 +20,11 @@ MIN_CELL = 32  # pixels
 
 @dataclass(frozen=True)
 class Cell:
-    """One square of the grid.
-
-    Attributes
-    ----------
-    text : str
-        Text of the badge: ``"query"``, or the candidate's label.
-    box, frame, badge : tuple of int
-        The whole cell, the part that an image may fill, the part that the badge covers.
-    font_size : int
-        Of the badge's text; the badge is as wide as this text needs.
-    """
+    """One square of the grid, with the badge that shows ``"query"`` or a label."""
 
     text: str
     box: Box
-    frame: Box
+    frame: Box  # the part that an image may fill
     badge: Box
     font_size: int
 
@@ -69,13 +59,9 @@ def layout_cell(text: str, side: int, left: int = 0, top: int = 0) -> Cell:
     # A single figure fits on a disc; longer texts widen it to a rounded badge.
     width = max(height, round(ink_right - ink_left) + height * 3 // 5)
     x, y = left + max(2, side // 48), top + max(2, side // 48)
-    return Cell(
-        text=text,
-        box=(left, top, left + side, top + side),
-        frame=(left + margin, top + margin, left + side - margin, top + side - margin),
-        badge=(x, y, x + width, y + height),
-        font_size=font_size,
-    )
+    box = (left, top, left + side, top + side)
+    frame = (left + margin, top + margin, left + side - margin, top + side - margin)
+    return Cell(text, box, frame, (x, y, x + width, y + height), font_size)
 
 
 @lru_cache(maxsize=256)
@@ -97,10 +83,8 @@ def layout_grid(n: int, *, cell: int = 336, columns: int = 4, min_cells: int = 0
     if columns < 1:
         raise SettingError(f"{columns} columns make no grid: use 1 or more")
     rows = -(-(max(n, min_cells) + 1) // columns)
-    return Layout(
-        size=(columns * cell, rows * cell),
-        cells=tuple(
-            layout_cell(str(label) if label else QUERY, cell, label % columns * cell, label // columns * cell)
-            for label in range(n + 1)
-        ),
-    )
+    cells: list[Cell] = []
+    for label in range(n + 1):
+        row, column = divmod(label, columns)
+        cells.append(layout_cell(str(label) if label else QUERY, cell, column * cell, row * cell))
+    return Layout((columns * cell, rows * cell), tuple(cells))

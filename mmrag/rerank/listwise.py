@@ -100,9 +100,9 @@ class ListwiseReranker(ImageReranker):
                 order[start:end] = borda_count(order[start:end], [call.order for call in latest])
         return Ranking(
             order=order,
-            reason=_reason(latest, order[0]),
+            reason=next((call.ranking.reason for call in latest if call.order[0] == order[0]), ""),
             scores=_mean_scores(latest, n),
-            descriptions=_descriptions(latest, n),
+            descriptions=_descriptions(latest[-1], n) if latest else [],
             repairs=[*_repairs(run.calls), *(f"order kept: {failure}" for failure in run.failures)],
             answer=latest[-1].ranking.answer if latest else "",
         )
@@ -131,10 +131,8 @@ class ListwiseReranker(ImageReranker):
             with run.timer.measure("rank"):
                 ranking = self.vlm.rank(prompt, composite, len(labels), method=config.method, describe=config.describe)
             if len(ranking.order) != len(labels):
-                raise AnswerError(
-                    f"{type(self.vlm).__name__}.rank returned {len(ranking.order)} "
-                    f"labels for {len(labels)} candidates: it must rank each once"
-                )
+                counts = f"{len(ranking.order)} labels for {len(labels)} candidates"
+                raise AnswerError(f"{type(self.vlm).__name__}.rank returned {counts}: it must rank each once")
         except Exception as error:  # a model may raise anything, and no candidate may get lost
             self._record_failure(run, error, "vision LLM")
             return None
@@ -147,11 +145,6 @@ class ListwiseReranker(ImageReranker):
         return self.prompt.format(query=run.query.text, n=n, caption=run.caption)
 
 
-def _reason(calls: list[LLMCall], best: int) -> str:
-    """Return the reason of the first call whose top candidate equals the final one."""
-    return next((call.ranking.reason for call in calls if call.order[0] == best), "")
-
-
 def _mean_scores(calls: list[LLMCall], n: int) -> list[float]:
     """Average the scores of each label; empty unless each call scored all candidates."""
     if not calls or any(len(call.ranking.scores) != n for call in calls):
@@ -160,12 +153,11 @@ def _mean_scores(calls: list[LLMCall], n: int) -> list[float]:
     return [fmean(scores[label] for scores in by_label) for label in range(1, n + 1)]
 
 
-def _descriptions(calls: list[LLMCall], n: int) -> list[str]:
-    """Return the last call's descriptions by label; empty unless it described all candidates."""
-    if not calls or len(calls[-1].ranking.descriptions) != n:
+def _descriptions(call: LLMCall, n: int) -> list[str]:
+    """Sort the descriptions by label; empty unless all candidates were described."""
+    if len(call.ranking.descriptions) != n:
         return []
-    by_label = dict(zip(calls[-1].labels, calls[-1].ranking.descriptions, strict=True))
-    return [by_label[label] for label in range(1, n + 1)]
+    return [text for _, text in sorted(zip(call.labels, call.ranking.descriptions, strict=True))]
 
 
 def _repairs(calls: list[LLMCall]) -> list[str]:

@@ -63,19 +63,18 @@ class PointwiseReranker(ImageReranker):
         self.scorer, self.batch_size = scorer, batch_size
 
     def _rank(self, run: RerankRun) -> Ranking:
-        images = {label: image for label, image in enumerate(run.images, start=1) if image is not None}
-        labels, scores = list(images), dict[int, float]()
-        for start in range(0, len(labels), self.batch_size):
-            batch = labels[start : start + self.batch_size]
-            scores |= self._score(run, {label: images[label] for label in batch})
-        all_labels = range(1, len(run.images) + 1)
+        labels = range(1, len(run.images) + 1)
+        loaded = [(label, image) for label, image in zip(labels, run.images, strict=True) if image is not None]
+        scores: dict[int, float] = {}
+        for start in range(0, len(loaded), self.batch_size):
+            scores |= self._score(run, dict(loaded[start : start + self.batch_size]))
         best_first = iter(sorted(scores, key=lambda label: (-scores[label], label)))
-        unscored = [label for label in all_labels if label not in scores]
+        unscored = [label for label in labels if label not in scores]
         repairs = [f"not scored, retrieval rank kept: {', '.join(map(str, unscored))}"] if unscored else []
         return Ranking(
-            order=[next(best_first) if label in scores else label for label in all_labels],
-            scores=[] if unscored else [scores[label] for label in all_labels],
-            repairs=[*repairs, *run.failures],
+            order=[next(best_first) if label in scores else label for label in labels],
+            scores=[] if unscored else [scores[label] for label in labels],
+            repairs=[*repairs, *(f"order kept: {failure}" for failure in run.failures)],
         )
 
     def _score(self, run: RerankRun, images: dict[int, PIL.Image.Image]) -> dict[int, float]:
@@ -84,10 +83,8 @@ class PointwiseReranker(ImageReranker):
             with run.timer.measure("score"):
                 scores = [float(score) for score in self.scorer.score(run.query, list(images.values()))]
             if len(scores) != len(images):
-                raise AnswerError(
-                    f"{type(self.scorer).__name__}.score returned {len(scores)} scores for {len(images)} candidates: "
-                    "it must score each once"
-                )
+                counts = f"{len(scores)} scores for {len(images)} candidates"
+                raise AnswerError(f"{type(self.scorer).__name__}.score returned {counts}: it must score each once")
         except Exception as error:  # a model may raise anything, and no candidate may get lost
             self._record_failure(run, error, "scorer")
             return {}

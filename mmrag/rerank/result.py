@@ -18,17 +18,7 @@ __all__ = ["LLMCall", "RerankResult", "Timer"]
 
 @dataclass(frozen=True)
 class LLMCall:
-    """One answered call of the vision LLM.
-
-    Attributes
-    ----------
-    labels : tuple of int
-        Candidates by cell: ``labels[0]`` is drawn in the cell numbered 1.
-    composite : PIL.Image.Image
-    prompt : str
-    ranking : Ranking
-        Of the cells, 1 to ``len(labels)``.
-    """
+    """One answered call of the vision LLM; ``labels[0]`` is the candidate in cell 1, ``ranking`` is one of cells."""
 
     labels: tuple[int, ...]
     composite: PIL.Image.Image = field(repr=False)
@@ -39,9 +29,6 @@ class LLMCall:
     def order(self) -> list[int]:
         """Candidates, best first."""
         return [self.labels[cell - 1] for cell in self.ranking.order]
-
-    def _repr_html_(self) -> str:
-        return _call_html(self)
 
 
 @dataclass(frozen=True)
@@ -85,18 +72,9 @@ class RerankResult:
         """Prompt of the last call."""
         return self.calls[-1].prompt if self.calls else ""
 
-    @property
-    def answer(self) -> str:
-        """Answer of the last call, before any repair."""
-        return self.calls[-1].ranking.answer if self.calls else ""
-
     def _repr_html_(self) -> str:
-        ranking = self.ranking
-        facts = {
-            "Candidates, best first": ", ".join(map(str, ranking.order)),
-            "because": ranking.reason,
-            "repaired": "; ".join(ranking.repairs),
-        }
+        order, repairs = ", ".join(map(str, self.ranking.order)), "; ".join(self.ranking.repairs)
+        facts = {"Candidates, best first": order, "because": self.ranking.reason, "repaired": repairs}
         lines = [f"{name}: <b>{escape(text)}</b>" for name, text in facts.items() if text]
         return f"<p>{'<br>'.join(lines)}</p>{''.join(map(_call_html, self.calls))}"
 

@@ -13,11 +13,6 @@ __all__ = ["borda_count", "permute_cells", "windows"]
 def windows(n: int, window: int, stride: int) -> list[tuple[int, int]]:
     """Split positions 0..n into overlapping spans, the last one first: the best of all moves to the front in one run.
 
-    Parameters
-    ----------
-    n, window, stride : int
-        Length of the list, maximum length of a span, distance between two spans (1 to ``window``).
-
     Examples
     --------
     >>> windows(20, window=9, stride=4)
@@ -27,14 +22,9 @@ def windows(n: int, window: int, stride: int) -> list[tuple[int, int]]:
     """
     if not 1 <= stride <= window:
         raise SettingError(f"a stride of {stride} with windows of {window} leaves gaps: use 1 to {window}")
-    spans: list[tuple[int, int]] = []
-    end = n
-    while end > 0:
-        spans.append((max(0, end - window), end))
-        if end <= window:
-            break
-        end -= stride
-    return spans
+    ends = range(n, window, -stride)  # of the full windows behind the first one
+    first = (0, n - stride * len(ends))
+    return [*((end - window, end) for end in ends), *([first] if n else [])]
 
 
 def borda_count(labels: Sequence[int], orders: Sequence[Sequence[int]]) -> list[int]:

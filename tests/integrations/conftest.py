@@ -42,7 +42,7 @@ def index(milvus_lite: Path, embedding, images):
 
 
 @pytest.fixture
-def shades(tmp_path):
+def gray_folder(tmp_path):
     """Nine images, each brighter than the one before, and a query's."""
     for k in range(1, 10):
         Image.new("RGB", (16, 16), (25 * k,) * 3).save(tmp_path / f"{k}.png")
@@ -51,16 +51,16 @@ def shades(tmp_path):
 
 
 @pytest.fixture
-def nodes(shades):
+def nodes(gray_folder):
     return [
-        NodeWithScore(node=ImageNode(id_=str(k), image_path=str(shades / f"{k}.png")), score=1 / k)
+        NodeWithScore(node=ImageNode(id_=str(k), image_path=str(gray_folder / f"{k}.png")), score=1 / k)
         for k in range(1, 10)
     ]
 
 
 @pytest.fixture
-def bundle(shades):
-    return QueryBundle("a bag with this", image_path=str(shades / "leopard.png"))
+def bundle(gray_folder):
+    return QueryBundle("a bag with this", image_path=str(gray_folder / "leopard.png"))
 
 
 @pytest.fixture

@@ -34,7 +34,7 @@ assert judged["reranked"][:2] == [2, 2] != judged["retrieved"][:2]
 assert sorted(judged["reranked"]) == sorted(judged["retrieved"]), "none is lost"
 """,
     "02_inside_the_reranker": """
-assert answer.text == result.answer, "the slots are those that rank fills"
+assert answer.text == result.ranking.answer, "the slots are those that rank fills"
 assert set(result.ranking.order[:2]) == {4, 8}
 assert "zebra" in result.ranking.reason
 """,

@@ -1,4 +1,4 @@
-"""Each label stands in its own cell, each image inside its frame, whatever the sizes."""
+"""Layout of the composite: each label in its own cell, each image inside its frame, for all sizes."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ def inside(inner: Box, outer: Box) -> bool:
 
 
 @given(n=lists, side=sides, columns=columns)
-def test_each_plate_and_frame_lies_inside_its_own_cell(n, side, columns):
+def test_each_badge_and_frame_lies_inside_its_own_cell(n, side, columns):
     layout = layout_grid(n, cell=side, columns=columns)
     for cell in layout.cells:
         assert inside(cell.badge, cell.box)
@@ -41,7 +41,7 @@ def test_each_image_lies_inside_its_frame_and_fills_it(n, side, columns, width, 
 
 
 @given(side=sides, width=image_sides, height=image_sides)
-def test_no_image_is_squashed(side, width, height):
+def test_images_keep_their_aspect_ratio(side, width, height):
     left, top, right, bottom = fit((width, height), (0, 0, side, side))
     exact_width, exact_height = (side * x / max(width, height) for x in (width, height))
     assert abs((right - left) - exact_width) <= 1 and abs((bottom - top) - exact_height) <= 1
@@ -64,13 +64,13 @@ def test_labels_run_from_one_in_reading_order(n, columns):
 @pytest.mark.parametrize(
     ("n", "cell", "columns", "size"), [(9, 336, 4, (1344, 1008)), (15, 336, 4, (1344, 1344)), (9, 96, 5, (480, 192))]
 )
-def test_cell_borders_fall_on_the_crop_borders_of_the_reader(n, cell, columns, size):
+def test_cell_borders_coincide_with_the_crop_borders_of_phi3_vision(n, cell, columns, size):
     layout = layout_grid(n, cell=cell, columns=columns)
     assert layout.size == size
-    assert all(edge % cell == 0 for place in layout.cells for edge in place.box)
+    assert all(edge % cell == 0 for slot in layout.cells for edge in slot.box)
 
 
-def test_a_image_loses_at_most_four_pixels_of_a_small_cell():
+def test_the_frame_of_a_small_cell_loses_at_most_four_pixels():
     query, candidate = layout_grid(1, cell=96).cells
     assert query.frame == (2, 2, 94, 94)
     assert candidate.frame == (96 + 1, 1, 96 + 95, 95)
@@ -85,16 +85,16 @@ def test_a_image_loses_at_most_four_pixels_of_a_small_cell():
         (3, 336, 0, "0 columns"),
     ],
 )
-def test_what_cannot_be_laid_out_is_said(n, cell, columns, message):
+def test_invalid_layouts_are_refused(n, cell, columns, message):
     with pytest.raises(SettingError, match=message):
         layout_grid(n, cell=cell, columns=columns)
 
 
 @given(label=st.integers(1, MAX_CANDIDATES), side=sides)
-def test_a_plate_is_measured_from_its_text(label, side):
-    place = layout_cell(str(label), side)
-    width, height = place.badge[2] - place.badge[0], place.badge[3] - place.badge[1]
-    left, _, right, _ = ImageFont.load_default(place.font_size).getbbox(place.text)
+def test_a_badge_is_as_wide_as_its_text(label, side):
+    cell = layout_cell(str(label), side)
+    width, height = cell.badge[2] - cell.badge[0], cell.badge[3] - cell.badge[1]
+    left, _, right, _ = ImageFont.load_default(cell.font_size).getbbox(cell.text)
     assert right - left < width < 2 * height
     assert side / 6 < height + 1 and height < side / 4  # large enough to be read, small enough
     assert label > 9 or width <= height * 6 / 5  # a figure alone sits on a disc, or nearly

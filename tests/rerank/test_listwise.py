@@ -1,4 +1,4 @@
-"""Every candidate comes back once, in the order the vision LLM saw fit, however it is used."""
+"""`ListwiseReranker` returns every candidate once, in the order of the vision LLM, sync, async and in threads."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ def test_a_reversing_llm_reverses_the_candidates():
 
 @settings(max_examples=scaled(fast=8, full=60))
 @given(values=st.lists(st.integers(0, 255), min_size=1, max_size=9), passes=st.integers(1, 3))
-def test_one_window_gives_the_order_that_is_seen(values, passes):
+def test_one_window_is_ranked_by_what_the_composite_shows(values, passes):
     reranker = ListwiseReranker(MockVision(looking(brightness)), passes=passes)
     result = reranker.rerank(BAG, [gray_image(v) for v in values])
     assert [values[x - 1] for x in result.ranking.order] == sorted(values, reverse=True)
@@ -48,50 +48,50 @@ def test_one_window_gives_the_order_that_is_seen(values, passes):
 
 @settings(max_examples=scaled(fast=5, full=40))
 @given(values=st.lists(st.integers(0, 255), min_size=1, max_size=40, unique=True), window=st.integers(2, 9))
-def test_a_long_list_keeps_all_and_brings_the_best_to_the_front(values, window):
+def test_sliding_windows_keep_all_candidates_and_move_the_best_to_the_front(values, window):
     reranker = ListwiseReranker(MockVision(looking(brightness)), window=window)
     result = reranker.rerank(BAG, [gray_image(v) for v in values])
     assert sorted(result.ranking.order) == list(range(1, len(values) + 1))
     assert values[result.ranking.order[0] - 1] == max(values)
-    assert all(len(look.labels) <= window for look in result.calls)
+    assert all(len(call.labels) <= window for call in result.calls)
 
 
-def test_the_best_places_of_a_long_list_are_right_as_far_as_windows_overlap():
+def test_the_top_ranks_of_a_long_list_are_right_as_far_as_windows_overlap():
     values = [7 * k % 97 for k in range(1, 41)]
     reranker = ListwiseReranker(MockVision(looking(brightness)), window=9, stride=4)
     order = reranker.rerank(BAG, [gray_image(v) for v in values]).ranking.order
     assert order[:5] == bright_first(values)[:5]
 
 
-def test_scores_of_several_windows_are_not_mixed():
+def test_scores_of_several_windows_are_left_out():
     reranker = ListwiseReranker(MockVision(looking(brightness)), window=3)
     assert reranker.rerank(BAG, [gray_image(v) for v in range(5)]).ranking.scores == []
 
 
-def test_two_passes_weigh_against_a_liking_for_the_last_cell():
+def test_two_passes_cancel_a_position_bias():
     candidates = [gray_image(v) for v in range(9)]
     once = ListwiseReranker(MockVision(reversing())).rerank(BAG, candidates)
     twice = ListwiseReranker(MockVision(reversing()), passes=2).rerank(BAG, candidates)
     assert once.ranking.order == [9, 8, 7, 6, 5, 4, 3, 2, 1]
     assert twice.ranking.order == [1, 2, 3, 4, 5, 6, 7, 8, 9]
-    assert [look.labels for look in twice.calls] == [(9, 8, 7, 6, 5, 4, 3, 2, 1), tuple(range(1, 10))]
+    assert [call.labels for call in twice.calls] == [(9, 8, 7, 6, 5, 4, 3, 2, 1), tuple(range(1, 10))]
 
 
-def test_a_reason_for_another_best_is_not_told():
+def test_the_reason_for_another_top_candidate_is_left_out():
     vlm = MockVision(scripted(Ranking(order=[1, 2, 3], reason="reversed"), "[1, 2, 3]"))
     result = ListwiseReranker(vlm, passes=2).rerank(BAG, [gray_image(0)] * 3)
     assert result.ranking.order[0] == 1
     assert result.ranking.reason == ""
 
 
-def test_nothing_to_rank_asks_nobody():
+def test_an_empty_list_calls_no_model():
     vlm = MockVision(failing(AssertionError()))
     result = ListwiseReranker(vlm, on_failure="raise").rerank(BAG, [])
-    assert (result.ranking.order, result.top, result.composite, result.answer) == ([], (), None, "")
+    assert (result.ranking.order, result.top, result.composite, result.ranking.answer) == ([], (), None, "")
     assert vlm.requests == []
 
 
-def test_a_single_candidate_is_looked_at_for_its_reason():
+def test_a_single_candidate_is_ranked_for_its_reason():
     result = ListwiseReranker(MockVision(reversing())).rerank(BAG, [gray_image(0)])
     assert (result.ranking.order, result.ranking.reason) == ([1], "The last shall be first.")
 
@@ -112,17 +112,17 @@ def test_top_n_shortens_the_top_and_never_the_ranking(top_n, top):
         ({"on_failure": "ignore"}, "on_failure='ignore'"),
     ],
 )
-def test_impossible_settings_are_refused_at_once(setting, message):
+def test_invalid_settings_are_refused_at_once(setting, message):
     with pytest.raises(SettingError, match=message):
         ListwiseReranker(MockVision(reversing()), **setting)
 
 
-def test_a_top_of_nothing_is_refused():
+def test_top_n_of_zero_is_refused():
     with pytest.raises(SettingError, match="top_n=0"):
         ListwiseReranker(MockVision(reversing())).rerank(BAG, [gray_image(0)], 0)
 
 
-def test_each_stage_is_timed():
+def test_timings_ms_of_each_stage():
     reranker = ListwiseReranker(MockVision(slow(0.02, reversing())))
     times = reranker.rerank(BAG, [gray_image(0)] * 3).timings_ms
     assert set(times) == {"load", "compose", "caption", "rank", "total"}
@@ -130,8 +130,8 @@ def test_each_stage_is_timed():
     assert times["total"] >= times["load"] + times["compose"] + times["caption"] + times["rank"]
 
 
-def test_the_event_loop_goes_on_while_it_looks():
-    together = threading.Barrier(4, timeout=20)  # breaks, unless four looks are under way at once
+def test_arerank_does_not_block_the_event_loop():
+    together = threading.Barrier(4, timeout=20)  # breaks, unless four calls are under way at once
 
     def wait_for_the_others(asked):
         together.wait()
@@ -145,7 +145,7 @@ def test_the_event_loop_goes_on_while_it_looks():
     assert [r.ranking.order for r in asyncio.run(four_at_once())] == [[3, 2, 1]] * 4
 
 
-def test_a_cancelled_reranking_asks_no_more():
+def test_a_cancelled_arerank_makes_no_further_call():
     asked, go_on = threading.Event(), threading.Event()
 
     def answer(question):
@@ -153,10 +153,10 @@ def test_a_cancelled_reranking_asks_no_more():
         go_on.wait(20)
         return reversing()(question)
 
-    llm = MockVision(answer)
+    vlm = MockVision(answer)
 
     async def cancelled():
-        task = asyncio.create_task(ListwiseReranker(llm, window=2).arerank(BAG, [gray_image(0)] * 9))
+        task = asyncio.create_task(ListwiseReranker(vlm, window=2).arerank(BAG, [gray_image(0)] * 9))
         await asyncio.to_thread(asked.wait, 20)
         task.cancel()
         with pytest.raises(asyncio.CancelledError):
@@ -167,10 +167,10 @@ def test_a_cancelled_reranking_asks_no_more():
     for thread in threading.enumerate():
         if thread.name.startswith("rerank"):
             thread.join()
-    assert len(llm.requests) == 1
+    assert len(vlm.requests) == 1
 
 
-def test_threads_do_not_mix_their_results():
+def test_concurrent_threads_get_their_own_results():
     reranker = ListwiseReranker(MockVision(looking(brightness)))
     lists = [[(31 * k * j) % 251 for k in range(1, 8)] for j in range(1, 13)]
     with ThreadPoolExecutor(6) as pool:
@@ -178,7 +178,7 @@ def test_threads_do_not_mix_their_results():
     assert [r.ranking.order for r in results] == [bright_first(values) for values in lists]
 
 
-def test_it_travels_to_another_process_without_its_memory():
+def test_pickle_leaves_the_caption_cache_out():
     reranker = ListwiseReranker(MockVision(reversing()))
     reranker.rerank(BAG, [gray_image(0)])
     copy = pickle.loads(pickle.dumps(reranker))

@@ -1,4 +1,4 @@
-"""Whatever an LLM answers, and whatever cannot be read: every candidate stays, and it is told."""
+"""Failures of `ListwiseReranker`: malformed answers, exceptions and missing images lose no candidate."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ def test_a_malformed_answer_loses_no_candidate(row, n):
     assert bool(result.failures) == (row in ("refusal", "empty") or (n == 1 and not result.calls))
 
 
-def test_a_failing_llm_keeps_the_order_and_says_so(caplog):
+def test_a_failing_llm_keeps_the_order_and_reports_it(caplog):
     caplog.set_level(logging.DEBUG)
     vlm = MockVision(failing(RuntimeError("quotes SECRET")))
     result = ListwiseReranker(vlm, caption=False).rerank(BAG, [gray_image(0)] * 3)
@@ -32,7 +32,7 @@ def test_a_failing_llm_keeps_the_order_and_says_so(caplog):
     assert "SECRET" not in caplog.text + str(result)
 
 
-def test_a_window_that_fails_leaves_the_others_their_order():
+def test_a_failed_window_does_not_affect_the_others():
     answers = ["no idea", "[3] > [2] > [1]"]
     reranker = ListwiseReranker(MockVision(scripted(*answers)), window=3, stride=2)
     result = reranker.rerank(BAG, [gray_image(0)] * 5)
@@ -40,20 +40,20 @@ def test_a_window_that_fails_leaves_the_others_their_order():
     assert len(result.failures) == 1
 
 
-def test_an_llm_that_ranks_too_few_is_a_failure():
+def test_an_incomplete_ranking_is_a_failure():
     vlm = MockVision(lambda asked: Ranking(order=[1]))
     result = ListwiseReranker(vlm).rerank(BAG, [gray_image(0)] * 3)
     assert result.failures[0].startswith("MockVision.rank returned 1 labels for 3 candidates")
 
 
 @pytest.mark.parametrize("error", [AnswerError("no"), TimeoutError()])
-def test_a_failure_is_raised_when_wished(error):
+def test_on_failure_raise(error):
     reranker = ListwiseReranker(MockVision(failing(error)), on_failure="raise")
     with pytest.raises(type(error)):
         reranker.rerank(BAG, [gray_image(0)] * 3)
 
 
-def test_a_candidate_that_cannot_be_loaded_stays_and_is_reported(tmp_path):
+def test_a_candidate_that_cannot_be_loaded_is_kept_and_reported_missing(tmp_path):
     gone = tmp_path / "gone.jpg"
     result = ListwiseReranker(MockVision(reversing())).rerank(BAG, [gray_image(0), gone, None])
     assert result.ranking.order == [3, 2, 1]
@@ -61,13 +61,13 @@ def test_a_candidate_that_cannot_be_loaded_stays_and_is_reported(tmp_path):
     assert result.missing[3] == "it has no image"
 
 
-def test_without_any_image_nobody_is_asked(tmp_path):
+def test_without_any_image_no_model_is_called(tmp_path):
     vlm = MockVision(reversing())
     result = ListwiseReranker(vlm).rerank(BAG, [None, tmp_path / "gone.jpg"])
     assert (result.ranking.order, vlm.requests) == ([1, 2], [])
     assert result.ranking.repairs == ["no candidate has an image"]
 
 
-def test_a_query_image_that_cannot_be_loaded_is_the_callers_to_know(tmp_path):
+def test_a_query_image_that_cannot_be_loaded_raises(tmp_path):
     with pytest.raises(ImageError, match=r"gone\.jpg"):
         ListwiseReranker(MockVision(reversing())).rerank(Query("a bag", tmp_path / "gone.jpg"), [gray_image(0)])

@@ -1,4 +1,4 @@
-"""Windows cover a list from the back, and several looks merge without favour."""
+"""Sliding windows cover a list from the end; Borda count merges the passes."""
 
 from __future__ import annotations
 
@@ -17,10 +17,10 @@ def cuts(draw):
 
 
 @given(cut=cuts())
-def test_every_position_is_looked_at_and_no_window_is_too_large(cut):
+def test_windows_cover_every_position_and_none_is_too_large(cut):
     n, window, stride = cut
     spans = windows(n, window, stride)
-    assert {place for start, end in spans for place in range(start, end)} == set(range(n))
+    assert {position for start, end in spans for position in range(start, end)} == set(range(n))
     assert all(0 < end - start <= window for start, end in spans)
 
 
@@ -48,25 +48,25 @@ def test_a_stride_that_leaves_gaps_is_refused(stride):
         windows(20, 9, stride)
 
 
-@given(data=st.data(), n=st.integers(1, 25), looks=st.integers(1, 4))
-def test_merging_looks_keeps_every_label(data, n, looks):
+@given(data=st.data(), n=st.integers(1, 25), passes=st.integers(1, 4))
+def test_borda_count_keeps_every_label(data, n, passes):
     labels = data.draw(st.permutations(range(n)))
-    orders = [data.draw(st.permutations(labels)) for _ in range(looks)]
+    orders = [data.draw(st.permutations(labels)) for _ in range(passes)]
     assert sorted(borda_count(labels, orders)) == list(range(n))
 
 
 @given(order=st.permutations(range(9)))
-def test_looks_that_agree_are_followed(order):
+def test_borda_count_of_equal_orders_is_that_order(order):
     assert borda_count(range(9), [order, order]) == order
 
 
 @given(order=st.permutations(range(9)))
-def test_looks_that_contradict_each_other_change_nothing(order):
+def test_borda_count_of_opposite_orders_changes_nothing(order):
     assert borda_count(range(9), [order, order[::-1]]) == list(range(9))
 
 
-@given(n=st.integers(1, 25), pass_=st.integers(0, 5))
-def test_each_pass_permutes_the_cells_the_same_way_each_time(n, pass_):
-    cells = permute_cells(range(n), pass_)
+@given(n=st.integers(1, 25), pass_index=st.integers(0, 5))
+def test_permute_cells_is_a_fixed_permutation_per_pass(n, pass_index):
+    cells = permute_cells(range(n), pass_index)
     assert sorted(cells) == list(range(n))
-    assert cells == permute_cells(range(n), pass_)
+    assert cells == permute_cells(range(n), pass_index)

@@ -1,4 +1,4 @@
-"""The reranker over the real network and loader, at tiny size with random weights."""
+"""`ListwiseReranker` over the real Phi-3 Vision network and loader, at tiny size with random weights."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ def phi3():
 
 
 @pytest.mark.parametrize("method", ["permutation", "grades", "first"])
-def test_every_method_gives_a_complete_ranking_of_real_images(phi3, method):
+def test_every_method_gives_a_complete_ranking(phi3, method):
     phi3.ranking_config = RankingConfig(method=method, max_reason_tokens=4)
     candidates = [Image.new("RGB", (40, 30), color) for color in COLORS]
     query = Query("a bag with this", Image.new("RGB", (20, 20), "red"))
@@ -33,7 +33,7 @@ def test_every_method_gives_a_complete_ranking_of_real_images(phi3, method):
     assert result.composite is not None and result.composite.size == (1344, 1008)
 
 
-def test_caption_and_ranking_read_the_image_once(phi3, monkeypatch):
+def test_caption_and_ranking_encode_the_composite_once(phi3, monkeypatch):
     phi3.ranking_config = RankingConfig(method="first")
     cuts = []
     images = phi3.processor.preprocess_images

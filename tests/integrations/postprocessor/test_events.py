@@ -1,4 +1,4 @@
-"""LLVMRerank tells its start and end on every way out, and works in any event loop."""
+"""Events of LLVMRerank on every exit, failures, and async use in any event loop."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ from mmrag.errors import AnswerError, QueryError
 from mmrag.testing import MockVision, failing, reversing
 
 
-def test_when_the_llm_fails_the_nodes_keep_their_order_marked_so(nodes, bundle):
+def test_a_failing_llm_keeps_the_order_and_marks_the_nodes_repaired(nodes, bundle):
     llm = chatting(RuntimeError("SECRET"))
     reranked = LLVMRerank(llm=llm).postprocess_nodes(nodes, bundle)
     assert ids(reranked) == [*"123456789"]
@@ -30,31 +30,31 @@ def test_when_the_llm_fails_the_nodes_keep_their_order_marked_so(nodes, bundle):
     assert facts["repairs"] == ["order kept: the vision LLM failed with RuntimeError"]
 
 
-def test_a_failure_is_raised_when_wished(nodes, bundle):
+def test_on_failure_raise(nodes, bundle):
     rerank = LLVMRerank(llm=chatting(RuntimeError("SECRET")), on_failure="raise")
     with pytest.raises(AnswerError, match="failed with RuntimeError"):
         rerank.postprocess_nodes(nodes, bundle)
 
 
-class Ear(BaseEventHandler):
-    heard: list = []  # noqa: RUF012  # pydantic copies it
+class RerankEvents(BaseEventHandler):
+    events: list = []  # noqa: RUF012  # pydantic copies it
 
     def handle(self, event, **_):
         if isinstance(event, ReRankStartEvent | ReRankEndEvent):
-            self.heard.append(event)
+            self.events.append(event)
 
 
 class Callbacks(BaseCallbackHandler):
     def __init__(self):
         super().__init__([], [])
-        self.heard = []
+        self.events = []
 
     def on_event_start(self, event_type, payload=None, event_id="", **_):
-        self.heard.append((event_type, "start", payload))
+        self.events.append((event_type, "start", payload))
         return event_id
 
     def on_event_end(self, event_type, payload=None, event_id="", **_):
-        self.heard.append((event_type, "end", payload))
+        self.events.append((event_type, "end", payload))
 
     def start_trace(self, trace_id=None):
         pass
@@ -64,27 +64,27 @@ class Callbacks(BaseCallbackHandler):
 
 
 @pytest.fixture
-def ear():
-    ear = Ear()
+def events():
+    events = RerankEvents()
     handlers = get_dispatcher().event_handlers
-    handlers.append(ear)
-    yield ear
-    handlers.remove(ear)
+    handlers.append(events)
+    yield events
+    handlers.remove(events)
 
 
 @pytest.mark.parametrize("asynchronous", [False, True])
-@pytest.mark.parametrize("way", ["ranked", "empty", "failed", "raised", "no query"])
-def test_start_and_end_are_told_on_every_way_out(way, asynchronous, nodes, bundle, ear):
+@pytest.mark.parametrize("outcome", ["ranked", "empty", "failed", "raised", "no query"])
+def test_start_and_end_events_on_every_exit(outcome, asynchronous, nodes, bundle, events):
     callbacks = Callbacks()
     broken = MockVision(failing(TimeoutError()))
     rerank = LLVMRerank(
-        llm=broken if way in ("failed", "raised") else MockVision(reversing()),
-        on_failure="raise" if way == "raised" else "keep_order",
+        llm=broken if outcome in ("failed", "raised") else MockVision(reversing()),
+        on_failure="raise" if outcome == "raised" else "keep_order",
         callback_manager=CallbackManager([callbacks]),
         top_n=4,
     )
-    given = [] if way == "empty" else nodes
-    query = None if way == "no query" else bundle
+    given = [] if outcome == "empty" else nodes
+    query = None if outcome == "no query" else bundle
     returned = []
     try:
         if asynchronous:
@@ -92,18 +92,18 @@ def test_start_and_end_are_told_on_every_way_out(way, asynchronous, nodes, bundl
         else:
             returned = rerank.postprocess_nodes(given, query)
     except (TimeoutError, QueryError):
-        assert way in ("raised", "no query")
-    start, end = ear.heard
+        assert outcome in ("raised", "no query")
+    start, end = events.events
     assert isinstance(start, ReRankStartEvent) and isinstance(end, ReRankEndEvent)
     assert (start.query, start.top_n, start.model_name) == (query, 4, "MockVision")
     assert (ids(start.nodes), ids(end.nodes)) == (ids(given), ids(returned))
-    told = [heard for heard in callbacks.heard if heard[0] == CBEventType.RERANKING]
-    assert [moment for _, moment, _ in told] == ["start", "end"]
-    assert told[0][2][EventPayload.TOP_K] == 4
-    assert told[1][2][EventPayload.NODES] == returned
+    reranking = [event for event in callbacks.events if event[0] == CBEventType.RERANKING]
+    assert [phase for _, phase, _ in reranking] == ["start", "end"]
+    assert reranking[0][2][EventPayload.TOP_K] == 4
+    assert reranking[1][2][EventPayload.NODES] == returned
 
 
-def test_async_awaits_the_llms_own_achat_in_the_callers_loop(nodes, bundle):
+def test_async_awaits_achat_in_the_callers_loop(nodes, bundle):
     loops = []
 
     class Awaited(MockFunctionCallingLLM):
@@ -122,7 +122,7 @@ def test_async_awaits_the_llms_own_achat_in_the_callers_loop(nodes, bundle):
     assert loops and all(used is loop for used in loops)
 
 
-def test_many_reranks_run_at_once_in_one_loop(nodes, bundle):
+def test_concurrent_reranks_in_one_loop(nodes, bundle):
     together = threading.Barrier(4, timeout=20)
 
     def wait_for_the_others(asked):
@@ -137,7 +137,7 @@ def test_many_reranks_run_at_once_in_one_loop(nodes, bundle):
     assert [ids(found) for found in asyncio.run(four())] == [[*"987654321"]] * 4
 
 
-def test_an_llm_whose_achat_needs_a_thread_gets_one_however_many_reranks_wait(nodes, bundle):
+def test_an_achat_that_needs_a_thread_gets_one_however_many_reranks_wait(nodes, bundle):
     class InAThread(MockFunctionCallingLLM):
         async def achat(self, messages, **kwargs):
             return await asyncio.to_thread(self.chat, messages, **kwargs)
@@ -153,7 +153,7 @@ def test_an_llm_whose_achat_needs_a_thread_gets_one_however_many_reranks_wait(no
     assert [ids(found) for found in asyncio.run(four())] == [[*"987654321"]] * 4
 
 
-def test_it_works_in_a_second_event_loop(nodes, bundle):
+def test_a_second_event_loop_works(nodes, bundle):
     rerank = LLVMRerank(llm=chatting(REVERSED))
     for _ in range(2):
         assert ids(asyncio.run(rerank.apostprocess_nodes(nodes, bundle))) == [*"987654321"]

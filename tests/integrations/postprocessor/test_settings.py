@@ -1,4 +1,4 @@
-"""Settings and prompts of LLVMRerank: refused, changed, listed, copied and sent elsewhere."""
+"""Settings and prompts of LLVMRerank: validated, changed, listed, copied and pickled."""
 
 from __future__ import annotations
 
@@ -18,15 +18,17 @@ from mmrag.testing import MockVision, reversing
 from mmrag.vision.base import VisionLLM
 
 
-def test_impossible_settings_are_refused_at_once():
+def test_invalid_settings_are_refused_at_once():
     with pytest.raises(SettingError, match="window=99"):
         LLVMRerank(llm=MockVision(reversing()), window=99)
     with pytest.raises(ValueError, match="greater than 0"):
         LLVMRerank(llm=MockVision(reversing()), top_n=0)
+    with pytest.raises(ValueError, match=r"windows\s+Extra inputs are not permitted"):
+        LLVMRerank(llm=MockVision(reversing()), windows=4)
 
 
 @pytest.mark.parametrize("change", ["set", "copied"])
-def test_a_setting_changed_later_counts(change, nodes, bundle):
+def test_a_setting_changed_later_is_used(change, nodes, bundle):
     llm = MockVision(reversing())
     rerank = LLVMRerank(llm=llm)
     if change == "set":
@@ -49,7 +51,7 @@ def test_prompts_can_be_read_and_replaced(nodes, bundle):
     assert rerank._get_prompts()["caption_prompt"] == prompts["caption_prompt"]
 
 
-def test_a_core_reranker_takes_other_wordings_too(nodes, bundle):
+def test_a_ready_listwise_reranker_takes_other_prompts(nodes, bundle):
     llm = MockVision(reversing())
     rerank = LLVMRerank(llm=ListwiseReranker(llm, window=4), rank_prompt="{query}!")
     rerank.postprocess_nodes(nodes, bundle)
@@ -57,7 +59,7 @@ def test_a_core_reranker_takes_other_wordings_too(nodes, bundle):
 
 
 @pytest.mark.parametrize("copied", [copy.deepcopy, lambda it: pickle.loads(pickle.dumps(it))])
-def test_a_replaced_prompt_goes_along_with_a_copy(copied):
+def test_copies_keep_a_replaced_prompt(copied):
     rerank = LLVMRerank(llm=MockVision(reversing()))
     rerank._update_prompts({"rank_prompt": PromptTemplate("only {query}")})
     assert copied(rerank)._get_prompts()["rank_prompt"].get_template() == "only {query}"
@@ -81,13 +83,13 @@ def test_it_is_a_llama_index_postprocessor():
     assert BaseNodePostprocessor.__name__ in [base.__name__ for base in LLVMRerank.__mro__]
 
 
-def test_its_settings_serialize_and_its_llm_stays_out():
+def test_to_dict_holds_the_settings_without_the_llm():
     settings = LLVMRerank(llm=MockVision(reversing()), top_n=3).to_dict()
     assert (settings["top_n"], settings["class_name"]) == (3, "LLVMRerank")
     assert "llm" not in settings
 
 
-def test_it_travels_to_another_process_where_its_llm_does(nodes, bundle):
+def test_pickle(nodes, bundle):
     rerank = LLVMRerank(llm=MockVision(reversing()), top_n=2)
     arrived = pickle.loads(pickle.dumps(rerank))
     assert ids(arrived.postprocess_nodes(nodes, bundle)) == ["9", "8"]

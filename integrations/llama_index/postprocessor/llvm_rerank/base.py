@@ -30,6 +30,9 @@ from mmrag.vision.remote.instructor import InstructorVision
 
 __all__ = ["LLVMRerank"]
 
+Nodes = list[NodeWithScore]
+Model = LLM | VisionLLM | Reranker
+
 RESULT_KEYS = ("llvm_rerank", "retrieval_score", "retrieval_rank")
 """Metadata written by `LLVMRerank`; excluded from the text for LLMs and embeddings."""
 
@@ -77,14 +80,12 @@ class LLVMRerank(BaseNodePostprocessor):
     on_failure: OnFailure = Field(default="keep_order", description="What to do if the model fails.")
     rank_prompt: str | None = Field(default=None, description="Template of the ranking prompt.")
     caption_prompt: str | None = Field(default=None, description="Template of the caption prompt.")
-    image_policy: ImagePolicy = Field(
-        default_factory=ImagePolicy, exclude=True, description="Which images may be opened."
-    )
+    image_policy: ImagePolicy = Field(default_factory=ImagePolicy, exclude=True, description="Images to be opened.")
     # Private, because a component drops fields that it cannot serialize or pickle.
-    _llm: LLM | VisionLLM | Reranker = PrivateAttr()
+    _llm: Model = PrivateAttr()
     _cached_reranker: tuple[dict[str, Any], Reranker] | None = PrivateAttr(default=None)
 
-    def __init__(self, llm: LLM | VisionLLM | Reranker, **fields: Any) -> None:
+    def __init__(self, llm: Model, **fields: Any) -> None:
         super().__init__(**fields)
         self._llm = llm
         if not isinstance(llm, Phi3VisionLLM):  # which loads its weights on first use
@@ -125,29 +126,21 @@ class LLVMRerank(BaseNodePostprocessor):
         reranker = self.reranker
         if not isinstance(reranker, ListwiseReranker):
             return {}
-        return {
-            "rank_prompt": PromptTemplate(reranker.prompt.template),
-            "caption_prompt": PromptTemplate(reranker.caption_prompt.template),
-        }
+        prompts = {"rank_prompt": reranker.prompt, "caption_prompt": reranker.caption_prompt}
+        return {name: PromptTemplate(prompt.template) for name, prompt in prompts.items()}
 
     def _update_prompts(self, prompts: PromptDictType) -> None:
-        if "rank_prompt" in prompts:
-            self.rank_prompt = prompts["rank_prompt"].get_template()
-        if "caption_prompt" in prompts:
-            self.caption_prompt = prompts["caption_prompt"].get_template()
+        for name in {"rank_prompt", "caption_prompt"} & prompts.keys():
+            setattr(self, name, prompts[name].get_template())
 
-    def _postprocess_nodes(
-        self, nodes: list[NodeWithScore], query_bundle: QueryBundle | None = None
-    ) -> list[NodeWithScore]:
+    def _postprocess_nodes(self, nodes: Nodes, query_bundle: QueryBundle | None = None) -> Nodes:
         with self._rerank_events(nodes, query_bundle) as returned:
             if nodes:
                 result = self.reranker.rerank(query_from_bundle(query_bundle), candidate_images(nodes), self.top_n)
                 returned += _apply_ranking(nodes, result)
         return returned
 
-    async def _apostprocess_nodes(
-        self, nodes: list[NodeWithScore], query_bundle: QueryBundle | None = None
-    ) -> list[NodeWithScore]:
+    async def _apostprocess_nodes(self, nodes: Nodes, query_bundle: QueryBundle | None = None) -> Nodes:
         with self._rerank_events(nodes, query_bundle) as returned:
             if nodes:
                 reranker = await asyncio.to_thread(lambda: self.reranker)  # may load a model
@@ -161,11 +154,11 @@ class LLVMRerank(BaseNodePostprocessor):
         return returned
 
     @contextmanager
-    def _rerank_events(self, nodes: list[NodeWithScore], query: QueryBundle | None) -> Generator[list[NodeWithScore]]:
+    def _rerank_events(self, nodes: Nodes, query: QueryBundle | None) -> Generator[Nodes]:
         """Emit start and end events in both of LlamaIndex's event systems, the end on every exit."""
         top_n, model = self.top_n or len(nodes), _model_name(self._llm)
         dispatcher.event(ReRankStartEvent(query=query, nodes=nodes, top_n=top_n, model_name=model))
-        returned: list[NodeWithScore] = []
+        returned: Nodes = []
         payload: dict[str, Any] = {
             EventPayload.NODES: nodes,
             EventPayload.MODEL_NAME: model,
@@ -180,7 +173,7 @@ class LLVMRerank(BaseNodePostprocessor):
                 dispatcher.event(ReRankEndEvent(nodes=returned))
 
 
-def candidate_images(nodes: list[NodeWithScore]) -> list[ImageSource | None]:
+def candidate_images(nodes: Nodes) -> list[ImageSource | None]:
     """Return the image of each node, else its text drawn as one, else None."""
     images: list[ImageSource | None] = []
     for found in nodes:
@@ -192,20 +185,14 @@ def candidate_images(nodes: list[NodeWithScore]) -> list[ImageSource | None]:
 
 
 def query_from_bundle(bundle: QueryBundle | None) -> Query:
-    """Build the query of a bundle; without ``image_path``, from the Markdown image in its string.
-
-    Raises
-    ------
-    QueryError
-        If there is no query.
-    """
+    """Build the query of a bundle; without ``image_path``, from the Markdown image in its string."""
     if bundle is None:
         raise QueryError("LLVMRerank ranks for a query: pass query_bundle or query_str")
     image = getattr(bundle, "image", None) or bundle.image_path  # an `ImageQueryBundle` has decoded it already
     return Query(bundle.query_str, image) if image else Query.parse(bundle.query_str)
 
 
-def _make_reranker(llm: LLM | VisionLLM | Reranker, settings: dict[str, Any]) -> Reranker:
+def _make_reranker(llm: Model, settings: dict[str, Any]) -> Reranker:
     if isinstance(llm, ListwiseReranker):
         return llm.with_prompts(settings["prompt"], settings["caption_prompt"])
     if isinstance(llm, Reranker):
@@ -219,17 +206,17 @@ def _make_reranker(llm: LLM | VisionLLM | Reranker, settings: dict[str, Any]) ->
     return ListwiseReranker(llm, **settings)
 
 
-def _model_name(llm: LLM | VisionLLM | Reranker) -> str:
+def _model_name(llm: Model) -> str:
     if isinstance(llm, LLM):
         return llm.metadata.model_name
     model = getattr(llm, "vlm", None) or getattr(llm, "scorer", None) or llm  # what a reranker of ours calls
     return str(getattr(model, "name", type(model).__name__))
 
 
-def _apply_ranking(nodes: list[NodeWithScore], result: RerankResult) -> list[NodeWithScore]:
+def _apply_ranking(nodes: Nodes, result: RerankResult) -> Nodes:
     """Copy the top nodes in their new order; the caller's nodes stay unchanged."""
     ranking = result.ranking
-    reranked: list[NodeWithScore] = []
+    reranked: Nodes = []
     for rank, label in enumerate(result.top, start=1):
         node, retrieval_score = nodes[label - 1].node, nodes[label - 1].score
         score = ranking.scores[label - 1] if ranking.scores else None

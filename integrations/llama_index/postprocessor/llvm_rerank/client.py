@@ -52,10 +52,9 @@ class LlamaIndexChatClient:
 
 def _chat_message(message: Mapping[str, Any]) -> ChatMessage:
     content = message["content"]
-    if isinstance(content, str):
-        content = [{"type": "text", "text": content}]
+    parts: list[dict[str, Any]] = [{"type": "text", "text": content}] if isinstance(content, str) else content
     blocks: list[ContentBlock] = []
-    for part in content:
+    for part in parts:
         if part["type"] == "text":
             blocks.append(TextBlock(text=part["text"]))
         else:

@@ -1,4 +1,4 @@
-"""Whatever the LLM answers: n of n nodes, each once, and what was valid is followed."""
+"""Whatever the LLM answers, LLVMRerank returns each of n nodes once, in the order of the valid labels."""
 
 from __future__ import annotations
 
@@ -55,18 +55,18 @@ def reranked(answer, nodes, ranking_config=None):
 
 
 @pytest.mark.parametrize("row", MALFORMED)
-def test_each_row_of_the_failure_table_keeps_all_nodes_and_what_was_valid(row, nine):
+def test_malformed_answers_keep_all_nodes_and_what_was_valid(row, nine):
     found = reranked(MALFORMED[row], nine)
     assert "".join(n.node.node_id for n in found) == FOLLOWED[row]
     assert all(n.node.metadata["llvm_rerank"]["repaired"] for n in found)
 
 
 @pytest.mark.parametrize("error", [RuntimeError("boom"), TimeoutError(), ValueError("not JSON")])
-def test_an_exception_keeps_all_nodes(error, nine):
+def test_an_exception_of_the_llm_keeps_all_nodes(error, nine):
     assert [n.node.node_id for n in reranked(error, nine)] == [*"123456789"]
 
 
-def test_a_complete_answer_is_followed_and_not_called_repaired(nine):
+def test_a_complete_answer_is_not_marked_repaired(nine):
     grades = {str(label): label for label in range(1, 10)} | {"reason": "the last"}
     found = reranked(json.dumps(grades), nine)
     assert [n.node.node_id for n in found] == [*"987654321"]
@@ -87,7 +87,7 @@ answers = st.one_of(
 # Ten thousand answers go through the reader alone in tests/vision/test_reading.py.
 @settings(max_examples=scaled(fast=40, full=400))
 @given(answer=answers)
-def test_no_answer_loses_or_doubles_a_node(answer, nine):
+def test_no_answer_loses_or_duplicates_a_node(answer, nine):
     order = [int(n.node.node_id) for n in reranked(answer, nine, SMALL)]
     assert sorted(order) == list(range(1, 10))
     valid = list(dict.fromkeys(x for x in parse_answer(answer).labels if 1 <= x <= 9))
