@@ -27,7 +27,7 @@ STYLE = """
       .result { fill: #383017; stroke: #957629 } .surface { fill: #3d231c; stroke: #a7604a }
     }"""
 
-UNIT, BOX, GAP, MARGIN, PAD = 76, 62, 42, 20, 6
+UNIT, BOX, GAP, MARGIN, PAD = 76, 60, 38, 20, 6
 MANY = 5  # imports, from which on an arrow is thick
 
 
@@ -56,15 +56,15 @@ ROOMS = {
     "mmrag.vision": Box("vision", 2, 7, 11, "model", "Phi-3 Vision and remote vision LLMs"),
     "mmrag.embedding": Box("embedding", 3, 3, 5.5, "model", "one space for all"),
     "mmrag.rerank": Box("rerank", 3, 5.5, 11, "model", "composite image, prompts, listwise ranking"),
-    "llama_index": Box("llama_index", 4, 0, 6.5, "llama", "embeddings · llms · postprocessor · indices, over Milvus"),
-    "mmrag.results": Box("results", 4, 6.5, 10, "result", "RankedImages"),
-    "mmrag.agent_tool": Box("agent_tool", 5, 0, 3, "llama", "search as a tool call"),
-    "mmrag.search": Box("search", 5, 3, 8, "result", "ImageSearcher: opens an index, runs its engine"),
-    "mmrag.reports": Box("reports", 5, 8, 11, "surface", "contact sheets, HTML"),
-    "llama_index.tools": Box("llama_index.tools", 6, 0, 3, "llama", "the tool for agents"),
-    "mmrag.evaluation": Box("evaluation", 6, 6, 11, "surface", "CIRR, FashionIQ, CIRCO, own folders; metrics"),
-    "mmrag.serving": Box("serving", 7, 0, 6, "surface", "search page, JSON API, MCP"),
-    "mmrag.cli": Box("cli", 8, 0, 14, "surface", "index, search, serve, mcp, eval, doctor, demo"),
+    "mmrag.results": Box("results", 4, 5.5, 11, "result", "RankedImages: what every search gives"),
+    "llama_index": Box("llama_index", 5, 0, 8, "llama", "embeddings · llms · postprocessor · indices, over Milvus"),
+    "mmrag.agent_tool": Box("agent_tool", 6, 0, 3, "llama", "search as a tool call"),
+    "mmrag.search": Box("search", 6, 3, 8, "result", "ImageSearcher: opens an index, runs its engine"),
+    "mmrag.reports": Box("reports", 6, 8, 11, "surface", "contact sheets, HTML"),
+    "llama_index.tools": Box("llama_index.tools", 7, 0, 3, "llama", "the tool for agents"),
+    "mmrag.evaluation": Box("evaluation", 7, 6, 11, "surface", "CIRR, FashionIQ, CIRCO, own folders; metrics"),
+    "mmrag.serving": Box("serving", 8, 0, 6, "surface", "search page, JSON API, MCP"),
+    "mmrag.cli": Box("cli", 9, 0, 14, "surface", "index, search, serve, mcp, eval, doctor, demo"),
 }  # fmt: skip
 
 
