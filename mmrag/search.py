@@ -9,7 +9,7 @@ from types import TracebackType
 from llama_index.core.schema import QueryBundle
 from llama_index.embeddings.composed_image import ComposedImageEmbedding
 from llama_index.indices.composed_image import ComposedImageIndex, ImageQueryBundle, metadata_filters
-from llama_index.indices.composed_image.collections import see_shelf
+from llama_index.indices.composed_image.collections import require_collection
 
 from mmrag.embedding import load_encoder
 from mmrag.filters import Filter, Scalar
@@ -56,7 +56,7 @@ class ImageSearcher:
         StoreError
             If there is no such collection, or Milvus cannot be reached.
         """
-        see_shelf(settings.db, settings.collection, settings.token.get_secret_value())
+        require_collection(settings.db, settings.collection, settings.token.get_secret_value())
         return cls(settings)
 
     @cached_property

@@ -10,8 +10,8 @@ from dataclasses import replace
 from pathlib import Path
 
 from llama_index.core.schema import ImageNode
-from llama_index.indices.composed_image import ImageStore
-from llama_index.indices.composed_image.connection import answered
+from llama_index.indices.composed_image import ImageVectorStore
+from llama_index.indices.composed_image.connection import translate_errors
 from PIL import Image
 
 from mmrag.errors import ImageError
@@ -47,7 +47,7 @@ class References:
     """
 
     def __init__(
-        self, store: ImageStore, is_indexed: Callable[[str], bool], policy: ImagePolicy, kept: int = 64
+        self, store: ImageVectorStore, is_indexed: Callable[[str], bool], policy: ImagePolicy, kept: int = 64
     ) -> None:
         self._store, self._is_indexed, self._kept = store, is_indexed, kept
         self._asked = replace(policy, roots=[Path(root) for root in policy.roots or ()])
@@ -133,7 +133,7 @@ class References:
         return load_image(next(filter(os.path.isfile, below), path), self._asked)
 
     def _ids_from(self, start: str) -> list[str]:
-        with answered(self._store.place, "reading"):
+        with translate_errors(self._store.connection, "reading"):
             rows = self._store.client.query(
                 self._store.collection_name, filter=f'id like "{start}%"', limit=2, output_fields=["id"]
             )

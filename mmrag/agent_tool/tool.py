@@ -16,7 +16,7 @@ from llama_index.core.base.base_query_engine import BaseQueryEngine
 from llama_index.core.bridge.pydantic import BaseModel, ValidationError
 from llama_index.core.query_engine import RetrieverQueryEngine
 from llama_index.core.schema import BaseNode, ImageNode, NodeWithScore, QueryBundle
-from llama_index.indices.composed_image import ComposedImageRetriever, ImageStore, metadata_filters
+from llama_index.indices.composed_image import ComposedImageRetriever, ImageVectorStore, metadata_filters
 from llama_index.indices.composed_image.indexing import open_manifest
 from PIL import Image
 
@@ -132,7 +132,7 @@ class ImageSearch:
                 f"{type(engine).__name__} searches no images: give an engine of ComposedImageIndex.as_query_engine()"
             )
         self._engine, self._retriever = cast("RetrieverQueryEngine", engine), retriever
-        self._store = cast("ImageStore", retriever._vector_store)
+        self._store = cast("ImageVectorStore", retriever._vector_store)
         self.references = References(self._store, self._is_indexed, policy or ImagePolicy(roots=()))
 
     def asks(self, also: str = "") -> type[SearchImages]:
@@ -213,7 +213,7 @@ class ImageSearch:
 
     def _is_indexed(self, path: str) -> bool:
         with open_manifest(self._store, self._retriever._embed_model) as manifest:
-            return manifest.entry(path) is not None
+            return manifest.get(path) is not None
 
     def _refusal(self, error: MMRagError) -> Answer:
         instead = f". Instead, give {self.references.ways}" if isinstance(error, ImageError) else ""

@@ -12,7 +12,7 @@ from pydantic import BaseModel
 
 from mmrag.errors import SettingError
 from mmrag.evaluation.dataset import EvalDataset, EvalQuery
-from mmrag.indexing.json_records import Placed, parse, read_list, read_records, read_text
+from mmrag.indexing.json_records import Located, parse_json, read_list, read_records, read_text
 
 __all__ = ["Annotations", "read_circo", "read_cirr", "read_fashioniq"]
 
@@ -34,7 +34,7 @@ class Annotations:
     """
 
     file: Path
-    records: Sequence[Placed]
+    records: Sequence[Located]
     images: Path
 
     def image(self, name: str) -> Path:
@@ -94,7 +94,7 @@ def read_cirr(annotations: Annotations) -> EvalDataset:
     )
     galleries: dict[str, frozenset[str]] = {}
     if split := annotations.split:
-        paths = parse(read_text(split), str(split))  # paths by name
+        paths = parse_json(read_text(split), str(split))  # paths by name
         if not isinstance(paths, dict):
             raise SettingError(f"{split}: a JSON object of names and paths was expected")
         galleries["CIRR"] = frozenset(map(str, paths))

@@ -12,7 +12,7 @@ from typing import Any, cast
 
 from llama_index.core.vector_stores.utils import metadata_dict_to_node
 from llama_index.indices.composed_image import ComposedImageIndex
-from llama_index.indices.composed_image.connection import answered
+from llama_index.indices.composed_image.connection import translate_errors
 
 from mmrag.errors import SettingError
 from mmrag.evaluation.result import ImageInfo
@@ -135,7 +135,7 @@ def _names(metadata: Mapping[str, Any], field: str) -> Iterator[str]:
 
 def _nodes(index: ComposedImageIndex, field: str) -> Iterator[Any]:
     store = index.vector_store
-    with answered(store.place, "reading the names of its images"), _without_clock_warnings():
+    with translate_errors(store.connection, "reading the names of its images"), _without_clock_warnings():
         rows = cast("Any", store.client).query_iterator(
             store.collection_name, batch_size=PAGE, output_fields=[field, NAMES, "_node_content", "_node_type"]
         )

@@ -1,21 +1,24 @@
-"""Images into a vector store. In: a folder or a list, a manifest, a shelf. Out: a report."""
+"""Indexing of images into a vector store: sources, the pipeline, its manifest and its report."""
 
 from __future__ import annotations
 
-from mmrag.indexing.folder import Metadata, index_folder
-from mmrag.indexing.listing import Listed, Listing, index_listing
-from mmrag.indexing.pipeline import Shelf
-from mmrag.indexing.records import ImageRecord
+from mmrag.indexing.pipeline import index_source
+from mmrag.indexing.records import ImageEntry, ImageRecord
 from mmrag.indexing.report import IndexReport, Skipped
+from mmrag.indexing.sources import Entries, Folder, Metadata, Source, SourceLike, open_sources
+from mmrag.indexing.vector_store import VectorStore
 
 __all__ = [
+    "Entries",
+    "Folder",
+    "ImageEntry",
     "ImageRecord",
     "IndexReport",
-    "Listed",
-    "Listing",
     "Metadata",
-    "Shelf",
     "Skipped",
-    "index_folder",
-    "index_listing",
+    "Source",
+    "SourceLike",
+    "VectorStore",
+    "index_source",
+    "open_sources",
 ]

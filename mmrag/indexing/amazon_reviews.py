@@ -1,7 +1,4 @@
-"""Amazon Reviews 2023, items. In: `meta_….jsonl(.gz)`, a folder of images. Out: listed images.
-
-Each item gives its main image; what is not text or a number stays behind.
-"""
+"""Reader of Amazon Reviews 2023: the items of ``meta_….jsonl(.gz)`` as image entries."""
 
 from __future__ import annotations
 
@@ -17,10 +14,10 @@ from urllib.parse import unquote
 from pydantic import BaseModel, Field, field_validator
 
 from mmrag.filters import Scalar
-from mmrag.indexing import Listed
 from mmrag.indexing.json_records import read_lines, read_records
+from mmrag.indexing.records import ImageEntry
 
-__all__ = ["AmazonItems", "holds_amazon_items"]
+__all__ = ["AmazonItems", "is_amazon_reviews"]
 
 MAIN = "MAIN"
 OWN_FIELDS = frozenset({"parent_asin", "images"})
@@ -49,8 +46,8 @@ class _Item(BaseModel):
 
     @field_validator("price", mode="before")
     @classmethod
-    def _a_number_or_nothing(cls, price: object) -> object:
-        # Some are "None", "—" or "from 12.99": what is no number is no price.
+    def _number_or_none(cls, price: object) -> object:
+        # Some are "None", "—" or "from 12.99".
         try:
             return float(price)  # pyright: ignore[reportArgumentType]
         except (TypeError, ValueError):
@@ -59,17 +56,17 @@ class _Item(BaseModel):
 
 @dataclass(frozen=True)
 class AmazonItems:
-    """The items of a file, to be read again and again; iterating gives a `Listed` an item.
+    """The main images of the items of a file, with all metadata that are text or a number.
 
-    The form of the file is *unverified*: it was not read from the published one.
+    The format is *unverified*: it was written after its description, not after the published file.
 
-    Attributes
+    Parameters
     ----------
-    file
+    file : Path
         ``meta_{Category}.jsonl`` or the same with ``.gz``.
-    images
-        Where the images are, called as their URLs end; None keeps the URLs themselves, which
-        are fetched where their host is allowed.
+    images : Path, optional
+        Folder of the images, named as their URLs end. Default: the URLs themselves, which are
+        fetched where their host is allowed.
     """
 
     file: Path
@@ -84,37 +81,36 @@ class AmazonItems:
         "rating_number": int,
     }
     fields: ClassVar[Mapping[str, str]] = {name: name for name in columns}
-    left_out: ClassVar[tuple[str, ...]] = ("features", "description", "categories", "details")
+    skipped_columns: ClassVar[tuple[str, ...]] = ("features", "description", "categories", "details")
 
     @property
     def name(self) -> str:
         """The absolute path of the file."""
         return str(self.file.resolve())
 
-    def __iter__(self) -> Iterator[Listed]:
+    def __iter__(self) -> Iterator[ImageEntry]:
         for item in read_records(read_lines(self.file), _Item):
-            image = next((p for p in item.images if p.variant == MAIN), None)
-            image = image or next(iter(item.images), None)
-            if image and image.urls:
-                facts = item.model_dump(exclude={"images"}, exclude_none=True)
-                yield Listed(self._located(image.urls), facts)
+            main = [image for image in item.images if image.variant == MAIN] or item.images
+            if main and main[0].urls:
+                metadata = item.model_dump(exclude={"images"}, exclude_none=True)
+                yield ImageEntry(self._image_path(main[0].urls), metadata)
 
-    def _located(self, urls: list[str]) -> str:
+    def _image_path(self, urls: list[str]) -> str:
         if self.images is None:
             return urls[0]
-        # Unquoted first: "..%2Fa.jpg" shall not lead out of the folder.
+        # Unquoted first: "..%2Fa.jpg" must not lead out of the folder.
         names = [unquote(re.split(r"[?#]", url)[0]).rsplit("/", 1)[-1] for url in urls]
         files = [os.path.join(self.images, name) for name in names]
         return next(filter(os.path.isfile, files), files[0])
 
 
-def holds_amazon_items(file: Path) -> bool:
-    """Tell whether the first line of a ``.jsonl`` or ``.jsonl.gz`` file is an item.
+def is_amazon_reviews(file: Path) -> bool:
+    """Return True if the first line of a ``.jsonl`` or ``.jsonl.gz`` file is an item.
 
     Raises
     ------
     SettingError
-        When the file cannot be read, or its first line is no JSON.
+        If the file cannot be read, or its first line is no JSON.
     """
     if not file.name.lower().endswith((".jsonl", ".jsonl.gz")):
         return False

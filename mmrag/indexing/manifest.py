@@ -1,106 +1,112 @@
-"""What an index holds, file by file. In: files, and what is said of them. Out: what is still to do.
+"""Manifest of a collection: which files it holds, and which images the vector store must still follow.
 
-A redo log in SQLite: what should be so is recorded first, the vector store follows, then the
-image is marked settled. What a killed process left unsettled, the next one brings about.
+A redo log in SQLite: a change is recorded first, the vector store follows, then the image is
+marked as committed. What a killed process left pending, the next one completes.
 """
 
 from __future__ import annotations
 
-import fcntl
 import json
+import os
 import sqlite3
 import threading
 from collections.abc import Generator, Iterable, Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from filelock import FileLock, Timeout
+
 from mmrag.errors import StoreError, StoreLockedError
 
-__all__ = ["FOLDERS", "MANIFEST_SUFFIX", "Entry", "Manifest"]
+__all__ = ["FOLDER_SOURCE", "MANIFEST_SUFFIX", "FileRecord", "Manifest"]
 
 MANIFEST_SUFFIX = ".manifest.sqlite"
-FORM = 2
-MOST_NAMES = 100  # "no image yet" may be in thousands of files, and be asked for with each
-FOLDERS = ""
+SCHEMA_VERSION = 3
+MAX_PATHS = 100  # "no image yet" may be in thousands of files, and would be read with each
+FOLDER_SOURCE = ""
 """The source of what folders hold; tables and patterns are sources by their own path."""
 
 
 @dataclass(frozen=True)
-class Entry:
-    """One file, as it was when it was last read, and what is said about it.
+class FileRecord:
+    """One file as it was when it was last read.
 
     Attributes
     ----------
-    path
+    path : str
         Absolute path, or URL.
-    image
-        Id of the image in it: the SHA-256 of the file's content.
-    size, mtime_ns
-        What tells an edit without reading the file.
-    notes
-        The metadata that each source gives it, as canonical JSON; what was said last stands last.
+    image_id : str
+        SHA-256 of the file's content.
+    size, mtime_ns : int
+        Size and time, which reveal an edit without reading the file.
+    metadata : mapping of str to str
+        Metadata by source, as canonical JSON; the latest source stands last.
     """
 
     path: str
     image_id: str
     size: int
     mtime_ns: int
-    notes: Mapping[str, str] = field(default_factory=lambda: {FOLDERS: "{}"})
+    metadata: Mapping[str, str] = field(default_factory=lambda: {FOLDER_SOURCE: "{}"})
 
 
 class Manifest:
-    """The record of one collection; a context manager.
+    """The files and pending images of one collection; a context manager.
 
     Parameters
     ----------
-    file
-        The SQLite file, made when missing.
-    collection, model, dim
-        Whose record it is. A file written for another collection is emptied: that one is gone.
+    file : Path
+        The SQLite file, created if missing.
+    collection, model : str
+        Identity of the collection, and name of its encoder.
+    dim : int
+        Length of its vectors. A file written for another collection, model or length is emptied.
 
     Examples
     --------
     >>> with Manifest(Path(":memory:"), "c1", "toy", 124) as manifest:
     ...     with manifest.transaction():
-    ...         manifest.put(Entry("/shop/a.jpg", "f00d", 10, 20))
-    ...     manifest.unsettled()
+    ...         manifest.upsert(FileRecord("/shop/a.jpg", "f00d", 10, 20))
+    ...     manifest.pending()
     ['f00d']
     """
 
     def __init__(self, file: Path, collection: str, model: str, dim: int) -> None:
         self.file = file
-        self._lock = threading.RLock()
-        with self._told():
+        self._thread_lock = threading.Lock()
+        try:
             self._database = sqlite3.connect(file, isolation_level=None, check_same_thread=False, timeout=10)
-            self._database.execute("PRAGMA foreign_keys = ON")
-            if self._rows("PRAGMA user_version") != [(FORM,)]:
-                self._database.executescript(FORGET_OLD_FORM)
-            self._database.executescript(TABLES)
-            self._belong_to((collection, model, str(dim)))
+        except sqlite3.DatabaseError as error:
+            raise self._translate(error) from error
+        self._execute("PRAGMA foreign_keys = ON")
+        with self.transaction():
+            self._create_tables()
+            self._reset_if_foreign((collection, model, str(dim)))
 
-    def entry(self, path: str) -> Entry | None:
+    def get(self, path: str) -> FileRecord | None:
         """Look up a file."""
-        found = self._entries("WHERE path = ?", path)
-        return found[0] if found else None
+        files = self._files("WHERE path = ?", path)
+        return files[0] if files else None
 
-    def names(self, image_id: str) -> list[Entry]:
-        """List files that hold an image, by path; of very many, the first."""
-        return self._entries(f"WHERE image = ? ORDER BY path LIMIT {MOST_NAMES}", image_id)
+    def files_of_image(self, image_id: str) -> list[FileRecord]:
+        """List the files that hold an image, by path; of very many, the first."""
+        return self._files(f"WHERE image = ? ORDER BY path LIMIT {MAX_PATHS}", image_id)
 
-    def under(self, folder: str) -> Iterator[Entry]:
-        """Walk the files recorded below a folder, by path; the record may change meanwhile."""
-        last, end = f"{folder.rstrip('/')}/", f"{folder.rstrip('/')}0"  # "0" is what follows "/"
-        while page := self._entries("WHERE path > ? AND path < ? ORDER BY path LIMIT 500", last, end):
+    def files_under(self, folder: str) -> Iterator[FileRecord]:
+        """Iterate over the files below a folder, by path; the manifest may change meanwhile."""
+        folder = folder.rstrip(os.sep)
+        last, end = folder + os.sep, folder + chr(ord(os.sep) + 1)
+        while page := self._files("WHERE path > ? AND path < ? ORDER BY path LIMIT 500", last, end):
             yield from page
             last = page[-1].path
 
-    def listed(self, source: str) -> Iterator[Entry]:
-        """Walk the files that a source names, by path; the record may change meanwhile."""
+    def files_from(self, source: str) -> Iterator[FileRecord]:
+        """Iterate over the files that a source names, by path; the manifest may change meanwhile."""
         last = ""
-        while page := self._entries(
-            "WHERE path IN (SELECT path FROM notes WHERE source = ? AND path > ? "
+        while page := self._files(
+            "WHERE path IN (SELECT path FROM metadata WHERE source = ? AND path > ? "
             "ORDER BY path LIMIT 500) ORDER BY path",
             source,
             last,
@@ -108,99 +114,104 @@ class Manifest:
             yield from page
             last = page[-1].path
 
-    def settled(self, image_id: str) -> bool:
-        """Tell whether the store is known to hold the image, with all its names."""
-        return bool(self._rows("SELECT 1 FROM images WHERE id = ? AND settled", image_id))
+    def is_committed(self, image_id: str) -> bool:
+        """Return True if the vector store is known to hold the image, with all its files."""
+        return bool(
+            self._execute(
+                "SELECT 1 FROM files WHERE image = ?1 AND NOT EXISTS (SELECT 1 FROM pending WHERE image = ?1) LIMIT 1",
+                image_id,
+            )
+        )
 
-    def unsettled(self) -> list[str]:
-        """List the images that the store has still to follow in."""
-        return [image_id for (image_id,) in self._rows("SELECT id FROM images WHERE NOT settled")]
+    def pending(self) -> list[str]:
+        """List the images that the vector store has still to follow in."""
+        return [image_id for (image_id,) in self._execute("SELECT image FROM pending ORDER BY image")]
 
     def count(self) -> tuple[int, int]:
         """Count the files and the different images in them."""
-        return self._rows("SELECT count(*), count(DISTINCT image) FROM files")[0]
+        return self._execute("SELECT count(*), count(DISTINCT image) FROM files")[0]
 
     @contextmanager
     def transaction(self) -> Generator[None]:
-        """Record all that happens inside, or nothing."""
-        with self._told():
-            self._database.execute("BEGIN IMMEDIATE")
-            try:
-                yield
-                self._database.execute("COMMIT")
-            except BaseException:
-                if self._database.in_transaction:  # on a full disk, SQLite has rolled back itself
-                    self._database.execute("ROLLBACK")
-                raise
+        """Record all changes of the block, or none."""
+        self._execute("BEGIN IMMEDIATE")
+        try:
+            yield
+            self._execute("COMMIT")
+        except BaseException:
+            if self._database.in_transaction:  # on a full disk, SQLite has rolled back itself
+                self._database.rollback()
+            raise
 
-    def put(self, entry: Entry) -> None:
-        """Record a file and what is said about it; what other sources said of it stays.
+    def upsert(self, record: FileRecord) -> None:
+        """Record a file and its metadata; metadata of other sources stay.
 
-        Its image, and the one it held before, are no longer settled.
+        Its image, and the one it held before, become pending.
         """
-        if (old := self.entry(entry.path)) and old.image_id != entry.image_id:
-            self.unsettle([old.image_id])
-        self._rows(
+        self._execute(
+            "INSERT OR IGNORE INTO pending SELECT image FROM files WHERE path = ? UNION SELECT ?",
+            record.path,
+            record.image_id,
+        )
+        self._execute(
             "INSERT INTO files VALUES (?, ?, ?, ?) ON CONFLICT (path) DO UPDATE SET "
             "image = excluded.image, size = excluded.size, mtime_ns = excluded.mtime_ns",
-            entry.path,
-            entry.image_id,
-            entry.size,
-            entry.mtime_ns,
+            record.path,
+            record.image_id,
+            record.size,
+            record.mtime_ns,
         )
-        for source, note in entry.notes.items():
-            self._rows("INSERT OR REPLACE INTO notes VALUES (?, ?, ?)", source, entry.path, note)
-        self.unsettle([entry.image_id])
+        for source, values in record.metadata.items():
+            self._execute("INSERT OR REPLACE INTO metadata VALUES (?, ?, ?)", source, record.path, values)
 
-    def touch(self, entry: Entry) -> None:
-        """Record the new size and time of a file that still holds the same."""
-        self._rows("UPDATE files SET size = ?, mtime_ns = ? WHERE path = ?", entry.size, entry.mtime_ns, entry.path)
+    def update_stat(self, record: FileRecord) -> None:
+        """Record the new size and time of a file whose content is the same."""
+        self._execute(
+            "UPDATE files SET size = ?, mtime_ns = ? WHERE path = ?", record.size, record.mtime_ns, record.path
+        )
 
-    def drop(self, path: str) -> None:
-        """Forget a file; the image it held is no longer settled."""
-        if old := self.entry(path):
-            self._rows("DELETE FROM files WHERE path = ?", path)
-            self.unsettle([old.image_id])
+    def delete_file(self, path: str) -> None:
+        """Delete the record of a file; the image it held becomes pending."""
+        self._execute(f"{MARK_IMAGE_OF_FILE} WHERE path = ?", path)
+        self._execute("DELETE FROM files WHERE path = ?", path)
 
-    def retract(self, path: str, source: str) -> None:
-        """Forget what a source says of a file, and the file when no source names it any more."""
-        if not (old := self.entry(path)):
-            return
-        if not old.notes.keys() - {source}:
-            self.drop(path)
-            return
-        self._rows("DELETE FROM notes WHERE path = ? AND source = ?", path, source)
-        self.unsettle([old.image_id])
+    def delete_source(self, path: str, source: str) -> None:
+        """Delete a source's metadata of a file, and the file with its last source."""
+        self._execute(f"{MARK_IMAGE_OF_FILE} WHERE path = ?", path)
+        self._execute("DELETE FROM metadata WHERE path = ? AND source = ?", path, source)
+        self._execute("DELETE FROM files WHERE path = ?1 AND NOT EXISTS (SELECT 1 FROM metadata WHERE path = ?1)", path)
 
-    def unsettle(self, images: Iterable[str]) -> None:
-        """Mark images that the store must be told about."""
-        for image_id in images:
-            self._rows("INSERT OR REPLACE INTO images (id, settled) VALUES (?, FALSE)", image_id)
-
-    def settle(self, images: Iterable[str]) -> None:
-        """Mark images that the store has followed in; those without a file are forgotten."""
-        for image_id in images:
-            self._rows("UPDATE images SET settled = TRUE WHERE id = ?", image_id)
-            self._rows(
-                "DELETE FROM images WHERE id = ?1 AND NOT EXISTS (SELECT 1 FROM files WHERE image = ?1)", image_id
-            )
-
-    def forget(self, images: Iterable[str]) -> None:
-        """Forget the files that hold images, which the store has still to remove."""
+    def delete_images(self, image_ids: Iterable[str]) -> None:
+        """Delete the records of all files that hold images; the images become pending."""
         with self.transaction():
-            for image_id in images:
-                self._rows("DELETE FROM files WHERE image = ?", image_id)
-                self.unsettle([image_id])
+            for image_id in image_ids:
+                self._execute("DELETE FROM files WHERE image = ?", image_id)
+                self.mark_pending([image_id])
 
-    @contextmanager
-    def alone(self) -> Generator[None]:
-        """Refuse while another run is at work: two would write over each other's names."""
-        with self.file.with_suffix(".lock").open("ab") as lock:
-            try:
-                fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)  # let go when its process dies
-            except BlockingIOError:
-                raise self._in_use() from None
-            yield
+    def mark_pending(self, image_ids: Iterable[str]) -> None:
+        """Mark images that the vector store must follow in."""
+        for image_id in image_ids:
+            self._execute("INSERT OR IGNORE INTO pending VALUES (?)", image_id)
+
+    def mark_committed(self, image_ids: Iterable[str]) -> None:
+        """Mark images that the vector store has followed in."""
+        for image_id in image_ids:
+            self._execute("DELETE FROM pending WHERE image = ?", image_id)
+
+    def lock(self) -> AbstractContextManager[object]:
+        """Lock the collection for one run, until the block ends or its process dies.
+
+        Raises
+        ------
+        StoreLockedError
+            If another run holds the lock: two would overwrite each other's records.
+        """
+        try:
+            return FileLock(self.file.with_suffix(".lock")).acquire(timeout=0)
+        except Timeout:
+            raise self._locked_error() from None
+        except OSError as error:
+            raise self._unusable_error(error) from error
 
     def close(self) -> None:
         """Close the file."""
@@ -210,75 +221,73 @@ class Manifest:
         return self
 
     def __exit__(self, *failure: object) -> None:
-        self.close()
+        self._database.close()
 
-    def _belong_to(self, owner: tuple[str, str, str]) -> None:
-        with self.transaction():
-            if self._rows("SELECT collection, model, dim FROM owner") == [owner]:
-                return
-            for table in ("files", "images", "owner"):
-                self._rows(f"DELETE FROM {table}")
-            self._rows("INSERT INTO owner (collection, model, dim) VALUES (?, ?, ?)", *owner)
+    def _create_tables(self) -> None:
+        if self._execute("PRAGMA user_version") != [(SCHEMA_VERSION,)]:
+            for statement in SCHEMA:
+                self._execute(statement)
 
-    def _entries(self, where: str, *values: str) -> list[Entry]:
-        columns = f"path, image, size, mtime_ns, {NOTES}"
-        rows = self._rows(f"SELECT {columns} FROM files {where}", *values)
-        return [Entry(*row[:4], notes=json.loads(row[4])) for row in rows]
+    def _reset_if_foreign(self, owner: tuple[str, str, str]) -> None:
+        if self._execute("SELECT collection, model, dim FROM owner") != [owner]:
+            for table in ("files", "pending", "owner"):
+                self._execute(f"DELETE FROM {table}")
+            self._execute("INSERT INTO owner (collection, model, dim) VALUES (?, ?, ?)", *owner)
 
-    def _rows(self, statement: str, *values: str | int) -> list[tuple[Any, ...]]:
-        with self._told():
-            return self._database.execute(statement, values).fetchall()
+    def _files(self, where: str, *values: str) -> list[FileRecord]:
+        rows = self._execute(f"SELECT path, image, size, mtime_ns, {METADATA} FROM files {where}", *values)
+        return [FileRecord(*row[:4], metadata=json.loads(row[4])) for row in rows]
 
-    def _in_use(self) -> StoreLockedError:
-        return StoreLockedError(f"{self.file} is being written by another process: wait for it to finish")
-
-    @contextmanager
-    def _told(self) -> Generator[None]:
+    def _execute(self, statement: str, *values: str | int) -> list[tuple[Any, ...]]:
         try:
-            with self._lock:
-                yield
-        except UnicodeEncodeError as error:
-            raise StoreError(f"{error.object!r} is no valid UTF-8: rename it") from error
-        except sqlite3.OperationalError as error:
-            if "locked" in str(error):
-                raise self._in_use() from error
-            raise StoreError(
-                f"the manifest {self.file} cannot be used ({error}): "
-                "check that you may write there and that the disk has room"
-            ) from error
-        except sqlite3.DatabaseError as error:
-            raise StoreError(
+            with self._thread_lock:
+                return self._database.execute(statement, values).fetchall()
+        except (UnicodeEncodeError, sqlite3.DatabaseError) as error:
+            raise self._translate(error) from error
+
+    def _translate(self, error: UnicodeEncodeError | sqlite3.DatabaseError) -> StoreError:
+        if isinstance(error, UnicodeEncodeError):
+            return StoreError(f"{error.object!r} is no valid UTF-8: rename it")
+        if not isinstance(error, sqlite3.OperationalError):
+            return StoreError(
                 f"the manifest {self.file} is damaged ({error}): delete it, and index again: "
                 "what is stored is looked up there"
-            ) from error
+            )
+        return self._locked_error() if "locked" in str(error) else self._unusable_error(error)
+
+    def _locked_error(self) -> StoreLockedError:
+        return StoreLockedError(f"{self.file} is being written by another process: wait for it to finish")
+
+    def _unusable_error(self, error: Exception) -> StoreError:
+        return StoreError(
+            f"the manifest {self.file} cannot be used ({error}): "
+            "check that you may write there and that the disk has room"
+        )
 
 
-NOTES = """(
-    SELECT json_group_object(source, note) FROM (
-        SELECT source, note FROM notes WHERE notes.path = files.path ORDER BY rowid
+MARK_IMAGE_OF_FILE = "INSERT OR IGNORE INTO pending SELECT image FROM files"
+METADATA = """(
+    SELECT json_group_object(source, value) FROM (
+        SELECT source, value FROM metadata WHERE metadata.path = files.path ORDER BY rowid
     )
 )"""
-FORGET_OLD_FORM = f"""
-DROP TABLE IF EXISTS files;
-DROP TABLE IF EXISTS images;
-PRAGMA user_version = {FORM};
-"""
-TABLES = """
-CREATE TABLE IF NOT EXISTS files (
-    path TEXT PRIMARY KEY,
-    image TEXT NOT NULL,
-    size INTEGER NOT NULL,
-    mtime_ns INTEGER NOT NULL
-) WITHOUT ROWID;
-CREATE INDEX IF NOT EXISTS names ON files (image, path);
-CREATE TABLE IF NOT EXISTS notes (
-    source TEXT NOT NULL,
-    path TEXT NOT NULL REFERENCES files ON DELETE CASCADE,
-    note TEXT NOT NULL,
-    PRIMARY KEY (source, path)
-);
-CREATE INDEX IF NOT EXISTS said_of ON notes (path);
-CREATE TABLE IF NOT EXISTS images (id TEXT PRIMARY KEY, settled INTEGER NOT NULL) WITHOUT ROWID;
-CREATE INDEX IF NOT EXISTS unsettled ON images (id) WHERE NOT settled;
-CREATE TABLE IF NOT EXISTS owner (collection TEXT, model TEXT, dim TEXT);
-"""
+SCHEMA = (
+    *(f"DROP TABLE IF EXISTS {table}" for table in ("metadata", "files", "pending", "owner")),
+    """CREATE TABLE files (
+        path TEXT PRIMARY KEY,
+        image TEXT NOT NULL,
+        size INTEGER NOT NULL,
+        mtime_ns INTEGER NOT NULL
+    ) WITHOUT ROWID""",
+    "CREATE INDEX files_of_image ON files (image, path)",
+    """CREATE TABLE metadata (
+        source TEXT NOT NULL,
+        path TEXT NOT NULL REFERENCES files ON DELETE CASCADE,
+        value TEXT NOT NULL,
+        PRIMARY KEY (source, path)
+    )""",
+    "CREATE INDEX metadata_of_file ON metadata (path)",
+    "CREATE TABLE pending (image TEXT PRIMARY KEY) WITHOUT ROWID",
+    "CREATE TABLE owner (collection TEXT, model TEXT, dim TEXT)",
+    f"PRAGMA user_version = {SCHEMA_VERSION}",
+)

@@ -1,4 +1,4 @@
-"""One run over a source: read, record, embed, store, settle. Killed, it can go on."""
+"""Indexing pipeline: plan, load, record, embed, upsert, commit. A killed run is completed by the next."""
 
 from __future__ import annotations
 
@@ -8,244 +8,282 @@ from collections import Counter, deque
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import replace
-from functools import partial
 from itertools import islice
-from typing import Protocol, TypeVar
+from typing import Any, TypeVar
 
 from PIL import Image
 
-from mmrag.errors import StoreError
+from mmrag.errors import SettingError, StoreError
 from mmrag.images import ImagePolicy
-from mmrag.indexing.manifest import Entry, Manifest
-from mmrag.indexing.records import Content, Found, ImageRecord, examine, is_gone
+from mmrag.indexing.manifest import FileRecord, Manifest
+from mmrag.indexing.records import ImageRecord, LoadedFile, SourceFile, is_deleted, load_file
 from mmrag.indexing.report import IndexReport, Skipped
+from mmrag.indexing.sources import SourceLike, as_source
+from mmrag.indexing.vector_store import Vector, VectorStore
 
-__all__ = ["Embed", "Progress", "Run", "Shelf", "counted"]
+__all__ = ["Embed", "IndexingPipeline", "Progress", "index_source"]
 
 T = TypeVar("T")
-Vector = Sequence[float]
 Embed = Callable[[Sequence[Image.Image]], Sequence[Vector]]
 Progress = Callable[[int, int], None]
+Outcome = LoadedFile | Skipped
 
 BATCH = 128
 BATCH_PIXELS = 100_000_000  # some 300 MB as RGB: large photographs make smaller batches
-READERS = 4
+NUM_WORKERS = 4
 
 
-class Shelf(Protocol):
-    """Where images and their vectors are kept, by id."""
+def index_source(
+    source: SourceLike,
+    manifest: Manifest,
+    store: VectorStore,
+    embed: Embed,
+    *,
+    sync: bool = False,
+    verify: bool = False,
+    policy: ImagePolicy | None = None,
+    on_progress: Progress | None = None,
+) -> IndexReport:
+    """Bring a vector store up to date with a source; only new and changed images are embedded.
 
-    def check(self, image: ImageRecord) -> None:
-        """Raise `StoreError` for an image that cannot be kept, for what is said about it."""
-        ...
-
-    def upsert(self, images: Sequence[ImageRecord], vectors: Sequence[Vector]) -> None:
-        """Write images, over those with the same id."""
-        ...
-
-    def delete(self, ids: Sequence[str]) -> None:
-        """Remove images."""
-        ...
-
-    def vectors(self, ids: Sequence[str]) -> Mapping[str, Vector]:
-        """Fetch the vectors of those ids that are there."""
-        ...
-
-
-class Run:
-    """The state of one run: whose images, where to, and the counts so far.
+    URLs are fetched each time, for there is no other way to know what they hold.
 
     Parameters
     ----------
-    source
-        What the manifest remembers the images by.
-    manifest, shelf, embed
-        What was done before, where images go, and what turns them into vectors.
-    policy
-        What may be read.
+    source : str, path, Source or iterable of ImageEntry
+        A folder, a table, a pattern, a file, or entries.
+    manifest, store : Manifest, VectorStore
+        The record of the collection, and the collection.
+    embed : callable
+        Embeds a sequence of PIL images.
+    sync : bool, default False
+        Also delete what the source holds no more: deleted files of a folder, entries that a table
+        no longer names. An image that another source names stays.
+    verify : bool, default False
+        Hash every file and look up every image, instead of trusting size, time and manifest.
+    policy : ImagePolicy, optional
+        What may be read. By default, symbolic links may not lead out of a folder.
+    on_progress : callable, optional
+        Called with the number of files done, and of all files.
+
+    Raises
+    ------
+    ImageError
+        If a folder does not exist, or vanishes meanwhile.
+    SettingError
+        If the source cannot be opened, or ``sync`` is set for entries without a name.
+    StoreError
+        If the store or the manifest fails, or metadata are no text, number or boolean.
+    """
+    started = time.perf_counter()
+    source = as_source(source)
+    if sync and not source.name:
+        raise SettingError("sync needs a source with a name, to know what it held before: Entries(entries, name)")
+    pipeline = IndexingPipeline(source.key, manifest, store, embed, source.restrict(policy or ImagePolicy()))
+    pipeline.commit()  # what an interrupted run left pending
+    listed: set[str] = set()
+    files = source.files(listed)
+    if on_progress:
+        files = _with_progress(files, sum(1 for _ in source.files(set())), on_progress)
+    pipeline.index(files, verify)
+    if sync:
+        pipeline.remove(source.deleted_files(manifest), manifest.delete_file)
+        unlisted = source.unlisted_files(manifest, listed)
+        pipeline.remove(unlisted, lambda path: manifest.delete_source(path, source.key))
+    return IndexReport(
+        os.fsencode(source.name).decode(errors="replace"),
+        skipped=tuple(pipeline.skipped),
+        seconds=time.perf_counter() - started,
+        **pipeline.counts,
+    )
+
+
+class IndexingPipeline:
+    """One run over a source: each change is recorded in the manifest, then the vector store follows.
+
+    ``source`` is the key of the source in the manifest; the others are those of `index_source`.
     """
 
-    def __init__(self, source: str, manifest: Manifest, shelf: Shelf, embed: Embed, policy: ImagePolicy) -> None:
+    def __init__(self, source: str, manifest: Manifest, store: VectorStore, embed: Embed, policy: ImagePolicy) -> None:
         self.source = source
         self.manifest = manifest
-        self.shelf = shelf
+        self.store = store
         self.embed = embed
         self.policy = policy
-        self.started = time.perf_counter()
         self.counts = Counter[str]()
         self.skipped: list[Skipped] = []
+        self._rows: dict[str, tuple[ImageRecord, Any]] = {}
 
-    def report(self, name: str) -> IndexReport:
-        """Sum up what was done with what ``name`` names."""
-        seconds = time.perf_counter() - self.started
-        name = os.fsencode(name).decode(errors="replace")
-        return IndexReport(name, skipped=tuple(self.skipped), seconds=seconds, **self.counts)
-
-    def add(self, found: Iterable[Found | Skipped], verify: bool) -> None:
-        """Index images, those that are unchanged left alone."""
-        tasks = self._tasks(found, verify)
-        with ThreadPoolExecutor(READERS, thread_name_prefix="mmrag-read") as pool:
-            for batch in _batches(_ahead(pool, tasks, 2 * READERS), _image_of):
+    def index(self, files: Iterable[SourceFile | Skipped], verify: bool) -> None:
+        """Load, record and store the files that are new or changed."""
+        with ThreadPoolExecutor(NUM_WORKERS, thread_name_prefix="mmrag-read") as pool:
+            for batch in _batches(_prefetch(self._plan(files, pool, verify), 2 * NUM_WORKERS)):
                 with self.manifest.transaction():
-                    for item in batch:
-                        if isinstance(item, Skipped):
-                            self._skip(item)
+                    for outcome in batch:
+                        if isinstance(outcome, Skipped):
+                            self._record_skip(outcome)
                         else:
-                            self._record(item, verify)
-                contents = [item for item in batch if isinstance(item, Content)]
-                self.settle({item.image_id: item.image for item in contents if item.image})
+                            self._record_file(outcome, verify)
+                loaded = [outcome for outcome in batch if isinstance(outcome, LoadedFile) and outcome.image]
+                self.commit({file.image_id: file for file in loaded})
 
-    def remove(self, gone: Iterable[Entry], forget: Callable[[str], None]) -> None:
-        """Forget files, batch by batch, and remove the images that no file holds any more."""
-        entries = iter(gone)
-        while batch := list(islice(entries, BATCH)):
+    def remove(self, files: Iterator[FileRecord], delete: Callable[[str], None]) -> None:
+        """Delete records of files, batch by batch, and the images that no file holds any more."""
+        while batch := list(islice(files, BATCH)):
             with self.manifest.transaction():
-                for entry in batch:
-                    forget(entry.path)
+                for record in batch:
+                    delete(record.path)
             self.counts["deleted"] += len(batch)
-            self.settle()
+            self.commit()
 
-    def settle(self, images: Mapping[str, Image.Image] | None = None) -> None:
-        """Make the shelf follow the manifest in all that is unsettled."""
-        images = images or {}
-        ids = self.manifest.unsettled()
-        for start in range(0, len(ids), BATCH):
-            self._settle(ids[start : start + BATCH], images)
+    def commit(self, loaded: Mapping[str, LoadedFile] | None = None) -> None:
+        """Make the vector store follow the manifest; images that are not ``loaded`` are read again if need be."""
+        pending = self.manifest.pending()
+        for start in range(0, len(pending), BATCH):
+            self._commit_batch(pending[start : start + BATCH], loaded or {})
+        self._rows.clear()
 
-    def _settle(self, ids: list[str], images: Mapping[str, Image.Image]) -> None:
-        vectors = dict(self.shelf.vectors([i for i in ids if i not in images and self._named(i)]))
+    def _commit_batch(self, ids: list[str], loaded: Mapping[str, LoadedFile]) -> None:
+        stored = [i for i in ids if i not in loaded and self.manifest.files_of_image(i)]
+        vectors = dict(self.store.vectors(stored)) if stored else {}
         missing = [i for i in ids if i not in vectors]
-        seen = ((i, image) for i in missing if (image := images.get(i) or self._image(i)))
-        for batch in _batches(seen, lambda item: item[1]):
-            fresh = self.embed([image for _, image in batch])
-            vectors |= zip((i for i, _ in batch), fresh, strict=True)
+        for batch in _batches(file for i in missing if (file := loaded.get(i) or self._load_again(i))):
+            embedded = self.embed([file.image for file in batch if file.image])
+            vectors |= zip((file.image_id for file in batch), embedded, strict=True)
             self.counts["embedded"] += len(batch)
-        records = [record for i in ids if i in vectors and (record := self._kept(i))]
-        self.shelf.upsert(records, [vectors[record.id] for record in records])
-        self.shelf.delete(sorted(set(ids) - {record.id for record in records}))
+        rows = {i: row for i in ids if i in vectors and (row := self._merged_row(i)) is not None}
+        if rows:
+            self.store.upsert(list(rows.values()), [vectors[i] for i in rows])
+        if len(rows) < len(ids):
+            self.store.delete([i for i in ids if i not in rows])
         with self.manifest.transaction():
-            self.manifest.settle(ids)
+            self.manifest.mark_committed(ids)
 
-    def _named(self, image: str) -> bool:
-        return bool(self.manifest.names(image))
-
-    def _kept(self, image: str) -> ImageRecord | None:
-        """Gather what is known of an image, without the files whose share is too much."""
-        while names := self.manifest.names(image):
-            whole = ImageRecord.of(names)
+    def _merged_row(self, image_id: str) -> Any:
+        """Build the row of an image; a file whose metadata do not fit is dropped and reported."""
+        while files := self.manifest.files_of_image(image_id):
             try:
-                self.shelf.check(whole)
+                return self._to_row(ImageRecord.from_files(files))
             except StoreError as error:
-                last = names[-1].path
-                self.skipped.append(Skipped(Found(last).name, str(error)))
-                self.manifest.drop(last)
-            else:
-                return whole
+                last = files[-1].path
+                self.skipped.append(Skipped(SourceFile(last).display_name, str(error)))
+                self.manifest.delete_file(last)
         return None
 
-    def _image(self, image: str) -> Image.Image | None:
-        """Read an image again; files that no longer hold it are forgotten, to be found anew."""
+    def _to_row(self, record: ImageRecord) -> Any:
+        """Validate a record, unless the same one was validated in this batch."""
+        known, row = self._rows.get(record.id, (None, None))
+        if known != record:
+            row = self.store.to_row(record)
+            self._rows[record.id] = (record, row)
+        return row
+
+    def _load_again(self, image_id: str) -> LoadedFile | None:
+        """Load an image again; records of files that no longer hold it are deleted, to be found anew."""
         anywhere = replace(self.policy, roots=None)  # where it was found was allowed
-        while names := self.manifest.names(image):
-            for entry in names:
-                content = examine(Found(entry.path), lambda _: False, anywhere)
-                if isinstance(content, Content) and content.image_id == image:
-                    return content.image
-                self.manifest.drop(entry.path)
+        while files := self.manifest.files_of_image(image_id):
+            for record in files:
+                loaded = load_file(SourceFile(record.path), anywhere)
+                if isinstance(loaded, LoadedFile) and loaded.image_id == image_id:
+                    return loaded
+                self.manifest.delete_file(record.path)
         return None
 
-    def _tasks(self, found: Iterable[Found | Skipped], verify: bool) -> Iterator[Callable[[], Content | Skipped]]:
-        for item in found:
-            if isinstance(item, Skipped):
-                yield partial(_same, item)
+    def _plan(
+        self, files: Iterable[SourceFile | Skipped], pool: ThreadPoolExecutor, verify: bool
+    ) -> Iterator[Outcome | Future[Outcome]]:
+        for file in files:
+            if isinstance(file, Skipped):
+                yield file
                 continue
-            entry = self.manifest.entry(item.path)
-            if entry is None or verify or not item.untouched_since(entry):
-                yield partial(examine, item, self.manifest.settled, self.policy)
-            elif entry.notes.get(self.source) != item.note:
-                yield partial(_same, Content(item, entry.image_id))
+            if file.is_repeat:
+                self.counts["duplicate"] += 1
+                continue
+            record = self.manifest.get(file.path)
+            if record is None or verify or not file.is_unchanged(record):
+                yield pool.submit(load_file, file, self.policy, self.manifest.is_committed)
+            elif record.metadata.get(self.source) != file.metadata:
+                yield LoadedFile(file, record.image_id)
             else:
                 self.counts["unchanged"] += 1
 
-    def _skip(self, item: Skipped) -> None:
-        self.skipped.append(item)
-        if os.path.isfile(item.name):  # no image any more; what is out of reach may come back
-            self.manifest.drop(item.name)
+    def _record_skip(self, skipped: Skipped) -> None:
+        self.skipped.append(skipped)
+        if os.path.isfile(skipped.name):  # no image any more; what is out of reach may come back
+            self.manifest.delete_file(skipped.name)
 
-    def _record(self, content: Content, verify: bool) -> None:
-        entry = content.found.holding(content.image_id, self.source)
-        old = self.manifest.entry(entry.path)
-        gone = [] if old else self._gone(entry.image_id)
-        kind = self._kind(entry, old, gone)
-        if old and kind == "unchanged" and self.source in old.notes:
-            self.manifest.touch(entry)
+    def _record_file(self, loaded: LoadedFile, verify: bool) -> None:
+        record = loaded.file.to_record(loaded.image_id, self.source)
+        old = self.manifest.get(record.path)
+        same_image = [] if old else self.manifest.files_of_image(record.image_id)
+        moved_from = [file.path for file in same_image if is_deleted(file.path)]
+        kind = "moved" if moved_from else "duplicate" if same_image else self._compare(old, record)
+        if old and kind == "unchanged" and self.source in old.metadata:
+            self.manifest.update_stat(record)
             if verify:
-                self.manifest.unsettle([entry.image_id])
+                self.manifest.mark_pending([record.image_id])
         else:
-            told = replace(entry, notes={**old.notes, **entry.notes}) if old else entry
             try:
-                self.shelf.check(ImageRecord.of([told]))
+                self._to_row(ImageRecord.from_files([_with_sources_of(old, record)]))
             except StoreError as error:
-                self.skipped.append(Skipped(content.found.name, str(error)))
-                if old and old.image_id != entry.image_id:  # what it held is not there any more
-                    self.manifest.drop(entry.path)
+                self.skipped.append(Skipped(loaded.file.display_name, str(error)))
+                if old and old.image_id != record.image_id:  # what it held is not there any more
+                    self.manifest.delete_file(record.path)
                 return
-            for path in gone:
-                self.manifest.drop(path)
-            settled = self.manifest.settled(entry.image_id)
-            self.manifest.put(entry)
-            if kind == "unchanged" and settled and not verify:  # one more source, nothing more said
-                self.manifest.settle([entry.image_id])
+            for path in moved_from:
+                self.manifest.delete_file(path)
+            nothing_new = kind == "unchanged" and not verify and self.manifest.is_committed(record.image_id)
+            self.manifest.upsert(record)
+            if nothing_new:  # one more source of the same
+                self.manifest.mark_committed([record.image_id])
         self.counts[kind] += 1
 
-    def _kind(self, entry: Entry, old: Entry | None, gone: Sequence[str]) -> str:
-        if old:
-            known, said = old.notes.get(self.source, "{}"), entry.notes[self.source]
-            return "unchanged" if (old.image_id, known) == (entry.image_id, said) else "changed"
-        return "moved" if gone else "duplicate" if self.manifest.names(entry.image_id) else "new"
-
-    def _gone(self, image: str) -> list[str]:
-        names = self.manifest.names(image)
-        return [entry.path for entry in names if is_gone(entry.path)]
+    def _compare(self, old: FileRecord | None, new: FileRecord) -> str:
+        if old is None:
+            return "new"
+        same_image = old.image_id == new.image_id
+        same_metadata = old.metadata.get(self.source, "{}") == new.metadata[self.source]
+        return "unchanged" if same_image and same_metadata else "changed"
 
 
-def counted(find: Callable[[], Iterable[T]], on_progress: Progress | None) -> Iterator[T]:
-    """Find things, and tell how many of how many are done."""
-    if on_progress is None:
-        yield from find()
-        return
-    total = sum(1 for _ in find())
-    for done, item in enumerate(find()):
+def _with_sources_of(old: FileRecord | None, record: FileRecord) -> FileRecord:
+    """Add what other sources say about the file, before what the new record says."""
+    if old is None:
+        return record
+    others = {source: values for source, values in old.metadata.items() if source not in record.metadata}
+    return replace(record, metadata=others | dict(record.metadata))
+
+
+def _with_progress(files: Iterator[T], total: int, on_progress: Progress) -> Iterator[T]:
+    for done, file in enumerate(files):
         on_progress(done, total)
-        yield item
+        yield file
     on_progress(total, total)
 
 
-def _same(item: Content | Skipped) -> Content | Skipped:
-    return item
+def _prefetch(items: Iterable[Outcome | Future[Outcome]], depth: int) -> Iterator[Outcome]:
+    """Yield results in order, with up to ``depth`` items underway."""
+    underway = deque[Outcome | Future[Outcome]]()
+    for item in items:
+        underway.append(item)
+        if len(underway) == depth:
+            yield _result(underway.popleft())
+    while underway:
+        yield _result(underway.popleft())
 
 
-def _image_of(item: Content | Skipped) -> Image.Image | None:
-    return item.image if isinstance(item, Content) else None
+def _result(item: Outcome | Future[Outcome]) -> Outcome:
+    return item.result() if isinstance(item, Future) else item
 
 
-def _ahead(pool: ThreadPoolExecutor, tasks: Iterable[Callable[[], T]], depth: int) -> Iterator[T]:
-    running = deque[Future[T]]()
-    for task in tasks:
-        running.append(pool.submit(task))
-        if len(running) == depth:
-            yield running.popleft().result()
-    while running:
-        yield running.popleft().result()
-
-
-def _batches(items: Iterable[T], image_of: Callable[[T], Image.Image | None]) -> Iterator[list[T]]:
+def _batches(items: Iterable[T]) -> Iterator[list[T]]:
+    """Group files by number and by pixels."""
     batch: list[T] = []
     pixels = 0
     for item in items:
         batch.append(item)
-        if (image := image_of(item)) is not None:
-            pixels += image.width * image.height
+        if isinstance(item, LoadedFile) and item.image:
+            pixels += item.image.width * item.image.height
         if len(batch) == BATCH or pixels > BATCH_PIXELS:
             yield batch
             batch, pixels = [], 0

@@ -1,7 +1,4 @@
-"""A shop's table. In: CSV, JSONL or Parquet with a column of images. Out: images with metadata.
-
-Every other column becomes metadata of one type (text, int, float, bool) that filters can use.
-"""
+"""Readers of CSV, TSV, JSONL and Parquet tables with a column of images and typed metadata."""
 
 from __future__ import annotations
 
@@ -15,36 +12,36 @@ from typing import Any, cast
 
 from mmrag.errors import SettingError, require
 from mmrag.filters import RESERVED_WORDS, Scalar
-from mmrag.indexing import Listed
 from mmrag.indexing.json_records import read_lines
+from mmrag.indexing.records import ImageEntry
 
-__all__ = ["SUFFIXES", "Table", "open_table"]
+__all__ = ["TABLE_SUFFIXES", "Table", "open_table"]
 
-SUFFIXES = (".csv", ".tsv", ".jsonl", ".parquet")
+TABLE_SUFFIXES = (".csv", ".tsv", ".jsonl", ".parquet")
 IMAGE_COLUMNS = ("image", "image_path", "picture", "file", "filename", "path", "image_url", "url")
-LONGEST_NAME = 200  # Milvus takes 255, and of two that are cut to one name, one gets a number
-LARGEST_NUMBER = 2**53  # beyond it a float cannot tell neighbors apart: such digits are a name
+MAX_NAME_LENGTH = 200  # Milvus takes 255, and of two that are cut to one name, one gets a number
+MAX_NUMBER = 2**53  # beyond it a float cannot tell neighbors apart: such digits are an id
 STORE_COLUMNS = ("id", "doc_id", "text", "embedding", "document_id", "ref_doc_id")
-"""What the store calls its own; a table's column of that name becomes ``item_…``."""
+"""Columns of the store itself; a table's column of that name becomes ``item_…``."""
 
 
 @dataclass(frozen=True)
 class Table:
-    """A table that can be read again and again; iterating gives a `Listed` a row.
+    """The rows of a table as image entries, read anew each time.
 
     Attributes
     ----------
-    file
-        Where it stands; relative paths of images start in its folder.
-    image_column
-        The column that names the images.
-    columns
-        Type of each metadata field, by the name it can be filtered by.
-    fields
-        That name, by the column's own.
-    state
-        Time, size and number of the file when it was looked through.
-    left_out
+    file : Path
+        The table; relative paths of images start in its folder.
+    image_column : str
+        The column of paths or URLs.
+    columns : mapping of str to type
+        Type of each metadata field: str, int, float or bool.
+    fields : mapping of str to str
+        Name of each metadata field, as filters use it, by the name of its column.
+    state : tuple of int
+        Time, size and inode of the file when it was opened.
+    skipped_columns : tuple of str
         Columns that hold lists or objects, or nothing at all.
     """
 
@@ -53,80 +50,74 @@ class Table:
     columns: Mapping[str, type[Scalar]]
     fields: Mapping[str, str]
     state: tuple[int, int, int]
-    left_out: tuple[str, ...] = ()
+    skipped_columns: tuple[str, ...] = ()
 
     @property
     def name(self) -> str:
         """The absolute path of the file."""
         return str(self.file.resolve())
 
-    def __iter__(self) -> Iterator[Listed]:
-        """Read the rows.
-
-        Raises
-        ------
-        SettingError
-            When the table cannot be read to its end, or changed after it was looked through.
-        """
+    def __iter__(self) -> Iterator[ImageEntry]:
+        """Read the rows; raises `SettingError` if one cannot be read, or the file has changed."""
         try:
             for row in _rows(self.file):
                 image = str(row.get(self.image_column) or "").strip()
                 if image:
-                    yield Listed(self._located(image), dict(self._typed(row)))
+                    yield ImageEntry(self._image_path(image), dict(self._metadata(row)))
         except ValueError:  # a SettingError is one, too
-            self._refuse_changes()
+            self._require_unchanged()
             raise
-        self._refuse_changes()
+        self._require_unchanged()
 
-    def _refuse_changes(self) -> None:
+    def _require_unchanged(self) -> None:
         if _state(self.file) != self.state:
             raise SettingError(f"{self.file} changed while it was read: index it again")
 
-    def _located(self, image: str) -> str:
+    def _image_path(self, image: str) -> str:
         return image if "://" in image else str(self.file.parent / image)
 
-    def _typed(self, row: Mapping[str, Any]) -> Iterator[tuple[str, Scalar]]:
+    def _metadata(self, row: Mapping[str, Any]) -> Iterator[tuple[str, Scalar]]:
         for column, value in row.items():
             if (field := self.fields.get(column)) and value not in (None, ""):
-                yield field, _as(self.columns[field], value)
+                yield field, _convert(self.columns[field], value)
 
 
 def open_table(file: Path, image_column: str | None = None) -> Table:
-    """Look through a table once, to find its image column and the type of every other.
+    """Read a table once, to find its image column and the type of every other.
 
     Parameters
     ----------
-    file
+    file : Path
         ``.csv``, ``.tsv``, ``.jsonl``, or ``.parquet`` (needs the extra ``parquet``).
-    image_column
-        The column of paths or URLs; found by its name (``image``, ``file``, ``url``, …) when None.
+    image_column : str, optional
+        The column of paths or URLs. Default: found by its name (``image``, ``file``, ``url``, …).
 
     Raises
     ------
     SettingError
-        When the file cannot be read as what its name says, or no column names images.
+        If the file cannot be read as what its name says, or no column names images.
     """
     state = _state(file)
-    kinds: dict[str, type[object] | None] = {}
+    types: dict[str, type[object] | None] = {}
     for row in _rows(file):
         for column, value in row.items():
-            kinds[column] = _wider(kinds[column], value) if column in kinds else _kind(value)
-    image = _image_column(file, list(kinds), image_column)
-    del kinds[image]
-    known = {column: kind for column, kind in kinds.items() if kind not in (None, object)}
+            types[column] = _common_type(types[column], value) if column in types else _type_of(value)
+    image = _image_column(file, list(types), image_column)
+    del types[image]
+    known = {column: scalar for column, scalar in types.items() if scalar not in (None, object)}
     fields = field_names(known)
     return Table(
         file=file,
         image_column=image,
-        columns={fields[column]: cast("type[Scalar]", kind) for column, kind in known.items()},
+        columns={fields[column]: cast("type[Scalar]", scalar) for column, scalar in known.items()},
         fields=fields,
         state=state,
-        left_out=tuple(kinds.keys() - known.keys()),
+        skipped_columns=tuple(types.keys() - known.keys()),
     )
 
 
 def field_name(column: str) -> str:
-    """Name a column so that a filter can name it.
+    """Convert a column's name to one that filters can use.
 
     Examples
     --------
@@ -136,11 +127,11 @@ def field_name(column: str) -> str:
     name = re.sub(r"\W+", "_", column, flags=re.ASCII).strip("_")
     taken = name in STORE_COLUMNS or name in RESERVED_WORDS
     name = f"item_{name}" if not name or name[0].isdigit() or taken else name
-    return name[:LONGEST_NAME]
+    return name[:MAX_NAME_LENGTH]
 
 
 def field_names(columns: Iterable[str]) -> dict[str, str]:
-    """Name each column differently: "Price (€)" and "Price ($)" are Price and Price_2."""
+    """Give each column a unique name: "Price (€)" and "Price ($)" become Price and Price_2."""
     fields: dict[str, str] = {}
     for column in columns:
         name = field_name(column)
@@ -162,17 +153,17 @@ def _rows(file: Path) -> Iterator[dict[str, Any]]:
             case ".parquet":
                 yield from _parquet_rows(file)
             case suffix:
-                raise SettingError(f"{file}: no reader for {suffix!r}; there are {SUFFIXES}")
+                raise SettingError(f"{file}: no reader for {suffix!r}; there are {TABLE_SUFFIXES}")
     except (OSError, UnicodeDecodeError) as error:
         raise SettingError(f"{file} cannot be read: {error}. Save it as UTF-8 CSV or JSONL") from error
 
 
 def _state(file: Path) -> tuple[int, int, int]:
     try:
-        facts = file.stat()
+        stat = file.stat()
     except OSError as error:
         raise SettingError(f"{file} cannot be read: {error}. Check the path") from error
-    return facts.st_mtime_ns, facts.st_size, facts.st_ino
+    return stat.st_mtime_ns, stat.st_size, stat.st_ino
 
 
 def _csv_rows(file: Path, delimiter: str) -> Iterator[dict[str, Any]]:
@@ -189,9 +180,9 @@ def _csv_rows(file: Path, delimiter: str) -> Iterator[dict[str, Any]]:
 
 
 def _jsonl_rows(file: Path) -> Iterator[dict[str, Any]]:
-    for place, row in read_lines(file):
+    for position, row in read_lines(file):
         if not isinstance(row, dict):
-            raise SettingError(f"{place}: a JSON object was expected")
+            raise SettingError(f"{position}: a JSON object was expected")
         yield cast("dict[str, Any]", row)
 
 
@@ -216,42 +207,42 @@ def _image_column(file: Path, columns: list[str], wanted: str | None) -> str:
     )
 
 
-def _kind(value: Any) -> type[object] | None:
+def _type_of(value: Any) -> type[object] | None:
     match value:
         case None | "":
             return None
-        case int() if abs(value) > LARGEST_NUMBER:
+        case int() if abs(value) > MAX_NUMBER:
             return str
         case bool() | int() | float():
             return type(value)
         case str():
-            return _kind_of_text(value)
+            return _type_of_text(value)
         case _:
             return object
 
 
-def _kind_of_text(text: str) -> type[Scalar]:
+def _type_of_text(text: str) -> type[Scalar]:
     if text.lower() in ("true", "false"):
         return bool
-    if re.fullmatch(r"0|-?[1-9]\d*", text):  # "007" is a name, not a number
-        return int if len(text) < 20 and abs(int(text)) <= LARGEST_NUMBER else str
+    if re.fullmatch(r"0|-?[1-9]\d*", text):  # "007" is an id, not a number
+        return int if len(text) < 20 and abs(int(text)) <= MAX_NUMBER else str
     if re.fullmatch(r"-?(0|[1-9]\d*)?\.\d+|-?(0|[1-9]\d*)\.?([eE][+-]?\d{1,2})?", text):
         return float
     return str
 
 
-def _wider(known: type[object] | None, value: Any) -> type[object] | None:
-    kind = _kind(value)
-    if known is None or kind is None or known is kind:
-        return known or kind
-    if {known, kind} == {int, float}:
+def _common_type(known: type[object] | None, value: Any) -> type[object] | None:
+    scalar = _type_of(value)
+    if known is None or scalar is None or known is scalar:
+        return known or scalar
+    if {known, scalar} == {int, float}:
         return float
-    return object if object in (known, kind) else str
+    return object if object in (known, scalar) else str
 
 
-def _as(kind: type[Scalar], value: Any) -> Scalar:
-    if kind is bool:
+def _convert(scalar: type[Scalar], value: Any) -> Scalar:
+    if scalar is bool:
         return str(value).lower() == "true"
-    if kind is float and _kind(value) is int:
+    if scalar is float and _type_of(value) is int:
         return int(value)  # a 6 among prices stays the 6 it was before others got decimals
-    return kind(value)
+    return scalar(value)

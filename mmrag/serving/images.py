@@ -14,7 +14,7 @@ from threading import Lock
 from typing import Any
 
 from llama_index.core.schema import ImageNode
-from llama_index.indices.composed_image import ImageStore
+from llama_index.indices.composed_image import ImageVectorStore
 from PIL import Image
 
 from mmrag.errors import ImageError
@@ -41,7 +41,7 @@ class Indexed:
         How many thumbnails are kept.
     """
 
-    def __init__(self, store: ImageStore, policy: ImagePolicy, kept: int = 512) -> None:
+    def __init__(self, store: ImageVectorStore, policy: ImagePolicy, kept: int = 512) -> None:
         self._store, self._policy = store, policy
         self.thumbnail = lru_cache(kept)(self._thumbnail)
 

@@ -21,7 +21,7 @@ from llama_index.embeddings.visualized_bge import VisualizedBGEEmbedding
 from llama_index.indices.composed_image import ComposedImageIndex
 
 from mmrag.datasets import write_catalog
-from mmrag.indexing import IndexReport, Listed
+from mmrag.indexing import ImageEntry, IndexReport
 
 LONG_AGO = 1_600_000_000
 
@@ -36,7 +36,7 @@ class Prices:
 
     def __iter__(self):
         for path in sorted(self.folder.glob("*.jpg")):
-            yield Listed(str(path), {"price": self.price})
+            yield ImageEntry(str(path), {"price": self.price})
 
 
 def main() -> None:
@@ -61,8 +61,8 @@ def main() -> None:
             _run("again, one image in twenty changed", lambda: index.add_folder(folder), anew)
             for price in (1, 2):
                 table = Prices(folder, price)
-                _run(f"a table, price {price} for each", lambda t=table: index.add_listing(t), anew)
-            _run("the same table again", lambda: index.add_listing(Prices(folder, 2)), anew)
+                _run(f"a table, price {price} for each", lambda t=table: index.add_folder(t), anew)
+            _run("the same table again", lambda: index.add_folder(Prices(folder, 2)), anew)
 
 
 def _run(case: str, index: Callable[[], IndexReport], anew: float | None = None) -> float:

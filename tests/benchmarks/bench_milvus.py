@@ -18,7 +18,7 @@ from pathlib import Path
 import numpy as np
 from llama_index.core.schema import ImageNode
 from llama_index.core.vector_stores.types import VectorStoreQuery
-from llama_index.indices.composed_image import ImageStore, metadata_filters, milvus_store
+from llama_index.indices.composed_image import ImageVectorStore, metadata_filters, milvus_store
 
 from tests.server.milvus_server import milvus_server
 
@@ -67,14 +67,14 @@ def main() -> None:
 
 
 @contextmanager
-def _lite(kind: str, folder: Path, dim: int) -> Iterator[ImageStore]:
+def _lite(kind: str, folder: Path, dim: int) -> Iterator[ImageVectorStore]:
     store = milvus_store(folder / "bench.db", "bench", dim, model="toy", scalar_fields=COLUMNS, index_type=kind)
     yield store
     store.close()
 
 
 @contextmanager
-def _server(folder: Path, dim: int) -> Iterator[ImageStore]:
+def _server(folder: Path, dim: int) -> Iterator[ImageVectorStore]:
     with milvus_server(folder) as server:
         yield milvus_store(server.uri, "bench", dim, model="toy", scalar_fields=COLUMNS)
 
@@ -87,7 +87,7 @@ KINDS: dict[str, Callable] = {
 }
 
 
-def _measure(store: ImageStore, vectors: np.ndarray, queries: np.ndarray) -> Figures:
+def _measure(store: ImageVectorStore, vectors: np.ndarray, queries: np.ndarray) -> Figures:
     nodes = [
         ImageNode(
             id_=f"{i:064x}",
@@ -122,7 +122,7 @@ def _measure(store: ImageStore, vectors: np.ndarray, queries: np.ndarray) -> Fig
     )
 
 
-def _timed_query(store: ImageStore, query: np.ndarray, **options) -> tuple[list[str], float]:
+def _timed_query(store: ImageVectorStore, query: np.ndarray, **options) -> tuple[list[str], float]:
     vector_query = VectorStoreQuery(query.tolist(), similarity_top_k=TOP, **options)
     start = time.perf_counter()
     ids = store.query(vector_query).ids

@@ -13,8 +13,7 @@ from PIL import Image
 from sample_catalog import COLORS, ENCODER, write_sample_catalog
 
 from mmrag.embedding import VisualizedBGE
-from mmrag.indexing import pipeline as indexing_run
-from mmrag.indexing.sources import read_sources
+from mmrag.indexing import open_sources, pipeline
 
 LONG_AGO = 1_600_000_000
 
@@ -212,8 +211,8 @@ def test_a_pattern_finds_at_any_depth_and_goes_round_no_circle(tmp_path, monkeyp
         (shop / f"{name}.png").touch()
     for link in ("round", "and round", "deep/and round"):
         (shop / link).symlink_to(tmp_path / "s[1]")
-    (listing,) = read_sources([pattern]).patterns
-    assert [Path(listed.source).stem for listed in listing] == found
+    (matched,) = open_sources([pattern])
+    assert [Path(entry.path).stem for entry in matched] == found
 
 
 def test_an_empty_word_is_not_the_folder_one_is_in(mmrag):
@@ -324,7 +323,7 @@ def test_control_c_keeps_what_was_stored_and_says_how_to_go_on(mmrag, index, own
         return encode(self, items, **how)
 
     with monkeypatch.context() as patch:
-        patch.setattr(indexing_run, "BATCH", 2)
+        patch.setattr(pipeline, "BATCH", 2)
         patch.setattr(VisualizedBGE, "encode", interrupted)
         stopped = mmrag("index", source, "--into", "new.db", "--model", ENCODER)
     assert stopped.code == 130

@@ -15,8 +15,7 @@ from PIL import Image
 
 from mmrag.errors import ImageError, StoreError
 from mmrag.images import ImagePolicy
-from mmrag.indexing import IndexReport, index_folder
-from mmrag.indexing import pipeline as indexing_run
+from mmrag.indexing import Folder, IndexReport, index_source, pipeline
 from mmrag.indexing.manifest import Manifest
 from mmrag.testing import toy_encoder
 from mmrag.testing.encoder import ToyEncoder
@@ -32,7 +31,7 @@ def save(path: Path, color: str, mtime_ns: int = LONG_AGO) -> Path:
 
 
 @pytest.fixture
-def shelf() -> InMemoryStore:
+def store() -> InMemoryStore:
     return InMemoryStore()
 
 
@@ -45,30 +44,31 @@ def folder(tmp_path: Path) -> Path:
 
 
 @pytest.fixture
-def index(tmp_path: Path, folder: Path, shelf: InMemoryStore):
+def index(tmp_path: Path, folder: Path, store: InMemoryStore):
     encoder = toy_encoder()
 
-    def run(where: Path = folder, **options) -> IndexReport:
+    def run(where: Path = folder, metadata=None, **options) -> IndexReport:
         with Manifest(tmp_path / "m.sqlite", "c", "toy", encoder.info.dim) as manifest:
-            return index_folder(where, manifest, shelf, lambda images: encoder.encode(images).tolist(), **options)
+            source = Folder(where, metadata)
+            return index_source(source, manifest, store, lambda images: encoder.encode(images).tolist(), **options)
 
     return run
 
 
-def test_every_image_is_stored_under_the_hash_of_its_file(index, folder, shelf):
+def test_every_image_is_stored_under_the_hash_of_its_file(index, folder, store):
     assert counts(index()) == {"new": 3}
     red = hashlib.sha256((folder / "red.png").read_bytes()).hexdigest()
-    assert shelf.images[red].paths == (str(folder / "red.png"),)
+    assert store.images[red].paths == (str(folder / "red.png"),)
     expected = toy_encoder().encode([folder / "red.png"])[0]
-    np.testing.assert_allclose(shelf.kept[red], expected, rtol=1e-6)
+    np.testing.assert_allclose(store.stored_vectors[red], expected, rtol=1e-6)
 
 
-def test_the_second_run_embeds_nothing(index, shelf):
+def test_the_second_run_embeds_nothing(index, store):
     index()
-    before = dict(shelf.images)
+    before = dict(store.images)
     report = index()
     assert (counts(report), report.embedded) == ({"unchanged": 3}, 0)
-    assert shelf.images == before
+    assert store.images == before
 
 
 def test_only_what_is_new_is_embedded(index, folder):
@@ -78,14 +78,14 @@ def test_only_what_is_new_is_embedded(index, folder):
     assert (counts(report), report.embedded) == ({"new": 1, "unchanged": 3}, 1)
 
 
-def test_an_edit_of_the_same_size_on_the_same_day_is_seen(index, folder, shelf):
+def test_an_edit_of_the_same_size_on_the_same_day_is_seen(index, folder, store):
     index()
     size = (folder / "red.png").stat().st_size
     save(folder / "red.png", "#fe0000", LONG_AGO + 1)
     assert (folder / "red.png").stat().st_size == size
     report = index()
     assert (counts(report), report.embedded) == ({"changed": 1, "unchanged": 2}, 1)
-    assert len(shelf.images) == 3
+    assert len(store.images) == 3
 
 
 def test_an_edit_that_keeps_size_and_time_is_seen_when_asked(index, folder):
@@ -103,23 +103,23 @@ def test_an_edit_moments_after_the_first_look_is_seen_though_the_time_is_the_sam
     assert counts(index()) == {"changed": 1, "unchanged": 2}
 
 
-def test_a_moved_image_keeps_its_vector(index, folder, shelf):
+def test_a_moved_image_keeps_its_vector(index, folder, store):
     index()
     (folder / "red.png").rename(folder / "rouge.png")
     report = index()
     assert (counts(report), report.embedded) == ({"moved": 1, "unchanged": 2}, 0)
-    assert shelf.names() == {frozenset({n}) for n in ("rouge.png", "green.png", "blue.png")}
+    assert store.names() == {frozenset({n}) for n in ("rouge.png", "green.png", "blue.png")}
 
 
-def test_a_moved_folder_is_indexed_again_without_embedding(index, folder, shelf):
+def test_a_moved_folder_is_indexed_again_without_embedding(index, folder, store):
     index()
     elsewhere = folder.rename(folder.with_name("elsewhere"))
     report = index(elsewhere)
     assert (counts(report), report.embedded) == ({"moved": 3}, 0)
-    assert {Path(p.paths[0]).parent for p in shelf.images.values()} == {elsewhere}
+    assert {Path(p.paths[0]).parent for p in store.images.values()} == {elsewhere}
 
 
-def test_swapped_names_end_right(index, folder, shelf):
+def test_swapped_names_end_right(index, folder, store):
     index()
     red = toy_encoder().encode(["red"])[0]
     (folder / "red.png").rename(folder / "x")
@@ -128,59 +128,59 @@ def test_swapped_names_end_right(index, folder, shelf):
     os.utime(folder / "red.png", ns=(LONG_AGO + 1,) * 2)
     os.utime(folder / "blue.png", ns=(LONG_AGO + 1,) * 2)
     index()
-    reddest = max(shelf.kept, key=lambda image: float(np.dot(shelf.kept[image], red)))
-    assert shelf.images[reddest].paths == (str(folder / "blue.png"),)
-    assert len(shelf.images) == 3
+    reddest = max(store.stored_vectors, key=lambda image: float(np.dot(store.stored_vectors[image], red)))
+    assert store.images[reddest].paths == (str(folder / "blue.png"),)
+    assert len(store.images) == 3
 
 
-def test_the_same_image_under_two_names_is_stored_once_with_both(index, folder, shelf):
+def test_the_same_image_under_two_names_is_stored_once_with_both(index, folder, store):
     save(folder / "twin.png", "red")
     report = index()
     assert (counts(report), report.embedded) == ({"new": 3, "duplicate": 1}, 3)
-    assert frozenset({"red.png", "twin.png"}) in shelf.names()
+    assert frozenset({"red.png", "twin.png"}) in store.names()
 
 
-def test_a_image_that_loses_one_of_two_names_stays(index, folder, shelf):
+def test_a_image_that_loses_one_of_two_names_stays(index, folder, store):
     save(folder / "twin.png", "red")
     index()
     (folder / "red.png").unlink()
     assert counts(index(sync=True)) == {"deleted": 1, "unchanged": 3}
-    assert frozenset({"twin.png"}) in shelf.names()
+    assert frozenset({"twin.png"}) in store.names()
 
 
-def test_what_is_gone_stays_in_the_index_unless_synced(index, folder, shelf):
+def test_what_is_gone_stays_in_the_index_unless_synced(index, folder, store):
     index()
     (folder / "red.png").unlink()
     assert counts(index()) == {"unchanged": 2}
-    assert len(shelf.images) == 3
+    assert len(store.images) == 3
     assert counts(index(sync=True)) == {"deleted": 1, "unchanged": 2}
-    assert len(shelf.images) == 2
+    assert len(store.images) == 2
 
 
-def test_sync_leaves_other_folders_alone(index, folder, tmp_path, shelf):
+def test_sync_leaves_other_folders_alone(index, folder, tmp_path, store):
     index()
     save(tmp_path / "photos2" / "pink.png", "pink")
     index(tmp_path / "photos2", sync=True)
-    assert len(shelf.images) == 4
+    assert len(store.images) == 4
 
 
-def test_a_folder_that_cannot_be_listed_loses_nothing(index, folder, shelf, monkeypatch):
+def test_a_folder_that_cannot_be_listed_loses_nothing(index, folder, store, monkeypatch):
     save(folder / "deep" / "pink.png", "pink")
     index()
     for name in ("scandir", "lstat"):
         monkeypatch.setattr(os, name, _refusing("deep", getattr(os, name)))
     report = index(sync=True)
     assert counts(report) == {"unchanged": 3, "skipped": 1}
-    assert len(shelf.images) == 4
+    assert len(store.images) == 4
 
 
-def test_a_file_that_cannot_be_looked_at_is_not_taken_for_gone(index, folder, shelf, monkeypatch):
+def test_a_file_that_cannot_be_looked_at_is_not_taken_for_gone(index, folder, store, monkeypatch):
     save(folder / "deep" / "pink.png", "pink")
     index()
     (folder / "copy.png").write_bytes((folder / "deep" / "pink.png").read_bytes())
     monkeypatch.setattr(os, "lstat", _refusing("deep", os.lstat))
     assert counts(index(sync=True)) == {"duplicate": 1, "unchanged": 4}
-    assert frozenset({"pink.png", "copy.png"}) in shelf.names()
+    assert frozenset({"pink.png", "copy.png"}) in store.names()
 
 
 def _refusing(part, look):
@@ -192,27 +192,27 @@ def _refusing(part, look):
     return refuse
 
 
-def test_a_file_whose_place_a_folder_took_leaves_with_sync(index, folder, shelf):
+def test_a_file_whose_place_a_folder_took_leaves_with_sync(index, folder, store):
     index()
     (folder / "red.png").unlink()
     save(folder / "red.png" / "pink.png", "pink")
     assert counts(index(sync=True)) == {"new": 1, "deleted": 1, "unchanged": 2}
-    assert shelf.names() == {frozenset({n}) for n in ("pink.png", "green.png", "blue.png")}
+    assert store.names() == {frozenset({n}) for n in ("pink.png", "green.png", "blue.png")}
     shutil.rmtree(folder / "red.png")
     save(folder / "red.png", "red")
     assert counts(index(sync=True)) == {"new": 1, "deleted": 1, "unchanged": 2}
 
 
-def test_a_folder_whose_place_a_link_took_leaves_with_sync(index, folder, tmp_path, shelf):
+def test_a_folder_whose_place_a_link_took_leaves_with_sync(index, folder, tmp_path, store):
     save(folder / "deep" / "pink.png", "pink")
     index()
     (folder / "deep").rename(tmp_path / "elsewhere")
     (folder / "deep").symlink_to(tmp_path / "elsewhere")
     assert counts(index(sync=True)) == {"deleted": 1, "unchanged": 3, "skipped": 1}
-    assert len(shelf.images) == 3
+    assert len(store.images) == 3
 
 
-def test_folders_deeper_than_python_can_call_are_searched(index, folder, shelf):
+def test_folders_deeper_than_python_can_call_are_searched(index, folder, store):
     place = os.open(folder, os.O_RDONLY)
     for _ in range(1_500):
         os.mkdir("d", dir_fd=place)
@@ -235,42 +235,42 @@ def test_a_folder_whose_name_is_no_text_is_an_error_in_words(index, tmp_path):
         index(odd, sync=True)
 
 
-def test_a_image_lost_from_the_shelf_is_found_out_when_asked(index, shelf):
+def test_a_image_lost_from_the_shelf_is_found_out_when_asked(index, store):
     index()
-    shelf.delete(list(shelf.images)[:1])
+    store.delete(list(store.images)[:1])
     assert index().embedded == 0
     assert index(verify=True).embedded == 1
-    assert len(shelf.images) == 3
+    assert len(store.images) == 3
 
 
-def test_large_images_lost_from_the_shelf_are_not_all_held_at_once(index, shelf, monkeypatch):
+def test_large_images_lost_from_the_shelf_are_not_all_held_at_once(index, store, monkeypatch):
     held: list[int] = []
     encode = ToyEncoder.encode
-    monkeypatch.setattr(indexing_run, "BATCH_PIXELS", 8 * 8)
+    monkeypatch.setattr(pipeline, "BATCH_PIXELS", 8 * 8)
     monkeypatch.setattr(ToyEncoder, "encode", lambda *a: held.append(len(a[1])) or encode(*a))
     index()
-    shelf.delete(list(shelf.images))
+    store.delete(list(store.images))
     assert index(verify=True).embedded == 3
     assert held == [2, 1, 2, 1]
-    assert len(shelf.images) == 3
+    assert len(store.images) == 3
 
 
-def test_metadata_is_looked_up_by_relative_path_or_by_function(index, folder, shelf):
+def test_metadata_is_looked_up_by_relative_path_or_by_function(index, folder, store):
     save(folder / "deep" / "pink.png", "pink")
     index(metadata={"red.png": {"price": 3.5, "note": None}, "deep/pink.png": {"price": 4}})
-    known = {Path(p.paths[0]).name: p.metadata for p in shelf.images.values()}
+    known = {Path(p.paths[0]).name: p.metadata for p in store.images.values()}
     assert known["red.png"] == {"price": 3.5}
     assert known["pink.png"] == {"price": 4}
     assert known["blue.png"] == {}
     report = index(metadata=lambda path: {"name": path.stem})
     assert (counts(report), report.embedded) == ({"changed": 4}, 0)
-    assert {p.metadata["name"] for p in shelf.images.values()} == {"red", "green", "blue", "pink"}
+    assert {p.metadata["name"] for p in store.images.values()} == {"red", "green", "blue", "pink"}
 
 
 @pytest.mark.parametrize("price", ["nan", "inf", "-inf"])
-def test_a_price_that_is_no_finite_number_counts_as_not_known(index, shelf, price):
+def test_a_price_that_is_no_finite_number_counts_as_not_known(index, store, price):
     index(metadata=lambda _: {"price": float(price)})
-    assert all(image.metadata == {} for image in shelf.images.values())
+    assert all(image.metadata == {} for image in store.images.values())
 
 
 def test_metadata_that_cannot_be_stored_is_named(index):
@@ -303,11 +303,11 @@ def test_a_name_that_is_no_text_is_skipped(index, folder):
     assert "UTF-8" in index().skipped[0].reason
 
 
-def test_a_image_that_became_unreadable_leaves_the_index(index, folder, shelf):
+def test_a_image_that_became_unreadable_leaves_the_index(index, folder, store):
     index()
     (folder / "red.png").write_text("overwritten")
     assert counts(index()) == {"unchanged": 2, "skipped": 1}
-    assert len(shelf.images) == 2
+    assert len(store.images) == 2
 
 
 def test_hidden_files_are_left_out(index, folder):
@@ -321,7 +321,7 @@ def test_a_folder_that_is_not_there_is_an_error(index, tmp_path):
         index(tmp_path / "nowhere")
 
 
-def test_a_folder_that_vanishes_meanwhile_is_an_error_and_removes_nothing(index, folder, shelf):
+def test_a_folder_that_vanishes_meanwhile_is_an_error_and_removes_nothing(index, folder, store):
     index()
 
     def vanish(done: int, total: int) -> None:
@@ -330,7 +330,7 @@ def test_a_folder_that_vanishes_meanwhile_is_an_error_and_removes_nothing(index,
 
     with pytest.raises(ImageError, match="vanished while it was read"):
         index(sync=True, on_progress=vanish)
-    assert len(shelf.images) == 3
+    assert len(store.images) == 3
 
 
 def test_progress_counts_up_to_all_files(index):

@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, rule
 from PIL import Image
 
-from mmrag.indexing import ImageRecord, Listed, index_folder, index_listing, pipeline
+from mmrag.indexing import Folder, ImageEntry, ImageRecord, index_source, pipeline
 from mmrag.indexing.manifest import Manifest
 from mmrag.testing import toy_encoder
 
@@ -26,19 +26,19 @@ class CutOffError(Exception):
     """Stands for kill -9: nothing after it happens."""
 
 
-class FragileShelf:
+class FragileStore:
     """Fails at a given call, before or after its effect, as a killed process would."""
 
     def __init__(self):
         self.rows: dict[str, tuple[ImageRecord, list[float]]] = {}
         self.calls_left: int | None = None
 
-    def check(self, image):
-        pass
+    def to_row(self, record):
+        return record
 
-    def upsert(self, images, vectors):
-        rows = list(zip(images, vectors, strict=True))
-        self._happen(lambda: self.rows.update({p.id: (p, v) for p, v in rows}))
+    def upsert(self, rows, vectors):
+        pairs = list(zip(rows, vectors, strict=True))
+        self._happen(lambda: self.rows.update({record.id: (record, vector) for record, vector in pairs}))
 
     def delete(self, ids):
         self._happen(lambda: [self.rows.pop(image, None) for image in ids])
@@ -60,7 +60,7 @@ class FragileShelf:
 class Table:
     """Rows of paths and prices, in the order they were written."""
 
-    rows: list[Listed]
+    rows: list[ImageEntry]
     name: str = "/shop.csv"
 
     def __iter__(self):
@@ -76,7 +76,7 @@ class ShopUnderWay(RuleBasedStateMachine):
         self.folder = self.home / "photos"
         (self.folder / "deep").mkdir(parents=True)
         self.table = Table([])
-        self.shelf = FragileShelf()
+        self.store = FragileStore()
         self.clock = 1_600_000_000_000_000_000
         for name, color in zip(NAMES, (*COLORS, "red"), strict=True):
             self.save(name, color)
@@ -106,11 +106,11 @@ class ShopUnderWay(RuleBasedStateMachine):
 
     @rule(name=st.sampled_from(NAMES), price=st.integers(1, 3))
     def write_row(self, name, price):
-        self.table.rows.insert(0, Listed(str(self.folder / name), {"price": price}))
+        self.table.rows.insert(0, ImageEntry(str(self.folder / name), {"price": price}))
 
     @rule(name=st.sampled_from(NAMES))
     def strike_rows(self, name):
-        self.table.rows = [row for row in self.table.rows if not row.source.endswith(name)]
+        self.table.rows = [row for row in self.table.rows if not row.path.endswith(name)]
 
     @rule(
         calls=st.integers(0, 6),
@@ -118,28 +118,28 @@ class ShopUnderWay(RuleBasedStateMachine):
         sources=st.sampled_from([["folder"], ["table"], ["folder", "table"], ["table", "folder"]]),
     )
     def index_and_be_cut_off(self, calls, sync, sources=("folder",)):
-        self.shelf.calls_left = calls
+        self.store.calls_left = calls
         try:
-            self.index(self.shelf, "m.sqlite", sync, sources)
+            self.index(self.store, "m.sqlite", sync, sources)
         except CutOffError:
             pass
         finally:
-            self.shelf.calls_left = None
+            self.store.calls_left = None
 
     @rule()
     def index_to_the_end(self):
-        self.index(self.shelf, "m.sqlite", sync=True)
-        fresh = FragileShelf()
+        self.index(self.store, "m.sqlite", sync=True)
+        fresh = FragileStore()
         self.index(fresh, ":memory:", sync=True)
-        assert self.shelf.rows == fresh.rows
+        assert self.store.rows == fresh.rows
 
-    def index(self, shelf: FragileShelf, manifest: str, sync: bool, sources=("folder", "table")) -> None:
+    def index(self, store: FragileStore, manifest: str, sync: bool, sources=("folder", "table")) -> None:
         encoder = toy_encoder()
         path = Path(manifest) if manifest == ":memory:" else self.home / manifest
         with Manifest(path, "c", "toy", encoder.info.dim) as record:
             for source in sources:
-                run_over, what = (index_folder, self.folder) if source == "folder" else (index_listing, self.table)
-                run_over(what, record, shelf, lambda i: encoder.encode(i).tolist(), sync=sync)
+                what = Folder(self.folder) if source == "folder" else self.table
+                index_source(what, record, store, lambda i: encoder.encode(i).tolist(), sync=sync)
 
 
 TestShopUnderWay = ShopUnderWay.TestCase

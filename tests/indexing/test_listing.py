@@ -13,7 +13,7 @@ from PIL import Image
 
 from mmrag.errors import StoreError
 from mmrag.images import ImagePolicy
-from mmrag.indexing import IndexReport, Listed, Listing, index_folder, index_listing, records
+from mmrag.indexing import Folder, ImageEntry, IndexReport, SourceLike, index_source, records
 from mmrag.indexing.manifest import Manifest
 from mmrag.testing import toy_encoder
 
@@ -26,17 +26,17 @@ class Rows:
     name: str = "/shop.csv"
 
     def __iter__(self):
-        return iter([Listed(path, {"price": price}) for path, price in self.prices.items()])
+        return iter([ImageEntry(path, {"price": price}) for path, price in self.prices.items()])
 
 
 @pytest.fixture
-def shelf() -> InMemoryStore:
+def store() -> InMemoryStore:
     return InMemoryStore()
 
 
 @pytest.fixture
 def manifest(tmp_path: Path):
-    with Manifest(tmp_path / "m.sqlite", "c", "toy", toy_encoder().dim) as manifest:
+    with Manifest(tmp_path / "m.sqlite", "c", "toy", toy_encoder().info.dim) as manifest:
         yield manifest
 
 
@@ -52,10 +52,10 @@ def folder(tmp_path: Path, monkeypatch) -> Path:
 
 
 @pytest.fixture
-def index(manifest, shelf, folder):
-    def run(rows: Listing | dict[str, float], **options) -> IndexReport:
+def index(manifest, store, folder):
+    def run(rows: SourceLike | dict[str, float], **options) -> IndexReport:
         rows = Rows(rows) if isinstance(rows, dict) else rows
-        return index_listing(rows, manifest, shelf, embed, **options)
+        return index_source(rows, manifest, store, embed, **options)
 
     return run
 
@@ -64,170 +64,173 @@ def embed(images) -> list[list[float]]:
     return toy_encoder().encode(images).tolist()
 
 
-def test_a_second_run_leaves_alone_what_did_not_change(index, shelf):
+def test_a_second_run_leaves_alone_what_did_not_change(index, store):
     assert counts(index({"red.png": 1, "blue.png": 2})) == {"new": 2}
-    before = dict(shelf.images)
+    before = dict(store.images)
     report = index({"red.png": 1, "blue.png": 2})
     assert (counts(report), report.embedded) == ({"unchanged": 2}, 0)
-    assert shelf.images == before
+    assert store.images == before
 
 
-def test_a_new_price_is_stored_without_embedding(index, shelf):
+def test_a_new_price_is_stored_without_embedding(index, store):
     index({"red.png": 1, "blue.png": 2})
     report = index({"red.png": 1, "blue.png": 3})
     assert (counts(report), report.embedded) == ({"changed": 1, "unchanged": 1}, 0)
-    assert shelf.known("price") == {"red.png": 1, "blue.png": 3}
+    assert store.metadata("price") == {"red.png": 1, "blue.png": 3}
 
 
-def test_what_is_no_longer_listed_stays_unless_synced(index, shelf):
+def test_what_is_no_longer_listed_stays_unless_synced(index, store):
     index({"red.png": 1, "blue.png": 2})
     index({"red.png": 1})
-    assert shelf.known("price") == {"red.png": 1, "blue.png": 2}
+    assert store.metadata("price") == {"red.png": 1, "blue.png": 2}
     assert counts(index({"red.png": 1}, sync=True)) == {"deleted": 1, "unchanged": 1}
-    assert shelf.known("price") == {"red.png": 1}
+    assert store.metadata("price") == {"red.png": 1}
 
 
-def test_sync_leaves_what_another_list_named(index, shelf):
+def test_sync_leaves_what_another_list_named(index, store):
     index(Rows({"green.png": 9}, name="/other.csv"))
     index({"red.png": 1})
     index({"blue.png": 2}, sync=True)
-    assert shelf.known("price") == {"green.png": 9, "blue.png": 2}
+    assert store.metadata("price") == {"green.png": 9, "blue.png": 2}
 
 
-def test_a_image_that_a_folder_holds_loses_only_what_the_list_said(index, shelf, manifest, folder):
-    index_folder(folder, manifest, shelf, embed)
+def test_a_image_that_a_folder_holds_loses_only_what_the_list_said(index, store, manifest, folder):
+    index_source(Folder(folder), manifest, store, embed)
     index({"red.png": 1})
     report = index({"green.png": 2}, sync=True)
     assert (counts(report), report.embedded) == ({"changed": 1, "deleted": 1}, 0)
-    assert shelf.known("price") == {"red.png": None, "green.png": 2, "blue.png": None}
+    assert store.metadata("price") == {"red.png": None, "green.png": 2, "blue.png": None}
 
 
-def test_a_run_over_the_folder_leaves_prices_alone(index, shelf, manifest, folder):
+def test_a_run_over_the_folder_leaves_prices_alone(index, store, manifest, folder):
     index({"red.png": 1})
-    assert counts(index_folder(folder, manifest, shelf, embed)) == {"new": 2, "unchanged": 1}
+    assert counts(index_source(Folder(folder), manifest, store, embed)) == {"new": 2, "unchanged": 1}
     os.utime(folder / "red.png", (1, 1))
-    index_folder(folder, manifest, shelf, embed, sync=True)
-    assert shelf.known("price")["red.png"] == 1
+    index_source(Folder(folder), manifest, store, embed, sync=True)
+    assert store.metadata("price")["red.png"] == 1
 
 
-def test_a_source_that_says_nothing_new_has_nothing_written(index, shelf, manifest, folder, monkeypatch):
+def test_a_source_that_says_nothing_new_has_nothing_written(index, store, manifest, folder, monkeypatch):
     index({"red.png": 1, "blue.png": 2})
     (folder / "green.png").unlink()
     written: list[str] = []
-    monkeypatch.setattr(shelf, "upsert", lambda images, _: written.extend(images))
-    index_folder(folder, manifest, shelf, embed)
+    monkeypatch.setattr(store, "upsert", lambda images, _: written.extend(images))
+    index_source(Folder(folder), manifest, store, embed)
     assert written == []
     assert counts(index({}, sync=True)) == {"deleted": 2}
     assert len(written) == 2  # without their prices: the folder has been remembered, too
 
 
-def test_of_two_lists_the_one_that_spoke_last_is_believed(index, shelf):
+def test_of_two_lists_the_one_that_spoke_last_is_believed(index, store):
     index(Rows({"red.png": 1}, name="/b.csv"))
     index(Rows({"red.png": 2}, name="/a.csv"))
-    assert shelf.known("price") == {"red.png": 2}
+    assert store.metadata("price") == {"red.png": 2}
     index(Rows({"red.png": 3}, name="/b.csv"))
-    assert shelf.known("price") == {"red.png": 3}
+    assert store.metadata("price") == {"red.png": 3}
 
 
-def test_of_two_files_with_one_image_the_first_is_believed(index, shelf, folder):
+def test_of_two_files_with_one_image_the_first_is_believed(index, store, folder):
     (folder / "twin.png").write_bytes((folder / "red.png").read_bytes())
     assert counts(index({"twin.png": 1, "red.png": 2})) == {"new": 1, "duplicate": 1}
-    assert shelf.known("price") == {"red.png": 2}
+    assert store.metadata("price") == {"red.png": 2}
 
 
-def test_a_file_under_two_spellings_is_one_and_keeps_the_first_word(index, shelf, folder):
+def test_a_file_under_two_spellings_is_one_and_keeps_the_first_word(index, store, folder):
     spelt = {"red.png": 1, f"../{folder.name}/red.png": 2, str(folder / "red.png"): 3}
     assert counts(index(spelt)) == {"new": 1, "duplicate": 2}
-    assert shelf.known("price") == {"red.png": 1}
+    assert store.metadata("price") == {"red.png": 1}
 
 
-def test_a_deleted_file_leaves_with_sync_though_it_is_listed(index, shelf, folder):
+def test_a_deleted_file_leaves_with_sync_though_it_is_listed(index, store, folder):
     index({"red.png": 1, "blue.png": 2})
     (folder / "red.png").unlink()
     assert counts(index({"red.png": 1, "blue.png": 2})) == {"unchanged": 1, "skipped": 1}
     report = index({"red.png": 1, "blue.png": 2}, sync=True)
     assert counts(report) == {"deleted": 1, "unchanged": 1, "skipped": 1}
-    assert shelf.known("price") == {"blue.png": 2}
+    assert store.metadata("price") == {"blue.png": 2}
 
 
-def test_a_folder_that_is_away_loses_nothing(index, shelf, folder):
+def test_a_folder_that_is_away_loses_nothing(index, store, folder):
     rows = {str(folder / "red.png"): 1}
     index(rows)
     folder.rename(folder.with_name("unplugged"))
     assert counts(index(rows, sync=True)) == {"skipped": 1}
-    assert len(shelf.images) == 1
+    assert len(store.images) == 1
 
 
-def test_a_moved_file_keeps_its_vector(index, shelf, folder):
+def test_a_moved_file_keeps_its_vector(index, store, folder):
     index({"red.png": 1})
     (folder / "red.png").rename(folder / "rouge.png")
     report = index({"rouge.png": 1}, sync=True)
     assert (counts(report), report.embedded) == ({"moved": 1}, 0)
-    assert shelf.known("price") == {"rouge.png": 1}
+    assert store.metadata("price") == {"rouge.png": 1}
 
 
-def test_what_the_shelf_refuses_is_skipped_before_anything_is_recorded(index, shelf, monkeypatch):
+def test_what_the_shelf_refuses_is_skipped_before_anything_is_recorded(index, store, monkeypatch):
     def refuse(image):
         if image.metadata["price"] < 0:
             raise StoreError("below nothing")
+        return image
 
     index({"red.png": 1})
-    monkeypatch.setattr(shelf, "check", refuse)
+    monkeypatch.setattr(store, "to_row", refuse)
     report = index({"red.png": -1, "blue.png": -2, "green.png": 3})
     assert counts(report) == {"new": 1, "skipped": 2}
     assert {skip.reason for skip in report.skipped} == {"below nothing"}
-    assert shelf.known("price") == {"red.png": 1, "green.png": 3}
+    assert store.metadata("price") == {"red.png": 1, "green.png": 3}
     assert counts(index({"red.png": 2, "blue.png": 2})) == {"changed": 1, "new": 1}
 
 
-def test_of_a_changed_file_that_is_refused_nothing_old_is_left(index, shelf, folder, monkeypatch):
+def test_of_a_changed_file_that_is_refused_nothing_old_is_left(index, store, folder, monkeypatch):
     index({"red.png": 1, "blue.png": 2})
     Image.new("RGB", (8, 8), "pink").save(folder / "red.png")
-    monkeypatch.setattr(shelf, "check", _refuse_above(5))
+    monkeypatch.setattr(store, "to_row", _refuse_above(5))
     assert counts(index({"red.png": 9, "blue.png": 9})) == {"skipped": 2}
-    assert shelf.known("price") == {"blue.png": 2}
+    assert store.metadata("price") == {"blue.png": 2}
 
 
-def test_what_is_too_much_only_together_leaves_out_a_file_and_not_the_run(index, shelf, manifest, folder, monkeypatch):
+def test_what_is_too_much_only_together_leaves_out_a_file_and_not_the_run(index, store, manifest, folder, monkeypatch):
     (folder / "twin.png").write_bytes((folder / "red.png").read_bytes())
 
     def only_one_fact(image):
         if len(image.metadata) > 1:
             raise StoreError("too much")
+        return image
 
-    monkeypatch.setattr(shelf, "check", only_one_fact)
+    monkeypatch.setattr(store, "to_row", only_one_fact)
     index({"red.png": 1})
     known = {"twin.png": {"stock": 1}}
-    report = index_folder(folder, manifest, shelf, embed, metadata=known)
+    report = index_source(Folder(folder, known), manifest, store, embed)
     assert [(skip.path.name, skip.reason) for skip in report.skipped] == [("twin.png", "too much")]
-    assert shelf.names() == {frozenset({n}) for n in ("red.png", "green.png", "blue.png")}
-    assert shelf.known("price")["red.png"] == 1
+    assert store.names() == {frozenset({n}) for n in ("red.png", "green.png", "blue.png")}
+    assert store.metadata("price")["red.png"] == 1
 
 
 def test_what_a_list_no_longer_says_can_leave_a_image_unfit_but_not_the_run(
-    index, shelf, manifest, folder, monkeypatch
+    index, store, manifest, folder, monkeypatch
 ):
     index({"red.png": 1, "blue.png": 2})
-    index_folder(folder, manifest, shelf, embed)
+    index_source(Folder(folder), manifest, store, embed)
 
     def price_required(image):
         if "price" not in image.metadata:
             raise StoreError("no price")
+        return image
 
-    monkeypatch.setattr(shelf, "check", price_required)
+    monkeypatch.setattr(store, "to_row", price_required)
     report = index({"blue.png": 2}, sync=True)
     assert [skip.path.name for skip in report.skipped] == ["red.png"]
-    assert "red.png" not in shelf.known("price")
+    assert "red.png" not in store.metadata("price")
 
 
-def test_a_refused_url_is_reported_without_its_secrets(index, shelf, manifest, monkeypatch):
+def test_a_refused_url_is_reported_without_its_secrets(index, store, manifest, monkeypatch):
     secret = "https://me:secret@shop.example/a.png?sig=secret"
     monkeypatch.setattr(records, "read_bytes", lambda *_: Path("red.png").read_bytes())
-    monkeypatch.setattr(shelf, "check", _refuse_above(5))
+    monkeypatch.setattr(store, "to_row", _refuse_above(5))
     (skipped,) = index({secret: 9}).skipped
     assert skipped.name == "https://shop.example/a.png"
     with pytest.raises(StoreError) as told:
-        index_listing(Unkept(), manifest, shelf, embed)
+        index_source(Unkept(), manifest, store, embed)
     assert "secret" not in str(told.value)
 
 
@@ -237,26 +240,27 @@ class Unkept:
     name = "/tags.csv"
 
     def __iter__(self):
-        return iter([Listed("https://me:secret@shop.example/a.png?sig=secret", {"tags": []})])
+        return iter([ImageEntry("https://me:secret@shop.example/a.png?sig=secret", {"tags": []})])
 
 
 def _refuse_above(limit):
     def refuse(image):
         if image.metadata["price"] > limit:
             raise StoreError("too dear")
+        return image
 
     return refuse
 
 
-def test_thousands_of_files_with_one_image_are_read_a_few_at_a_time(index, shelf, folder):
+def test_thousands_of_files_with_one_image_are_read_a_few_at_a_time(index, store, folder):
     for i in range(300):
         (folder / f"{i:03}.png").write_bytes((folder / "red.png").read_bytes())
     rows = {f"{i:03}.png": i for i in range(300)}
     assert counts(index(rows)) == {"new": 1, "duplicate": 299}
-    (image,) = shelf.images.values()
+    (image,) = store.images.values()
     assert len(image.paths) == 100
     assert counts(index({"299.png": 299}, sync=True)) == {"deleted": 299, "unchanged": 1}
-    assert shelf.known("price") == {"299.png": 299}
+    assert store.metadata("price") == {"299.png": 299}
 
 
 def test_only_what_the_policy_allows_is_read(index, folder):

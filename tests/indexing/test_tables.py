@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 
 from mmrag.errors import SettingError
 from mmrag.filters import FieldComparison
-from mmrag.indexing import Listed
+from mmrag.indexing import ImageEntry
 from mmrag.indexing.tables import field_name, field_names, open_table
 
 ROWS = [
@@ -47,8 +47,8 @@ def test_every_format_gives_the_same_typed_rows(tmp_path, write):
     table = open_table(file)
     assert table.columns == {"title": str, "price": float, "stock": int, "new": bool}
     assert list(table) == [
-        Listed(str(tmp_path / "a.jpg"), {"title": "Mug", "price": 9.5, "stock": 3, "new": True}),
-        Listed(str(tmp_path / "b.jpg"), {"title": "Bag", "price": 20.0, "stock": 0, "new": False}),
+        ImageEntry(str(tmp_path / "a.jpg"), {"title": "Mug", "price": 9.5, "stock": 3, "new": True}),
+        ImageEntry(str(tmp_path / "b.jpg"), {"title": "Bag", "price": 20.0, "stock": 0, "new": False}),
     ]
     assert list(table) == list(table)
 
@@ -74,8 +74,8 @@ def test_a_column_of_text_gets_the_narrowest_type_that_holds_it(tmp_path, values
     write_csv(file, [{"image": "a.jpg", "field": value} for value in values])
     table = open_table(file)
     assert table.columns == {"field": kind}
-    for listed, value in zip(table, values, strict=True):
-        assert listed.metadata == ({} if value == "" else {"field": pytest.approx(_read(kind, value))})
+    for entry, value in zip(table, values, strict=True):
+        assert entry.metadata == ({} if value == "" else {"field": pytest.approx(_read(kind, value))})
 
 
 def _read(kind, value):
@@ -85,7 +85,7 @@ def _read(kind, value):
 def test_urls_stay_urls_and_rows_without_a_image_are_passed_over(tmp_path):
     file = tmp_path / "shop.jsonl"
     write_jsonl(file, [{"url": "https://a.example/1.jpg"}, {"url": ""}, {"url": None}])
-    assert [listed.source for listed in open_table(file)] == ["https://a.example/1.jpg"]
+    assert [entry.path for entry in open_table(file)] == ["https://a.example/1.jpg"]
 
 
 def test_columns_that_cannot_be_filtered_are_named(tmp_path):
@@ -93,7 +93,7 @@ def test_columns_that_cannot_be_filtered_are_named(tmp_path):
     kept = {"id": "7", "document_id": "d"}
     write_jsonl(file, [{"image": "a.jpg", "tags": ["x"], "none": None, **kept}])
     table = open_table(file)
-    assert set(table.left_out) == {"tags", "none"}
+    assert set(table.skipped_columns) == {"tags", "none"}
     assert next(iter(table)).metadata == {"item_id": 7, "item_document_id": "d"}
 
 
@@ -114,7 +114,7 @@ def test_long_names_of_columns_are_cut_and_kept_apart(tmp_path):
 def test_the_image_column_can_be_named_and_is_asked_for_when_unknown(tmp_path):
     file = tmp_path / "shop.csv"
     write_csv(file, [{"photo": "a.jpg", "title": "Mug"}])
-    assert next(iter(open_table(file, "photo"))).source == str(tmp_path / "a.jpg")
+    assert next(iter(open_table(file, "photo"))).path == str(tmp_path / "a.jpg")
     with pytest.raises(SettingError, match=r"it has photo, title.*--image-column"):
         open_table(file)
 
@@ -162,17 +162,17 @@ def test_a_table_that_changes_while_it_is_read_is_not_believed_to_its_end(tmp_pa
 def test_marks_carriage_returns_and_lines_in_cells_are_read_as_spreadsheets_write_them(tmp_path):
     file = tmp_path / "shop.csv"
     file.write_bytes('\ufeffimage,note\r\na.jpg,"one\r\ntwo"\r\n'.encode())
-    assert list(open_table(file)) == [Listed(str(tmp_path / "a.jpg"), {"note": "one\r\ntwo"})]
+    assert list(open_table(file)) == [ImageEntry(str(tmp_path / "a.jpg"), {"note": "one\r\ntwo"})]
     lines = tmp_path / "shop.jsonl"
     lines.write_text('\ufeff{"image": "a.jpg"}\r\n')
-    assert list(open_table(lines)) == [Listed(str(tmp_path / "a.jpg"), {})]
+    assert list(open_table(lines)) == [ImageEntry(str(tmp_path / "a.jpg"), {})]
 
 
-def test_what_parquet_holds_beside_text_and_numbers_is_left_out(tmp_path):
+def test_what_parquet_holds_beside_text_and_numbers_is_skipped_columns(tmp_path):
     arrow = pytest.importorskip("pyarrow")
     row = {"image": "a.jpg", "day": date(2026, 1, 2), "price": Decimal("1.5"), "raw": b"x"}
     write_parquet(tmp_path / "shop.parquet", [row])
-    assert set(open_table(tmp_path / "shop.parquet").left_out) == {"day", "price", "raw"}
+    assert set(open_table(tmp_path / "shop.parquet").skipped_columns) == {"day", "price", "raw"}
     far = arrow.table({"image": ["a.jpg"], "day": arrow.array([2**62], arrow.timestamp("us"))})
     from pyarrow import parquet
 

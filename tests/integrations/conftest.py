@@ -8,7 +8,7 @@ import pytest
 from llama_index.core.schema import ImageNode, NodeWithScore, QueryBundle
 from llama_index.embeddings.visualized_bge import VisualizedBGEEmbedding
 from llama_index.indices.composed_image import ComposedImageIndex
-from llama_index.indices.composed_image.vector_store import ImageStore, milvus_store
+from llama_index.indices.composed_image.vector_store import ImageVectorStore, milvus_store
 from PIL import Image
 from sample_nodes import COLUMNS
 
@@ -65,7 +65,7 @@ def bundle(gray_folder):
 
 @pytest.fixture
 def opened(tmp_path):
-    def open_store(**changes) -> ImageStore:
+    def open_store(**changes) -> ImageVectorStore:
         options = {"model": "toy", "scalar_fields": COLUMNS} | changes
         return milvus_store(tmp_path / "s.db", "shop", options.pop("dim", 4), **options)
 

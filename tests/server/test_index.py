@@ -11,7 +11,7 @@ from llama_index.embeddings.visualized_bge import VisualizedBGEEmbedding
 from llama_index.indices.composed_image import ComposedImageIndex, RankedImagesSynthesizer
 from PIL import Image
 
-from mmrag.indexing import Listed
+from mmrag.indexing import ImageEntry
 from mmrag.testing import toy_encoder
 from tests.server.eventually import in_the_end
 
@@ -80,8 +80,8 @@ def test_a_deleted_image_is_added_again_by_the_next_run(index, folder):
 
 def test_a_table_is_followed_row_by_row(index, folder):
     red, green, blue = (str(folder / f"{color} top left.png") for color in COLORS)
-    assert index.add_listing(_Prices({red: 1, green: 2})).new == 2
-    report = index.add_listing(_Prices({red: 3, blue: 4}), sync=True)
+    assert index.add_folder(_Prices({red: 1, green: 2})).new == 2
+    report = index.add_folder(_Prices({red: 3, blue: 4}), sync=True)
     assert (report.new, report.changed, report.deleted, report.embedded) == (1, 1, 1, 1)
     assert in_the_end(lambda: _prices(index), {red: 3, blue: 4})
 
@@ -95,7 +95,7 @@ class _Prices(dict[str, float]):
     name = "/shop.csv"
 
     def __iter__(self):
-        return (Listed(path, {"price": price}) for path, price in self.items())
+        return (ImageEntry(path, {"price": price}) for path, price in self.items())
 
 
 def _image(color: str, corner: str) -> Image.Image:

@@ -15,7 +15,6 @@ from llama_index.indices.composed_image import ComposedImageIndex, metadata_filt
 from PIL import Image
 
 from mmrag.filters import parse_filter
-from mmrag.indexing.sources import read_sources
 from mmrag.indexing.tables import open_table
 from mmrag.testing import toy_encoder
 from tests.server.eventually import in_the_end
@@ -35,7 +34,7 @@ pipeline.BATCH = 16
 model = VisualizedBGEEmbedding(encoder=toy_encoder())
 index = ComposedImageIndex.open(sys.argv[1], model, sys.argv[2])
 table = open_table(Path(sys.argv[3]))
-index.add_listing(table, sync=True, on_progress=lambda *_: print(flush=True))
+index.add_folder(table, sync=True, on_progress=lambda *_: print(flush=True))
 """
 
 
@@ -78,7 +77,7 @@ def prices(index: ComposedImageIndex) -> list[int]:
 @pytest.mark.parametrize("rows", [10, 150, 290])
 def test_a_run_killed_in_a_table_is_completed_by_the_next(milvus, collection, open_index, table, rows):
     with open_index() as index:
-        index.add_listing(open_table(write(table, range(0, IMAGES, 2), price=1000)))
+        index.add_folder(open_table(write(table, range(0, IMAGES, 2), price=1000)))
     write(table, range(IMAGES // 4, IMAGES))
     command = [sys.executable, "-c", INDEX, milvus.uri, collection, str(table)]
     with subprocess.Popen(command, stdout=subprocess.PIPE, env=os.environ) as process:
@@ -88,28 +87,28 @@ def test_a_run_killed_in_a_table_is_completed_by_the_next(milvus, collection, op
         process.kill()
     assert process.returncode == -signal.SIGKILL
     with open_index() as index:
-        index.add_listing(open_table(table), sync=True)
+        index.add_folder(open_table(table), sync=True)
         assert in_the_end(lambda: prices(index), list(range(IMAGES // 4, IMAGES)))
 
 
 def test_the_record_of_another_machine_is_made_out_of_what_is_stored(open_index, table, data_home):
     with open_index() as index:
-        index.add_listing(open_table(table))
+        index.add_folder(open_table(table))
     shutil.rmtree(data_home)
     for i in range(10):
         (table.parent / "photos" / f"{i}.png").unlink()
     with open_index() as index:
         report = index.add_folder(table.parent / "photos", sync=True)
         assert (report.unchanged + report.changed, report.deleted, report.embedded) == (390, 10, 0)
-        index.add_listing(open_table(table))
+        index.add_folder(open_table(table))
         assert in_the_end(lambda: prices(index), list(range(10, IMAGES)))
 
 
 def test_what_a_table_no_longer_prices_is_told_and_the_run_goes_on(open_index, table):
     with open_index(price=float) as index:  # no column may be empty here, before Milvus 2.5
-        index.add_listing(open_table(table))
+        index.add_folder(open_table(table))
         assert len(index.add_folder(table.parent / "photos").skipped) == 0
-        report = index.add_listing(open_table(write(table, range(1, IMAGES))), sync=True)
+        report = index.add_folder(open_table(write(table, range(1, IMAGES))), sync=True)
         assert [skip.path.name for skip in report.skipped] == ["0.png"]
         assert "no 'price'" in report.skipped[0].reason
         assert in_the_end(lambda: prices(index), list(range(1, IMAGES)))
@@ -119,9 +118,9 @@ def test_a_table_of_a_thousand_columns_is_indexed(open_index, table):
     heads = ["image", "price", *(f"c{i}" for i in range(1000)), "long" * 100]
     rows = (",".join([f"photos/{i}.png", *map(str, range(i, i + 1002))]) for i in range(3))
     table.write_text("\n".join([",".join(heads), *rows]))
-    sources = read_sources([str(table)])
-    with open_index(**sources.columns) as index:
-        assert index.add_listing(sources.tables[0]).new == 3
+    opened = open_table(table)
+    with open_index(**opened.columns) as index:
+        assert index.add_folder(opened).new == 3
         for field in ("c3", "c999"):  # with a column, and without
             number = int(field[1:]) + 3  # as it stands in the last row
             filters = metadata_filters(parse_filter(f"{field} == {number}"))

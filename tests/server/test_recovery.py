@@ -8,7 +8,7 @@ from threading import Event
 import pytest
 from llama_index.core.vector_stores.types import VectorStoreQuery
 from llama_index.embeddings.visualized_bge import VisualizedBGEEmbedding
-from llama_index.indices.composed_image import ComposedImageIndex, ImageStore, milvus_store
+from llama_index.indices.composed_image import ComposedImageIndex, ImageVectorStore, milvus_store
 from PIL import Image
 
 from mmrag.testing import toy_encoder
@@ -20,7 +20,7 @@ N = 3_000
 
 
 @pytest.fixture
-def store(milvus, collection) -> ImageStore:
+def store(milvus, collection) -> ImageVectorStore:
     return milvus_store(milvus.uri, collection, DIM, model="toy")
 
 
@@ -88,6 +88,6 @@ def _restart_meanwhile(milvus, work, moment: Event) -> None:
         working.result(timeout=180)
 
 
-def _search(store: ImageStore, number: int) -> str:
+def _search(store: ImageVectorStore, number: int) -> str:
     result = store.query(VectorStoreQuery(VECTORS[number].tolist(), similarity_top_k=1))
     return result.ids[0]

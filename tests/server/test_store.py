@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 from llama_index.core.schema import ImageNode
 from llama_index.core.vector_stores.types import VectorStoreQuery
-from llama_index.indices.composed_image import ImageStore, metadata_filters, milvus_store
+from llama_index.indices.composed_image import ImageVectorStore, metadata_filters, milvus_store
 
 from mmrag.errors import StoreError, StoreMismatchError
 from tests.server.eventually import in_the_end
@@ -23,7 +23,7 @@ COLUMNS = {"price": float, "product": str}  # "shelf" stays dynamic
 
 
 @pytest.fixture(scope="module")
-def filled(milvus) -> ImageStore:
+def filled(milvus) -> ImageVectorStore:
     """A collection that tests only read, its index built."""
     store = milvus_store(milvus.uri, "filled", DIM, model="toy", scalar_fields=COLUMNS)
     store.add(rows(range(N)))
@@ -33,7 +33,7 @@ def filled(milvus) -> ImageStore:
 
 
 @pytest.fixture
-def store(milvus, collection) -> ImageStore:
+def store(milvus, collection) -> ImageVectorStore:
     """A collection of its own, for tests that write."""
     return milvus_store(milvus.uri, collection, DIM, model="toy", scalar_fields=COLUMNS)
 
@@ -143,14 +143,14 @@ def test_the_longest_metadata_that_is_let_through_is_kept_by_the_server(store):
         store.add(rows([1], story='é"' * (length + 1)))
 
 
-def _passes(store: ImageStore, story: str) -> bool:
+def _passes(store: ImageVectorStore, story: str) -> bool:
     try:
-        store.check(rows([1], story=story)[0])
+        store.to_row(rows([1], story=story)[0])
     except StoreError:
         return False
     return True
 
 
-def _search(store: ImageStore, vector: np.ndarray, n: int, **options) -> list[str]:
+def _search(store: ImageVectorStore, vector: np.ndarray, n: int, **options) -> list[str]:
     result = store.query(VectorStoreQuery(vector.tolist(), similarity_top_k=n, **options))
     return list(result.ids)

@@ -1,4 +1,4 @@
-"""A vector store in memory, and the nonzero counts of a report."""
+"""A vector store in memory, and the counts of a report."""
 
 from __future__ import annotations
 
@@ -8,33 +8,33 @@ from mmrag.indexing import ImageRecord, IndexReport
 
 
 class InMemoryStore:
-    """Holds images and vectors in memory."""
+    """Holds images and vectors by id."""
 
     def __init__(self):
         self.images: dict[str, ImageRecord] = {}
-        self.kept: dict[str, list[float]] = {}
+        self.stored_vectors: dict[str, list[float]] = {}
 
-    def check(self, image):
-        pass
+    def to_row(self, record):
+        return record
 
-    def upsert(self, images, vectors):
-        self.images |= {image.id: image for image in images}
-        self.kept |= {p.id: v for p, v in zip(images, vectors, strict=True)}
+    def upsert(self, rows, vectors):
+        self.images |= {record.id: record for record in rows}
+        self.stored_vectors |= {record.id: vector for record, vector in zip(rows, vectors, strict=True)}
 
     def delete(self, ids):
         for image in ids:
             self.images.pop(image, None)
-            self.kept.pop(image, None)
+            self.stored_vectors.pop(image, None)
 
     def vectors(self, ids):
-        return {image: self.kept[image] for image in ids if image in self.kept}
+        return {image: self.stored_vectors[image] for image in ids if image in self.stored_vectors}
 
     def names(self) -> set[frozenset[str]]:
-        """Which file names belong to one image."""
+        """The file names of each image."""
         return {frozenset(Path(path).name for path in image.paths) for image in self.images.values()}
 
-    def known(self, key: str) -> dict[str, object]:
-        """What each image has under a key, by the name of its first file."""
+    def metadata(self, key: str) -> dict[str, object]:
+        """A field of each image's metadata, by the name of its first file."""
         return {Path(image.paths[0]).name: image.metadata.get(key) for image in self.images.values()}
 
 

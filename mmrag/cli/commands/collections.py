@@ -22,12 +22,12 @@ def collections(
     """
     from dataclasses import asdict
 
-    from llama_index.indices.composed_image.collections import shelves
+    from llama_index.indices.composed_image.collections import list_collections
 
     from mmrag.settings import read_settings
 
     settings = read_settings(db=db)
-    found = shelves(settings.db, settings.token.get_secret_value())
+    found = list_collections(settings.db, settings.token.get_secret_value())
     if as_json:
         write_json([asdict(each) for each in found])
     elif found:

@@ -189,15 +189,15 @@ def _milvus_lite(_: Settings) -> Finding:
 
 
 def _database(settings: Settings) -> Finding:
-    from llama_index.indices.composed_image.collections import shelves
-    from llama_index.indices.composed_image.connection import place_of
+    from llama_index.indices.composed_image.collections import list_collections
+    from llama_index.indices.composed_image.connection import parse_uri
 
     db, name = settings.where, settings.collection
-    folder = place_of(settings.db).folder
+    folder = parse_uri(settings.db).folder
     if folder and not folder.exists():
         _require_writable(folder)
         return "not yet", f"{db}, nothing indexed yet", f"mmrag index FOLDER --into {db}"
-    collections = {each.name: each for each in shelves(settings.db, settings.token.get_secret_value())}
+    collections = {each.name: each for each in list_collections(settings.db, settings.token.get_secret_value())}
     if name not in collections:
         return "not yet", f"{db}, no {name!r} in it yet", f"mmrag index FOLDER --into {db} --collection {name}"
     found = f"{db}, {collections[name].images} images by {collections[name].model or 'another program'}"

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, TypedDict, Unpack
+from typing import TYPE_CHECKING, Annotated, Unpack
 
 import typer
 
@@ -11,12 +11,10 @@ from mmrag.cli.console import progress, stderr_console, stdout_console, write_js
 from mmrag.cli.options import IndexOptions, Json
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Iterator, Sequence
 
-    from mmrag.images import ImagePolicy
-    from mmrag.indexing import IndexReport
+    from mmrag.indexing import IndexReport, SourceLike
     from mmrag.indexing.amazon_reviews import AmazonItems
-    from mmrag.indexing.sources import Sources
     from mmrag.indexing.tables import Table
     from mmrag.search import ImageSearcher
 
@@ -49,19 +47,23 @@ def index(
 
     Example: mmrag index photos/ shop.csv --into shop.db --model base-en-v1.5
     """
-    from mmrag.indexing.sources import read_sources
+    from mmrag.indexing import Entries, open_sources
+    from mmrag.indexing.amazon_reviews import AmazonItems
+    from mmrag.indexing.sources import column_types
+    from mmrag.indexing.tables import Table
     from mmrag.settings import read_settings
 
     settings = read_settings(db=into, **options)
-    sources = read_sources(source, image_column, images)
-    for table in sources.tables:
-        _show_columns(table)
-    if sync and sources.files.paths:
+    sources = open_sources(source, image_column, images)
+    for opened in sources:
+        if isinstance(opened, (Table, AmazonItems)):
+            _show_columns(opened)
+    if sync and any(isinstance(opened, Entries) for opened in sources):
         stderr_console().print("--sync: put patterns into quotes; of files named one by one all stay")
     with stderr_console().status("loading the encoder"):
         from mmrag.search import ImageSearcher
 
-        searcher = ImageSearcher(settings, sources.columns)
+        searcher = ImageSearcher(settings, column_types(sources))
     with searcher:
         reports = list(_index(searcher, sources, sync=sync, verify=verify))
         stored = searcher.index.vector_store.count()
@@ -73,21 +75,21 @@ def index(
     stdout_console().print(f"{settings.where} now holds {stored} images")
 
 
-class _How(TypedDict):
-    verify: bool
-    policy: ImagePolicy
-    on_progress: Callable[[int, int], None]
-
-
 def _show_columns(table: Table | AmazonItems) -> None:
-    if table.left_out:
-        stderr_console().print(f"{table.file}: lists and empty columns are left out: {', '.join(table.left_out)}")
+    if table.skipped_columns:
+        stderr_console().print(
+            f"{table.file}: lists and empty columns are left out: {', '.join(table.skipped_columns)}"
+        )
     renamed = [f"{field} ({column})" for column, field in table.fields.items() if field != column]
     if renamed:
         stderr_console().print(f"{table.file}: filters call columns {', '.join(renamed)}")
 
 
-def _index(searcher: ImageSearcher, sources: Sources, *, sync: bool, verify: bool) -> Iterator[IndexReport]:
+def _index(
+    searcher: ImageSearcher, sources: Sequence[SourceLike], *, sync: bool, verify: bool
+) -> Iterator[IndexReport]:
+    from mmrag.indexing import Entries
+
     done = 0
     try:
         with progress("indexing") as show:
@@ -97,13 +99,14 @@ def _index(searcher: ImageSearcher, sources: Sources, *, sync: bool, verify: boo
                 done = now
                 show(now, total)
 
-            how = _How(verify=verify, policy=searcher.policy, on_progress=on_progress)
-            for folder in sources.folders:
-                yield searcher.index.add_folder(folder, sync=sync, **how)
-            for listing in (*sources.patterns, *sources.tables):
-                yield searcher.index.add_listing(listing, sync=sync, **how)
-            if sources.files.paths:
-                yield searcher.index.add_listing(sources.files, **how)
+            for source in sources:
+                yield searcher.index.add_folder(
+                    source,
+                    sync=sync and not isinstance(source, Entries),  # files named one by one all stay
+                    verify=verify,
+                    policy=searcher.policy,
+                    on_progress=on_progress,
+                )
     except KeyboardInterrupt:
         stderr_console().print(f"stopped after {done} images; they stay. The same command goes on from there")
         raise typer.Exit(INTERRUPTED) from None

@@ -43,8 +43,8 @@ def names(response) -> list[str]:
 def best(images: Path, item) -> str:
     """What numpy finds, without any index."""
     files = sorted(images.glob("*.png"))
-    wish, *shelf = toy_encoder().encode([item, *files])
-    return max(zip(shelf, files, strict=True), key=lambda pair: float(pair[0] @ wish))[1].stem
+    wish, *store = toy_encoder().encode([item, *files])
+    return max(zip(store, files, strict=True), key=lambda pair: float(pair[0] @ wish))[1].stem
 
 
 def test_it_is_a_vector_store_index(index):

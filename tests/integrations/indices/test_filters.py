@@ -11,7 +11,7 @@ from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 from llama_index.core.schema import ImageNode
 from llama_index.core.vector_stores.types import FilterOperator, MetadataFilter, MetadataFilters, VectorStoreQuery
-from llama_index.indices.composed_image import ImageStore, metadata_filters, milvus_store
+from llama_index.indices.composed_image import ImageVectorStore, metadata_filters, milvus_store
 from run_profile import scaled
 
 from mmrag.errors import QueryError
@@ -76,7 +76,7 @@ def holds(tree: Filter, row: dict[str, str | int]) -> bool:
     return (all if tree.operator == "and" else any)(holds(term, row) for term in tree.operands)
 
 
-def found(store: ImageStore, filters: MetadataFilters) -> set[str]:
+def found(store: ImageVectorStore, filters: MetadataFilters) -> set[str]:
     query = VectorStoreQuery([1, 0], similarity_top_k=len(ROWS), filters=filters)
     return set(store.query(query).ids or [])
 

@@ -43,8 +43,8 @@ def report(index, corpus) -> IndexReport:
 def entries(index, report) -> dict[str, str]:
     """Which image each indexed file holds."""
     with open_manifest(index.vector_store, index._embed_model) as manifest:
-        assert manifest.unsettled() == []
-        return {entry.path: entry.image_id for entry in manifest.under(str(report.source))}
+        assert manifest.pending() == []
+        return {entry.path: entry.image_id for entry in manifest.files_under(str(report.source))}
 
 
 def test_every_file_is_either_indexed_or_skipped_for_its_reason(corpus, report, entries):

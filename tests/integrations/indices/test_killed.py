@@ -24,7 +24,7 @@ class Kept:
 
     rows: dict[str, tuple[list[float], str]]
     files: dict[str, str]
-    unsettled: list[str]
+    pending: list[str]
 
 
 @pytest.fixture(scope="module")
@@ -42,7 +42,7 @@ def test_killed_at_random_moments_it_ends_with_exactly_the_right_set(folder, tmp
     opening, working = whole_run(tmp_path / "whole.db", folder)
     wanted = kept(tmp_path / "whole.db", folder)
     assert (len(wanted.rows), len(wanted.files)) == (IMAGES, IMAGES + IMAGES // 10)
-    assert wanted.unsettled == []
+    assert wanted.pending == []
 
     chance = random.Random(0)
     cut = [tmp_path / "cut-0.db"]
@@ -86,7 +86,7 @@ def test_killed_between_a_folder_patterns_and_tables_it_ends_like_a_whole_run(tm
     assert endings.count(-signal.SIGKILL) > 3
     whole_run(tmp_path / "cut.db", *sources)
     assert kept(tmp_path / "cut.db", tmp_path) == kept(tmp_path / "whole.db", tmp_path)
-    assert kept(tmp_path / "cut.db", tmp_path).unsettled == []
+    assert kept(tmp_path / "cut.db", tmp_path).pending == []
 
 
 def shop(home: Path) -> list[Path]:
@@ -130,5 +130,5 @@ def kept(place: Path, folder: Path) -> Kept:
                 rows[row["id"]] = (np.round(row["embedding"], 5).tolist(), row["_node_content"])
         iterator.close()
         with open_manifest(store, index._embed_model) as manifest:
-            files = {entry.path: entry.image_id for entry in manifest.under(str(folder))}
-            return Kept(rows, files, manifest.unsettled())
+            files = {entry.path: entry.image_id for entry in manifest.files_under(str(folder))}
+            return Kept(rows, files, manifest.pending())

@@ -102,7 +102,7 @@ def test_nodes_that_are_no_indexed_images_are_left_alone(folder, place, record):
         assert index.vector_store.count() == 4
 
 
-@pytest.mark.parametrize("moment", ["delete_nodes", "settle"])
+@pytest.mark.parametrize("moment", ["delete_nodes", "mark_committed"])
 def test_a_deletion_that_was_cut_off_is_completed(folder, place, moment, monkeypatch):
     with open_toy_index(place) as index:
         index.add_folder(folder)

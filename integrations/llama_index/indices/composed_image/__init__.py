@@ -8,14 +8,14 @@ from llama_index.indices.composed_image.query_bundle import ImageQueryBundle
 from llama_index.indices.composed_image.query_engine import ComposedImageQueryEngine
 from llama_index.indices.composed_image.response import RankedImagesResponse, RankedImagesSynthesizer
 from llama_index.indices.composed_image.retriever import ComposedImageRetriever
-from llama_index.indices.composed_image.vector_store import ImageStore, milvus_store
+from llama_index.indices.composed_image.vector_store import ImageVectorStore, milvus_store
 
 __all__ = [
     "ComposedImageIndex",
     "ComposedImageQueryEngine",
     "ComposedImageRetriever",
     "ImageQueryBundle",
-    "ImageStore",
+    "ImageVectorStore",
     "RankedImagesResponse",
     "RankedImagesSynthesizer",
     "metadata_filters",

@@ -1,11 +1,9 @@
-"""Images as a LlamaIndex index. In: a folder, later queries. Out: images, ranked."""
+"""LlamaIndex index of images that is searched by text, by an image, or by both."""
 
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Generator, Mapping, Sequence
-from contextlib import contextmanager
-from pathlib import Path
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any
 
 from llama_index.core.base.base_query_engine import BaseQueryEngine
@@ -15,17 +13,15 @@ from llama_index.core.llms.utils import LLMType, resolve_llm
 from llama_index.core.schema import BaseNode
 from llama_index.core.storage.storage_context import StorageContext
 from llama_index.embeddings.composed_image import ComposedImageEmbedding
-from llama_index.indices.composed_image.indexing import MilvusShelf, open_manifest
+from llama_index.indices.composed_image.indexing import MilvusImageStore, open_manifest, rebuild_manifest
 from llama_index.indices.composed_image.query_engine import ComposedImageQueryEngine
 from llama_index.indices.composed_image.response import RankedImagesSynthesizer
 from llama_index.indices.composed_image.retriever import ComposedImageRetriever
-from llama_index.indices.composed_image.vector_store import ImageStore, ScalarType, milvus_store
+from llama_index.indices.composed_image.vector_store import ImageVectorStore, ScalarType, milvus_store
 
-from mmrag.errors import AnswerError
+from mmrag.errors import AnswerError, SettingError
 from mmrag.images import ImagePolicy
-from mmrag.indexing import IndexReport, Listing, Metadata, index_folder, index_listing
-from mmrag.indexing.manifest import Manifest
-from mmrag.indexing.pipeline import Embed
+from mmrag.indexing import Entries, Folder, ImageEntry, IndexReport, Metadata, SourceLike, index_source
 
 __all__ = ["ComposedImageIndex"]
 
@@ -43,7 +39,7 @@ class ComposedImageIndex(VectorStoreIndex):
     """
 
     _embed_model: ComposedImageEmbedding
-    _vector_store: ImageStore
+    _vector_store: ImageVectorStore
 
     @classmethod
     def open(
@@ -57,16 +53,16 @@ class ComposedImageIndex(VectorStoreIndex):
         index_type: str | None = None,
         **kwargs: Any,
     ) -> ComposedImageIndex:
-        """Open an index, or make it.
+        """Open or create an index.
 
         Parameters
         ----------
         uri, collection, token, scalar_fields, index_type
-            Where it lives, as for `milvus_store`.
-        embed_model
+            As for `milvus_store`.
+        embed_model : ComposedImageEmbedding
             The encoder; the same one each time the index is opened.
         **kwargs
-            Handed to `VectorStoreIndex`.
+            Passed to `VectorStoreIndex`.
         """
         store = milvus_store(
             uri,
@@ -81,13 +77,13 @@ class ComposedImageIndex(VectorStoreIndex):
         return cls(nodes=[], embed_model=embed_model, storage_context=context, **kwargs)
 
     @property
-    def vector_store(self) -> ImageStore:
-        """The store, a `MilvusVectorStore`."""
+    def vector_store(self) -> ImageVectorStore:
+        """The vector store, a `MilvusVectorStore`."""
         return self._vector_store
 
     def add_folder(
         self,
-        folder: str | os.PathLike[str],
+        source: SourceLike,
         *,
         metadata: Metadata | None = None,
         sync: bool = False,
@@ -96,61 +92,78 @@ class ComposedImageIndex(VectorStoreIndex):
         show_progress: bool = False,
         on_progress: Callable[[int, int], None] | None = None,
     ) -> IndexReport:
-        """Bring the index up to date with a folder; see `mmrag.indexing.index_folder`."""
-        with self._filling() as where:
-            return index_folder(
-                Path(folder),
-                *where,
-                metadata=metadata,
+        """Bring the index up to date with a folder, a table, a pattern, or image entries.
+
+        Parameters
+        ----------
+        source : str, path, Source or iterable of ImageEntry
+            ``"photos/"``, ``"shop.csv"``, ``"photos/**/*.jpg"``, or entries.
+        metadata : callable or mapping, optional
+            Metadata of a folder's files: a function of the path, or a mapping by relative path.
+        sync, verify, policy, on_progress
+            As for `mmrag.indexing.index_source`.
+        show_progress : bool, default False
+            Show a progress bar.
+
+        Returns
+        -------
+        IndexReport
+            Counts, and the skipped files with their reasons.
+        """
+        if metadata is not None:
+            if not isinstance(source, (str, os.PathLike)):
+                raise SettingError("metadata belong to a folder's files: give a folder, or ImageEntry(path, metadata)")
+            source = Folder(source, metadata)
+        with open_manifest(self._vector_store, self._embed_model) as manifest, manifest.lock():
+            if manifest.count() == (0, 0):
+                rebuild_manifest(self._vector_store, manifest)
+            return index_source(
+                source,
+                manifest,
+                MilvusImageStore(self._vector_store),
+                self._embed_model.get_image_embedding_batch,
                 sync=sync,
                 verify=verify,
                 policy=policy,
                 on_progress=on_progress or (_progress_bar() if show_progress else None),
             )
 
-    def add_listing(
-        self,
-        listing: Listing,
-        *,
-        sync: bool = False,
-        verify: bool = False,
-        policy: ImagePolicy | None = None,
-        show_progress: bool = False,
-        on_progress: Callable[[int, int], None] | None = None,
-    ) -> IndexReport:
-        """Bring the index up to date with a list; see `mmrag.indexing.index_listing`."""
-        with self._filling() as where:
-            return index_listing(
-                listing,
-                *where,
-                sync=sync,
-                verify=verify,
-                policy=policy,
-                on_progress=on_progress or (_progress_bar() if show_progress else None),
-            )
+    def add_images(self, entries: Iterable[ImageEntry], name: str = "", **options: Any) -> IndexReport:
+        """Bring the index up to date with image entries.
+
+        Parameters
+        ----------
+        entries : iterable of ImageEntry
+            Paths or URLs, with metadata.
+        name : str, optional
+            Name of the list, the same each time; ``sync=True`` needs one.
+        **options
+            As for `add_folder`.
+        """
+        return self.add_folder(Entries(entries, name), **options)
 
     def add(self, nodes: Sequence[BaseNode]) -> list[str]:
-        """Embed nodes, image nodes by their image, and upsert them; their ids come back."""
+        """Embed nodes, image nodes by their image, upsert them, and return their ids."""
         return self._vector_store.add(self._get_node_with_embedding(nodes))
 
     def delete(  # pyright: ignore[reportIncompatibleMethodOverride]
         self, ids: str | Sequence[str], **delete_kwargs: Any
     ) -> None:
-        """Remove images from the index; their files are left alone."""
+        """Delete images from the index; their files stay."""
         ids = [ids] if isinstance(ids, str) else list(ids)
-        with open_manifest(self._vector_store, self._embed_model) as manifest, manifest.alone():
-            manifest.forget(ids)
+        with open_manifest(self._vector_store, self._embed_model) as manifest, manifest.lock():
+            manifest.delete_images(ids)
             self.delete_nodes(ids, **delete_kwargs)
-            manifest.settle(ids)
+            manifest.mark_committed(ids)
 
     def as_retriever(self, **kwargs: Any) -> ComposedImageRetriever:
-        """Make a retriever; keywords are those of `VectorIndexRetriever`."""
+        """Build a retriever; keywords are those of `VectorIndexRetriever`."""
         return ComposedImageRetriever(
             self, callback_manager=self._callback_manager, object_map=self._object_map, **kwargs
         )
 
     def as_query_engine(self, llm: LLMType | None = None, **kwargs: Any) -> BaseQueryEngine:
-        """Make a query engine; without an ``llm`` it answers with the ranked images themselves.
+        """Build a query engine; without an ``llm`` it answers with the ranked images themselves.
 
         Keywords are those of `RetrieverQueryEngine.from_args` and of `VectorIndexRetriever`.
         """
@@ -171,7 +184,7 @@ class ComposedImageIndex(VectorStoreIndex):
         )
 
     def close(self) -> None:
-        """Let go of the collection; a Lite folder can then be opened by another process."""
+        """Release the collection; another process can then open a Lite folder."""
         self._vector_store.close()
 
     def __enter__(self) -> ComposedImageIndex:
@@ -179,14 +192,6 @@ class ComposedImageIndex(VectorStoreIndex):
 
     def __exit__(self, *failure: object) -> None:
         self.close()
-
-    @contextmanager
-    def _filling(self) -> Generator[tuple[Manifest, MilvusShelf, Embed]]:
-        shelf, embed = MilvusShelf(self._vector_store), self._embed_model.get_image_embedding_batch
-        with open_manifest(self._vector_store, self._embed_model) as manifest, manifest.alone():
-            if manifest.count() == (0, 0):
-                shelf.recall(manifest)
-            yield manifest, shelf, embed
 
     def build_index_from_nodes(self, nodes: Sequence[BaseNode], **insert_kwargs: Any) -> IndexDict:
         """Index nodes, also those of an image without words, which the base class skips."""

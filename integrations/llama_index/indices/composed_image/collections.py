@@ -1,7 +1,4 @@
-"""The collections of a database. In: its address. Out: each one's name, size, model and fields."""
-
-# pyright: reportMissingTypeStubs=false, reportUnknownVariableType=false, reportUnknownMemberType=false
-# pymilvus has no types; its client is cast to Any.
+"""The collections of a Milvus: their names, sizes, encoders and metadata columns."""
 
 from __future__ import annotations
 
@@ -10,21 +7,34 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any, cast
 
-from llama_index.indices.composed_image.connection import answered, place_of
-from llama_index.indices.composed_image.schema import COLUMNS, DIM, MODEL
+from llama_index.indices.composed_image.connection import parse_uri, translate_errors
+from llama_index.indices.composed_image.schema import COLUMN_TYPES, DIM, MODEL, OWN_COLUMNS
 from pymilvus import MilvusClient
 
 from mmrag.errors import StoreError
 
-__all__ = ["Shelf", "see_shelf", "shelves"]
+__all__ = ["CollectionInfo", "list_collections", "require_collection"]
 
-TYPES: dict[Any, str] = {datatype: scalar.__name__ for scalar, datatype in COLUMNS.items()}
-OWN = ("id", "doc_id", "text", "embedding")
+TYPE_NAMES: dict[Any, str] = {datatype: scalar.__name__ for scalar, datatype in COLUMN_TYPES.items()}
 
 
 @dataclass(frozen=True)
-class Shelf:
-    """One collection; ``model`` and ``dim`` are None when mmrag did not make it."""
+class CollectionInfo:
+    """One collection.
+
+    Attributes
+    ----------
+    name : str
+        Name of the collection.
+    images : int
+        Number of rows.
+    model : str or None
+        Encoder of its vectors; None if mmrag did not create it.
+    dim : int or None
+        Length of its vectors; None if mmrag did not create it.
+    fields : dict of str to str
+        Type of each metadata column.
+    """
 
     name: str
     images: int
@@ -33,62 +43,55 @@ class Shelf:
     fields: dict[str, str]
 
 
-def shelves(db: str, token: str = "") -> list[Shelf]:
-    """List what a database holds, by name; a Lite folder that is not there is not made.
+def list_collections(db: str, token: str = "") -> list[CollectionInfo]:
+    """List the collections of a database, by name; a missing Lite folder is not created.
 
     Raises
     ------
     StoreError
-        When there is no such folder, or Milvus cannot be reached.
+        If there is no such folder, or Milvus cannot be reached.
     """
-    with _opened(db, token, "listing collections") as client:
-        return [_shelf(client, name) for name in sorted(client.list_collections())]
+    with _open_client(db, token, "listing collections") as client:
+        return [_describe(client, name) for name in sorted(client.list_collections())]
 
 
-def see_shelf(db: str, name: str, token: str = "") -> None:
-    """See that a database holds a collection, before anything opens it and so makes it.
-
-    Raises
-    ------
-    StoreError
-        When it does not, or Milvus cannot be reached.
-    """
-    with _opened(db, token, "looking for the collection") as client:
+def require_collection(db: str, name: str, token: str = "") -> None:
+    """Raise `StoreError` unless a database holds a collection; opening one would create it."""
+    with _open_client(db, token, "looking for the collection") as client:
         names = sorted(client.list_collections())
     if name not in names:
-        there = f"but {', '.join(map(repr, names))}" if names else "and no other"
+        others = f"but {', '.join(map(repr, names))}" if names else "and no other"
         raise StoreError(
-            f"{place_of(db)} holds no collection {name!r}, {there}: give another --collection, "
+            f"{parse_uri(db)} holds no collection {name!r}, {others}: give another --collection, "
             "or make this one with mmrag index"
         )
 
 
 @contextmanager
-def _opened(db: str, token: str, doing: str) -> Generator[Any]:
-    place = place_of(db)
-    if place.folder is not None and not place.folder.exists():
+def _open_client(db: str, token: str, operation: str) -> Generator[Any]:
+    connection = parse_uri(db)
+    if connection.folder is not None and not connection.folder.exists():
         raise StoreError(f"{db} does not exist: make it with mmrag index FOLDER --into {db}")
-    with answered(place, doing):
-        client = cast(Any, MilvusClient(uri=str(place.folder or db), token=token))
+    with translate_errors(connection, operation):
+        client = cast(Any, MilvusClient(uri=str(connection.folder or db), token=token))
         try:
             yield client
         finally:
             client.close()
 
 
-def _shelf(client: Any, name: str) -> Shelf:
-    facts = client.describe_collection(name)
-    tags = facts["properties"]
-    fields = {field["name"]: field["type"] for field in facts["fields"] if field["name"] not in OWN}
-    return Shelf(
+def _describe(client: Any, name: str) -> CollectionInfo:
+    description = client.describe_collection(name)
+    tags = description["properties"]
+    client.load_collection(name)  # a reopened collection is not loaded, and then cannot count
+    return CollectionInfo(
         name=name,
-        images=_count(client, name),
+        images=int(client.query(name, output_fields=["count(*)"])[0]["count(*)"]),
         model=tags.get(MODEL),
         dim=int(tags[DIM]) if DIM in tags else None,
-        fields={name: TYPES.get(kind, str(kind)) for name, kind in fields.items()},
+        fields={
+            field["name"]: TYPE_NAMES.get(field["type"], str(field["type"]))
+            for field in description["fields"]
+            if field["name"] not in OWN_COLUMNS
+        },
     )
-
-
-def _count(client: Any, name: str) -> int:
-    client.load_collection(name)  # a reopened collection is not loaded, and then cannot count
-    return int(client.query(name, output_fields=["count(*)"])[0]["count(*)"])

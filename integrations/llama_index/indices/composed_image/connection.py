@@ -1,11 +1,9 @@
-"""Where a collection lives. In: a Lite folder or a URI. Out: a `Place`, and errors in words."""
+"""Connections to Milvus: addresses, retries, and errors with a next step."""
 
 from __future__ import annotations
 
-import fcntl
 import logging
 import os
-import time
 from collections.abc import Callable, Generator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -13,21 +11,24 @@ from pathlib import Path
 from typing import ParamSpec, TypeVar
 
 import grpc
+from filelock import FileLock, Timeout
 from pymilvus.exceptions import ConnectionConfigException, MilvusException, ParamError
+from tenacity import RetryCallState, Retrying, retry_if_exception, stop_after_attempt, wait_exponential
 
 from mmrag.errors import StoreError, StoreLockedError
 from mmrag.images.redact import describe_error, describe_source, url_scheme
 
-__all__ = ["Place", "answered", "patiently", "place_of"]
+__all__ = ["MilvusConnection", "call_with_retry", "parse_uri", "translate_errors"]
 
 P = ParamSpec("P")
 T = TypeVar("T")
 logger = logging.getLogger(__name__)
 
 CONNECT_FAILED, NOT_LOADED = 2, 101
-AWAY = (CONNECT_FAILED, NOT_LOADED)  # down; or up again, and still loading the collection
-PAUSES = (0.5, 1, 2, 4, 8, 8, 8, 8, 8, 8, 8)  # seconds, about a minute: enough after a kill -9
-LOUD = (
+RETRYABLE_CODES = (CONNECT_FAILED, NOT_LOADED)  # down; or up again, and still loading the collection
+MAX_ATTEMPTS, FIRST_WAIT, MAX_WAIT = 12, 0.5, 8  # about a minute in all: enough after a kill -9
+# They log, with a traceback, what a StoreError says in one sentence, or what Lite can do without.
+NOISY_LOGGERS = (
     "grpc._server",
     "milvus_lite.server_manager",
     "pymilvus.client.connection_manager",
@@ -37,15 +38,15 @@ LOUD = (
 
 
 @dataclass(frozen=True)
-class Place:
-    """One Milvus.
+class MilvusConnection:
+    """Address of a Milvus.
 
     Attributes
     ----------
-    name
-        How it is called in messages: a URI without its credentials.
-    folder
-        The folder of a Milvus Lite; None for a server.
+    name : str
+        The address in messages: a folder, or a URI without its credentials.
+    folder : Path or None
+        Folder of a Milvus Lite; None for a server.
     """
 
     name: str
@@ -55,24 +56,24 @@ class Place:
         return self.name
 
 
-def place_of(uri: str | os.PathLike[str]) -> Place:
-    """Read where: ``catalog.db`` (Milvus Lite), ``http://host:19530``, or Zilliz Cloud's URI.
+def parse_uri(uri: str | os.PathLike[str]) -> MilvusConnection:
+    """Parse ``catalog.db`` (Milvus Lite), ``http://host:19530``, or the URI of Zilliz Cloud.
 
     Raises
     ------
     StoreError
-        When the path cannot be a Milvus Lite folder, or is a file of Milvus Lite 2.
+        If the path cannot be a Milvus Lite folder, or is a file of Milvus Lite 2.
 
     Examples
     --------
-    >>> str(place_of("https://root:secret@shop.example:19530"))
+    >>> str(parse_uri("https://root:secret@shop.example:19530"))
     'https://shop.example:19530'
-    >>> place_of("catalog")
+    >>> parse_uri("catalog")
     Traceback (most recent call last):
     mmrag.errors.StoreError: 'catalog' cannot be a Milvus Lite folder: its name must end...
     """
     if isinstance(uri, str) and (url_scheme(uri) or uri.startswith("unix:")):
-        return Place(describe_source(uri))
+        return MilvusConnection(describe_source(uri))
     folder = Path(os.path.expanduser(uri)).absolute()
     if folder.suffix != ".db":
         raise StoreError(
@@ -84,53 +85,70 @@ def place_of(uri: str | os.PathLike[str]) -> Place:
             f"{folder} is a file, as Milvus Lite 2 wrote them; Milvus Lite 3 keeps a folder. "
             "Index into a new folder, or export the file with the version that made it"
         )
-    return Place(str(folder), folder)
+    return MilvusConnection(str(folder), folder)
 
 
 @contextmanager
-def answered(place: Place, doing: str) -> Generator[None]:
-    """Turn what Milvus, or the way to it, complains about into a `StoreError` with a next step."""
+def translate_errors(connection: MilvusConnection, operation: str) -> Generator[None]:
+    """Convert Milvus and gRPC exceptions to `StoreError`, and keep their own logging quiet."""
+    loggers = [logging.getLogger(name) for name in NOISY_LOGGERS]
+    for noisy in loggers:
+        noisy.addFilter(_drop_errors)
     try:
-        with _no_tracebacks():
-            yield
+        yield
     except ConnectionConfigException as error:
-        raise _cannot_open(place, error) from None  # its text may quote the URI, with credentials
+        raise _connection_error(connection, error) from None  # its text may quote the URI, with credentials
     except ParamError as error:
-        raise StoreError(f"{doing} in {place} was not tried: {describe_error(error)}") from error
+        raise StoreError(f"{operation} in {connection} was not tried: {describe_error(error)}") from error
     except (MilvusException, grpc.RpcError, OSError) as error:
         advice = (
             "Check that Milvus runs there and has room on its disk"
-            if place.folder is None
+            if connection.folder is None
             else "Check that the disk has room; if it has, move the folder away"
         )
         raise StoreError(
-            f"{doing} in {place} failed ({describe_error(error)}). {advice}; "
+            f"{operation} in {connection} failed ({describe_error(error)}). {advice}; "
             "running the same command again continues where it stopped"
         ) from error
+    finally:
+        for noisy in loggers:
+            noisy.removeFilter(_drop_errors)
 
 
-def patiently(place: Place, doing: str, act: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
-    """Call ``act``, again after growing pauses while a server is away, and fail as `answered` does.
+def call_with_retry(
+    connection: MilvusConnection, operation: str, call: Callable[P, T], *args: P.args, **kwargs: P.kwargs
+) -> T:
+    """Call ``call``, again while a server is away, with errors as of `translate_errors`.
 
-    Only safe for what may happen twice. pymilvus does not wait: of its 75 retries none is left
-    when its first attempt to connect again fails.
+    Only for idempotent calls. pymilvus itself does not wait: when its first attempt to connect
+    again fails, none of its 75 retries is left. Milvus Lite is never waited for.
     """
-    with answered(place, doing):
-        for pause in PAUSES if place.folder is None else ():
-            try:
-                return act(*args, **kwargs)
-            except MilvusException as error:
-                if error.code not in AWAY:
-                    raise
-                logger.warning("%s: %s is away, next try in %s s", doing, place, pause)
-                time.sleep(pause)
-        return act(*args, **kwargs)
+
+    def log_retry(state: RetryCallState) -> None:
+        pause = state.next_action.sleep if state.next_action else 0
+        logger.warning("%s: %s is away, next try in %s s", operation, connection, pause)
+
+    with translate_errors(connection, operation):
+        if connection.folder is not None:
+            return call(*args, **kwargs)
+        retrying = Retrying(
+            retry=retry_if_exception(_is_retryable),
+            wait=wait_exponential(FIRST_WAIT, max=MAX_WAIT),
+            stop=stop_after_attempt(MAX_ATTEMPTS),
+            before_sleep=log_retry,
+            reraise=True,
+        )
+        return retrying(call, *args, **kwargs)
 
 
-def _cannot_open(place: Place, error: Exception) -> StoreError:
-    folder = place.folder
+def _is_retryable(error: BaseException) -> bool:
+    return isinstance(error, MilvusException) and error.code in RETRYABLE_CODES
+
+
+def _connection_error(connection: MilvusConnection, error: Exception) -> StoreError:
+    folder = connection.folder
     if folder is None:
-        return StoreError(f"{place} is no address of a Milvus server: give one such as http://localhost:19530")
+        return StoreError(f"{connection} is no address of a Milvus server: give one such as http://localhost:19530")
     if _is_locked(folder / "LOCK"):
         return StoreLockedError(
             f"{folder} is open in another process, and Milvus Lite allows one. Close it there, "
@@ -141,29 +159,17 @@ def _cannot_open(place: Place, error: Exception) -> StoreError:
     )
 
 
-def _is_locked(lock: Path) -> bool:
+def _is_locked(lock_file: Path) -> bool:
+    if not lock_file.is_file():
+        return False
     try:
-        with lock.open("rb") as stream:
-            fcntl.flock(stream, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except BlockingIOError:
+        with FileLock(lock_file, timeout=0):
+            return False
+    except Timeout:
         return True
     except OSError:
         return False
-    return False
 
 
-@contextmanager
-def _no_tracebacks() -> Generator[None]:
-    # They log, with a traceback, what we tell in one sentence, or what Lite can do without.
-    loggers = [logging.getLogger(name) for name in LOUD]
-    for loud in loggers:
-        loud.addFilter(_not_even_an_error)
-    try:
-        yield
-    finally:
-        for loud in loggers:
-            loud.removeFilter(_not_even_an_error)
-
-
-def _not_even_an_error(record: logging.LogRecord) -> bool:
+def _drop_errors(record: logging.LogRecord) -> bool:
     return record.levelno > logging.ERROR

@@ -1,8 +1,4 @@
-"""Metadata filters that cannot say more than they mean. In: filters. Out: a Milvus expression.
-
-The expression is written here, name by name and literal by literal: LlamaIndex's own translation
-leaves lists, prefixes and ids bare.
-"""
+"""Translation of metadata filters to Milvus expressions, with every name and literal escaped."""
 
 from __future__ import annotations
 
@@ -19,10 +15,11 @@ from mmrag.filters import RESERVED_WORDS, BooleanFilter, FieldComparison, Filter
 
 __all__ = ["expression", "metadata_filters"]
 
+# LlamaIndex's own translation does not escape lists, prefixes and ids.
 KEY = re.compile(r"[A-Za-z_]\w*", re.ASCII)
 ESCAPES = str.maketrans({"\\": r"\\", '"': r"\"", "\n": r"\n", "\r": r"\r"})
 OPERATORS = {"not in": FilterOperator.NIN}
-FORMS = {
+TEMPLATES = {
     FilterOperator.EQ: "{} == {}",
     FilterOperator.NE: "{} != {}",
     FilterOperator.GT: "{} > {}",
@@ -38,7 +35,7 @@ FORMS = {
 
 
 def metadata_filters(filters: str | Filter) -> MetadataFilters:
-    """Turn ``price < 40 and product == "mug"`` into what LlamaIndex retrievers take.
+    """Convert ``price < 40 and product == "mug"`` to LlamaIndex filters.
 
     Examples
     --------
@@ -47,61 +44,64 @@ def metadata_filters(filters: str | Filter) -> MetadataFilters:
     """
     tree = parse_filter(filters) if isinstance(filters, str) else filters
     if isinstance(tree, BooleanFilter):
-        terms = [_term(term) for term in tree.operands]
+        terms = [_to_term(term) for term in tree.operands]
         return MetadataFilters(filters=terms, condition=FilterCondition(tree.operator))
-    return MetadataFilters(filters=[_term(tree)])
+    return MetadataFilters(filters=[_to_term(tree)])
 
 
-def expression(filters: MetadataFilters | None = None, **among: Sequence[str] | None) -> str:
-    r"""Write what must hold as a Milvus expression, empty when nothing must.
+def expression(filters: MetadataFilters | None = None, **allowed: Sequence[str] | None) -> str:
+    r"""Translate filters to a Milvus expression; empty if there is nothing to filter.
 
     Parameters
     ----------
-    filters
-        LlamaIndex's filters, however nested.
-    **among
-        For a column, the values of which it must hold one.
+    filters : MetadataFilters, optional
+        LlamaIndex filters, however nested.
+    **allowed : sequence of str
+        Allowed values of a column.
 
     Raises
     ------
     QueryError
-        When a key is no name, or a value nothing that Milvus can compare.
+        If a key is no field name, or Milvus cannot compare with a value.
 
     Examples
     --------
     >>> expression(metadata_filters("price < 40 or sold == true"), id=["a", 'b"'])
     '(price < 40 or sold == true) and id in ["a", "b\\""]'
     """
-    listed = [f"{key} in {_literal(list(values))}" for key, values in among.items() if values]
-    return " and ".join(filter(None, [_joined(filters), *listed]))
+    memberships = [f"{key} in {_literal(list(values))}" for key, values in allowed.items() if values]
+    return " and ".join(filter(None, [_translate_group(filters), *memberships]))
 
 
-def _joined(filters: MetadataFilters | None) -> str:
+def _translate_group(filters: MetadataFilters | None) -> str:
     if filters is None:
         return ""
     word = filters.condition
     if word is None or word == FilterCondition.NOT:
         raise QueryError(f"filters cannot be joined by {word!r}: use AND or OR")
-    parts = [_joined(term) if isinstance(term, MetadataFilters) else _compared(term) for term in filters.filters]
+    parts = [
+        _translate_group(term) if isinstance(term, MetadataFilters) else _translate_term(term)
+        for term in filters.filters
+    ]
     parts = list(filter(None, parts))
     joined = f" {word.value} ".join(parts)
     return f"({joined})" if len(parts) > 1 else joined
 
 
-def _compared(term: MetadataFilter) -> str:
+def _translate_term(term: MetadataFilter) -> str:
     if not KEY.fullmatch(term.key) or term.key in RESERVED_WORDS:
         raise QueryError(f"filter key {term.key!r} is no field name: use letters, digits and '_'")
     if term.operator == FilterOperator.IS_EMPTY:
         return f"array_length({term.key}) == 0"
     if term.operator == FilterOperator.TEXT_MATCH:
-        return _begins(term.key, str(term.value))
-    if term.operator not in FORMS:
+        return _prefix_range(term.key, str(term.value))
+    if term.operator not in TEMPLATES:
         raise QueryError(f"Milvus has no {term.operator.value!r}: filter by one of ==, <, in, …")
-    return FORMS[term.operator].format(term.key, _literal(term.value))
+    return TEMPLATES[term.operator].format(term.key, _literal(term.value))
 
 
-def _begins(key: str, prefix: str) -> str:
-    # Not by `like`: Milvus Lite knows no way to write a literal % or _ in it.
+def _prefix_range(key: str, prefix: str) -> str:
+    # Not by `like`: Milvus Lite cannot escape a literal % or _ in it.
     head = prefix.rstrip(chr(sys.maxunicode))
     if not head:
         return f"{key} >= {_literal(prefix)}"
@@ -122,7 +122,7 @@ def _literal(value: Any) -> str:
     raise QueryError(f"a filter cannot compare with {value!r}: give text, a number or a boolean")
 
 
-def _term(tree: Filter) -> MetadataFilter | MetadataFilters:
+def _to_term(tree: Filter) -> MetadataFilter | MetadataFilters:
     if isinstance(tree, FieldComparison):
         value = list(tree.value) if isinstance(tree.value, tuple) else tree.value
         operator = OPERATORS.get(tree.operator) or FilterOperator(tree.operator)

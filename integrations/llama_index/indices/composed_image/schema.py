@@ -1,51 +1,74 @@
-"""How a collection is laid out, and whose vectors it holds. In: a client. Out: checked facts."""
+"""Schema of a collection, and the conversion of nodes to its rows."""
 
 from __future__ import annotations
 
+import json
 import logging
 import uuid
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from itertools import islice
 from typing import Any
 
+import numpy as np
+from llama_index.core.bridge.pydantic import ConfigDict, TypeAdapter, ValidationError
+from llama_index.core.schema import BaseNode, ImageNode, TextNode
+from llama_index.core.vector_stores.utils import node_to_metadata_dict
+from llama_index.embeddings.composed_image.image_sources import node_image, node_image_path
 from pymilvus import DataType, MilvusClient
 
-from mmrag.errors import StoreMismatchError
+from mmrag.errors import StoreError, StoreMismatchError
+from mmrag.images.redact import url_scheme
 
-__all__ = ["IDENTITY", "INDEXES", "LONGEST_TEXT", "ScalarType", "check", "columns_of", "make", "required_of"]
+__all__ = ["IDENTITY", "INDEX_TYPES", "RowSchema", "ScalarType", "create_collection", "validate_collection"]
 
 logger = logging.getLogger(__name__)
 
 ScalarType = type[str] | type[int] | type[float] | type[bool]
 
-COLUMNS = {str: DataType.VARCHAR, int: DataType.INT64, float: DataType.DOUBLE, bool: DataType.BOOL}
+COLUMN_TYPES: dict[ScalarType, DataType] = {
+    str: DataType.VARCHAR,
+    int: DataType.INT64,
+    float: DataType.DOUBLE,
+    bool: DataType.BOOL,
+}
+OWN_COLUMNS = ("id", "doc_id", "text", "embedding")
 # Lite also accepts IVF_PQ, DISKANN and SCANN, and then can never load the collection again.
-INDEXES = ("FLAT", "HNSW", "HNSW_SQ", "IVF_FLAT", "IVF_SQ8", "AUTOINDEX")
-MODEL, DIM, IDENTITY = "mmrag.model", "mmrag.dim", "mmrag.id"
-LONGEST_TEXT = 65_535
-MOST_COLUMNS = 60  # a server takes 64 with its own four; what has no column is kept all the same
+INDEX_TYPES = ("FLAT", "HNSW", "HNSW_SQ", "IVF_FLAT", "IVF_SQ8", "AUTOINDEX")
 HNSW = {"M": 16, "efConstruction": 200}
+MODEL, DIM, IDENTITY = "mmrag.model", "mmrag.dim", "mmrag.id"
+MAX_TEXT_BYTES = 65_535
+MAX_METADATA_BYTES = 65_535  # all that has no column of its own; node and metadata both count
+MAX_COLUMNS = 60  # a server takes 64 with its own four; what has no column is kept all the same
+ADAPTERS: dict[ScalarType, TypeAdapter[Any]] = {
+    scalar: TypeAdapter(scalar, config=ConfigDict(coerce_numbers_to_str=True)) for scalar in COLUMN_TYPES
+}
 
 
-def make(
-    client: MilvusClient, collection: str, dim: int, model: str, scalars: Mapping[str, ScalarType], kind: str
+def create_collection(
+    client: MilvusClient,
+    collection: str,
+    dim: int,
+    model: str,
+    scalar_fields: Mapping[str, ScalarType],
+    index_type: str,
 ) -> None:
-    """Create a collection, tagged with the encoder whose vectors it will hold."""
+    """Create a collection, tagged with the encoder of its vectors; parameters are those of `milvus_store`."""
     schema = client.create_schema(auto_id=False, enable_dynamic_field=True)
-    schema.add_field("id", DataType.VARCHAR, is_primary=True, max_length=LONGEST_TEXT)
-    schema.add_field("doc_id", DataType.VARCHAR, max_length=LONGEST_TEXT)
-    schema.add_field("text", DataType.VARCHAR, max_length=LONGEST_TEXT)
+    schema.add_field("id", DataType.VARCHAR, is_primary=True, max_length=MAX_TEXT_BYTES)
+    schema.add_field("doc_id", DataType.VARCHAR, max_length=MAX_TEXT_BYTES)
+    schema.add_field("text", DataType.VARCHAR, max_length=MAX_TEXT_BYTES)
     schema.add_field("embedding", DataType.FLOAT_VECTOR, dim=dim)
-    for name, scalar in islice(scalars.items(), MOST_COLUMNS):
-        size = {"max_length": LONGEST_TEXT} if scalar is str else {}
-        schema.add_field(name, COLUMNS[scalar], nullable=True, **size)
+    for name, scalar in islice(scalar_fields.items(), MAX_COLUMNS):
+        size = {"max_length": MAX_TEXT_BYTES} if scalar is str else {}
+        schema.add_field(name, COLUMN_TYPES[scalar], nullable=True, **size)
     index = client.prepare_index_params()
     index.add_index(
         "embedding",
         index_name="embedding",
-        index_type=kind,
+        index_type=index_type,
         metric_type="COSINE",
-        params=HNSW if kind.startswith("HNSW") else {},
+        params=HNSW if index_type.startswith("HNSW") else {},
     )
     tags = {MODEL: model, DIM: str(dim), IDENTITY: uuid.uuid4().hex}
     client.create_collection(
@@ -53,9 +76,11 @@ def make(
     )
 
 
-def check(name: str, facts: dict[str, Any], dim: int, model: str, scalars: Mapping[str, ScalarType]) -> None:
-    """Refuse a collection of another encoder; tell of columns that are not as they were wished."""
-    tags = facts["properties"]
+def validate_collection(
+    name: str, description: Mapping[str, Any], dim: int, model: str, scalar_fields: Mapping[str, ScalarType]
+) -> None:
+    """Raise `StoreMismatchError` for a collection of another encoder; log columns that differ."""
+    tags = description["properties"]
     if MODEL not in tags:
         raise StoreMismatchError(f"{name} was not made by mmrag: use another collection")
     if (tags[MODEL], tags[DIM]) != (model, str(dim)):
@@ -63,23 +88,139 @@ def check(name: str, facts: dict[str, Any], dim: int, model: str, scalars: Mappi
             f"{name} holds {tags[DIM]}-d vectors of {tags[MODEL]!r}, this encoder is "
             f"{model!r} and makes {dim}-d ones. Use another collection, or that encoder"
         )
-    columns = columns_of(facts)
-    for key, scalar in scalars.items():
+    columns = _metadata_columns(description)
+    for key, scalar in scalar_fields.items():
         if key not in columns:
             logger.info("%s has no column %r: filters on it work, but slower", name, key)
         elif columns[key] is not scalar:
-            kept, wished = columns[key].__name__, scalar.__name__
-            logger.warning("%s keeps %r as %s, not as %s", name, key, kept, wished)
+            logger.warning("%s keeps %r as %s, not as %s", name, key, columns[key].__name__, scalar.__name__)
 
 
-def columns_of(facts: Mapping[str, Any]) -> dict[str, ScalarType]:
-    """List the columns for metadata, with their types."""
-    own = ("id", "doc_id", "text", "embedding")
-    types = {datatype: scalar for scalar, datatype in COLUMNS.items()}
-    return {f["name"]: types[f["type"]] for f in facts["fields"] if f["name"] not in own}
+@dataclass(frozen=True)
+class RowSchema:
+    """What the rows of one collection must be like.
+
+    Attributes
+    ----------
+    collection : str
+        Its name, for messages.
+    dim : int
+        Length of its vectors.
+    columns : mapping of str to type
+        Its columns for metadata.
+    required : frozenset of str
+        Columns that no row may leave empty: all, before Milvus 2.5.
+    """
+
+    collection: str
+    dim: int
+    columns: Mapping[str, ScalarType]
+    required: frozenset[str]
+
+    @classmethod
+    def from_description(cls, description: Mapping[str, Any], dim: int) -> RowSchema:
+        """Read the schema out of what Milvus says of a collection."""
+        columns = _metadata_columns(description)
+        nullable = {field["name"] for field in description["fields"] if field.get("nullable")}
+        return cls(description["collection_name"], dim, columns, frozenset(columns.keys() - nullable))
+
+    def to_row(self, node: BaseNode) -> dict[str, Any]:
+        """Validate a node and convert it to a row, without its vector.
+
+        Raises
+        ------
+        StoreError
+            If its id, metadata or image cannot be stored.
+        """
+        name = f"node {node.node_id!r}"
+        if node_image(node) is not None and not node_image_path(node):
+            raise StoreError(
+                f"{name} holds its image as base64, which Milvus is no place for: save it to a file and set image_path"
+            )
+        if set(node.node_id) & set("\"'\\"):
+            raise StoreError(f"{name}: an id may not hold quotes or backslashes")
+        node = _to_text_node(node)
+        metadata = self._typed_metadata(node.metadata, name)
+        changes: dict[str, Any] = {"metadata": metadata, "embedding": None}
+        if isinstance(node, ImageNode):
+            changes |= {"image": None, "text": node.text[: MAX_TEXT_BYTES // 4]}
+        node = node.model_copy(update=changes)
+        row = node_to_metadata_dict(node, remove_text=True)
+        self._require_size(row, metadata, name)
+        return {**row, "id": node.node_id, "text": node.text}
+
+    def normalize(self, vector: Sequence[float] | None, name: str) -> list[float]:
+        """Scale a vector to length 1.
+
+        Parameters
+        ----------
+        vector : sequence of float, shape (dim,), or None
+            The vector.
+        name : str
+            Whose it is, for messages.
+
+        Raises
+        ------
+        StoreError
+            If there is none, or its length is 0 or not finite, or its shape is another.
+        """
+        if vector is None:
+            raise StoreError(f"{name} has no embedding: embed it before it goes to the store")
+        array = np.asarray(vector, dtype=np.float64)  # (dim,)
+        if array.shape != (self.dim,):
+            raise StoreMismatchError(
+                f"{name} has a vector of shape {array.shape}, collection "
+                f"{self.collection!r} holds {self.dim}-d ones: use the encoder that made it"
+            )
+        length = float(np.linalg.norm(array))
+        if not np.isfinite(length) or length == 0:
+            raise StoreError(f"{name} has a vector of length {length}: it cannot be compared")
+        return (array / length).tolist()
+
+    def _typed_metadata(self, metadata: Mapping[str, Any], name: str) -> dict[str, Any]:
+        typed = {key: value for key, value in metadata.items() if value is not None}
+        for missing in sorted(self.required - typed.keys()):
+            raise StoreError(
+                f"{name} has no {missing!r}, and this Milvus keeps no empty columns: "
+                f"give every row a {missing!r}, or use Milvus 2.5 or newer"
+            )
+        for key in typed.keys() & self.columns.keys():
+            scalar, value = self.columns[key], typed[key]
+            if scalar is float and type(value) is int:
+                continue  # a column of floats takes it, and a stock of 3 need not become 3.0
+            try:
+                typed[key] = ADAPTERS[scalar].validate_python(value)
+            except ValidationError as error:
+                raise StoreError(f"{name}, {key}: {value!r} is no {scalar.__name__}, as its column is") from error
+        return typed
+
+    def _require_size(self, row: Mapping[str, Any], metadata: Mapping[str, Any], name: str) -> None:
+        without_column = {key: value for key, value in row.items() if key not in self.columns}
+        try:
+            size = len(json.dumps(without_column, ensure_ascii=False, default=str).encode())
+        except UnicodeEncodeError as error:
+            raise StoreError(f"{name} has metadata that is no valid Unicode ({error})") from error
+        if size > MAX_METADATA_BYTES:
+            longest = max(metadata, key=lambda key: len(str(metadata[key])))
+            raise StoreError(
+                f"{name} has metadata that takes {size:,} bytes in a row, Milvus keeps "
+                f"{MAX_METADATA_BYTES:,}: shorten {longest!r}"
+            )
 
 
-def required_of(facts: Mapping[str, Any]) -> frozenset[str]:
-    """List the columns that no row may leave empty: all, before Milvus 2.5."""
-    nullable = {field["name"] for field in facts["fields"] if field.get("nullable")}
-    return frozenset(columns_of(facts).keys() - nullable)
+def _metadata_columns(description: Mapping[str, Any]) -> dict[str, ScalarType]:
+    scalars = {datatype: scalar for scalar, datatype in COLUMN_TYPES.items()}
+    return {
+        field["name"]: scalars[field["type"]] for field in description["fields"] if field["name"] not in OWN_COLUMNS
+    }
+
+
+def _to_text_node(node: BaseNode) -> TextNode:
+    """Convert documents and newer nodes to what LlamaIndex restores whole from a row."""
+    if isinstance(node, TextNode):  # image nodes are such, too
+        return node
+    fields = {name: getattr(node, name) for name in BaseNode.model_fields}
+    fields["text"] = node.get_content()
+    if address := node_image_path(node):
+        return ImageNode(**fields, **{"image_url" if url_scheme(address) else "image_path": address})
+    return TextNode(**fields)
