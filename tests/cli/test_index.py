@@ -1,4 +1,7 @@
-"""`mmrag index`: folders, patterns and tables, again and again; what it tells and keeps."""
+"""`mmrag index`: folders, patterns and tables, indexed again and again; its output and exit codes.
+
+The rules of indexing are in tests/indexing.
+"""
 
 from __future__ import annotations
 
@@ -10,7 +13,7 @@ import pytest
 from image_server import serving
 from malformed_images import encoded, sample_image
 from PIL import Image
-from sample_catalog import COLORS, ENCODER, write_sample_catalog
+from sample_catalog import ENCODER, write_sample_catalog
 
 from mmrag.embedding import VisualizedBGE
 from mmrag.indexing import open_sources, pipeline
@@ -32,14 +35,14 @@ def index(mmrag):
 
 @pytest.fixture
 def prices(mmrag):
-    """Tells what the index knows of each image's price."""
+    """Returns the price of each image in the index."""
 
-    def look() -> dict[str, float | None]:
+    def read() -> dict[str, float | None]:
         words = ("--db", "new.db", "--model", ENCODER, "--json", "--no-rerank")
         hits = mmrag("search", "dot", *words).json["results"]
         return {hit["metadata"]["file_name"]: hit["metadata"].get("price") for hit in hits}
 
-    return look
+    return read
 
 
 @pytest.fixture
@@ -54,31 +57,51 @@ def write_table(file: str, prices: dict[str, object], folder: str = "shop") -> N
     Path(file).write_text("\n".join(["image,price", *rows]))
 
 
-def counts(told: dict, run: int = 0) -> dict[str, int]:
+def counts(report: dict, run: int = 0) -> dict[str, int]:
     names = ("new", "changed", "moved", "duplicate", "deleted", "unchanged", "embedded")
-    return {name: told["runs"][run][name] for name in names if told["runs"][run][name]}
+    return {name: report["runs"][run][name] for name in names if report["runs"][run][name]}
 
 
-def test_a_folder_is_indexed_once_and_what_is_no_image_is_told(index, own_shop):
-    first, second = index(own_shop), index(own_shop)
+def test_a_folder_is_indexed_once_and_sync_removes_deleted_files(index, own_shop, monkeypatch):
+    monkeypatch.chdir(own_shop)  # the index itself is no image
+    first, second = index("."), index(".")
     assert first["stored"] == 6
     assert counts(first) == {"new": 6, "embedded": 6}
     assert counts(second) == {"unchanged": 6}
-    skipped = {Path(skip["path"]).name: skip["reason"] for skip in first["runs"][0]["skipped"]}
-    assert set(skipped) == {"notes.txt", "shop.jsonl"}
-
-
-def test_a_second_run_tells_what_changed_moved_and_went_and_sync_removes_it(index, own_shop):
-    index(own_shop)
+    for report in (first, second):
+        assert {Path(skip["path"]).name for skip in report["runs"][0]["skipped"]} == {"notes.txt", "shop.jsonl"}
     (own_shop / "red.png").rename(own_shop / "rouge.png")
     Image.new("RGB", (8, 8), "pink").save(own_shop / "green.png")
     (own_shop / "black.png").unlink()
-    kept = index(own_shop)
+    kept = index(".")
     assert counts(kept) == {"changed": 1, "moved": 1, "unchanged": 3, "embedded": 1}
     assert kept["stored"] == 6
-    synced = index(own_shop, "--sync")
+    synced = index(".", "--sync")
     assert counts(synced) == {"deleted": 1, "unchanged": 5}
     assert synced["stored"] == 5
+
+
+def test_verify_finds_an_edit_that_keeps_size_and_mtime(index, own_shop):
+    for color in ("red", "#fe0000"):
+        Image.new("RGB", (8, 8), color).save(own_shop / "red.png")
+        os.utime(own_shop / "red.png", (LONG_AGO, LONG_AGO))
+        report = index(own_shop / "red.png")
+    assert counts(report) == {"unchanged": 1}
+    assert counts(index(own_shop / "red.png", "--verify")) == {"changed": 1, "embedded": 1}
+
+
+def test_a_table_updates_prices_without_embedding_and_sync_removes_rows(index, own_shop, prices):
+    write_table("t.csv", {"red": 5, "blue": 6})
+    assert counts(index("t.csv")) == {"new": 2, "embedded": 2}
+    assert counts(index("t.csv")) == {"unchanged": 2}
+    write_table("t.csv", {"red": 7, "blue": 6, "black": 1})
+    assert counts(index("t.csv")) == {"new": 1, "changed": 1, "unchanged": 1, "embedded": 1}
+    Image.new("RGB", (8, 8), "pink").save(own_shop / "red.png")
+    write_table("t.csv", {"red": 7, "blue": 6})
+    assert counts(index("t.csv")) == {"changed": 1, "unchanged": 1, "embedded": 1}
+    assert prices() == {"red.png": 7, "blue.png": 6, "black.png": 1}
+    assert counts(index("t.csv", "--sync")) == {"deleted": 1, "unchanged": 2}
+    assert prices() == {"red.png": 7, "blue.png": 6}
 
 
 def test_the_summary_is_one_line_with_the_rate(mmrag, own_shop):
@@ -89,30 +112,14 @@ def test_the_summary_is_one_line_with_the_rate(mmrag, own_shop):
     assert "new.db now holds 5 images" in ran.out
 
 
-def test_the_index_itself_is_no_image(index, own_shop, monkeypatch):
-    monkeypatch.chdir(own_shop)
-    for _ in range(2):
-        (told,) = index(".")["runs"]
-        assert {Path(skip["path"]).name for skip in told["skipped"]} == {"notes.txt", "shop.jsonl"}
-
-
-def test_an_edit_that_keeps_size_and_time_is_seen_when_asked(index, own_shop):
-    for color in ("red", "#fe0000"):
-        Image.new("RGB", (8, 8), color).save(own_shop / "red.png")
-        os.utime(own_shop / "red.png", (LONG_AGO, LONG_AGO))
-        report = index(own_shop / "red.png")
-    assert counts(report) == {"unchanged": 1}
-    assert counts(index(own_shop / "red.png", "--verify")) == {"changed": 1, "embedded": 1}
-
-
-def test_a_file_name_writes_nothing_but_itself_on_the_terminal(mmrag, own_shop):
+def test_control_characters_of_file_names_do_not_reach_the_terminal(mmrag, own_shop):
     (own_shop / "a\x1b[2J\nstored: all.png").touch()
     ran = mmrag("index", own_shop, "--into", "new.db", "--model", ENCODER)
     assert r"a\x1b[2J\nstored: all.png': is empty" in ran.err
     assert "\x1b" not in ran.err
 
 
-def test_no_title_and_no_heading_speaks_to_the_terminal(mmrag, own_shop):
+def test_control_characters_of_titles_and_columns_do_not_reach_the_terminal(mmrag, own_shop):
     Path("t.csv").write_text("image,title,a\x1b[2J,b\x1b[2J\nshop/red.png,Mug\x1b[2J,1,\n")
     told = mmrag("index", "t.csv", "--into", "new.db", "--model", ENCODER).err
     found = mmrag("search", "red", "--db", "new.db", "--model", ENCODER, "--no-rerank").out
@@ -121,70 +128,7 @@ def test_no_title_and_no_heading_speaks_to_the_terminal(mmrag, own_shop):
     assert "\x1b" not in told + found
 
 
-def test_a_changed_price_is_told_and_nothing_embedded(index, own_shop, prices):
-    write_table("t.csv", {"red": 5, "blue": 6})
-    assert counts(index("t.csv")) == {"new": 2, "embedded": 2}
-    assert counts(index("t.csv")) == {"unchanged": 2}
-    write_table("t.csv", {"red": 7, "blue": 6, "black": 1})
-    assert counts(index("t.csv")) == {"new": 1, "changed": 1, "unchanged": 1, "embedded": 1}
-    assert prices() == {"red.png": 7, "blue.png": 6, "black.png": 1}
-
-
-def test_a_changed_image_is_embedded_and_keeps_its_price(index, own_shop, prices):
-    write_table("t.csv", {"red": 5, "blue": 6})
-    index("t.csv")
-    Image.new("RGB", (8, 8), "pink").save(own_shop / "red.png")
-    assert counts(index("t.csv")) == {"changed": 1, "unchanged": 1, "embedded": 1}
-    assert prices() == {"red.png": 5, "blue.png": 6}
-
-
-def test_a_row_that_is_gone_stays_until_synced(index, own_shop, prices):
-    write_table("t.csv", {"red": 5, "blue": 6})
-    index("t.csv")
-    write_table("t.csv", {"blue": 6})
-    assert (counts(index("t.csv")), len(prices())) == ({"unchanged": 1}, 2)
-    assert counts(index("t.csv", "--sync")) == {"deleted": 1, "unchanged": 1}
-    assert prices() == {"blue.png": 6}
-
-
-def test_a_file_listed_twice_keeps_what_was_said_first(index, own_shop, prices):
-    for _ in range(2):
-        Path("t.csv").write_text("image,price\nshop/red.png,5\n./shop/red.png,9\n")
-        assert counts(index("t.csv"))["duplicate"] == 1
-        assert prices() == {"red.png": 5}
-
-
-def test_a_image_that_two_sources_name_outlives_one_of_them(index, own_shop, prices):
-    write_table("t.csv", {"red": 5})
-    index(own_shop, "t.csv")
-    write_table("t.csv", {"blue": 6})
-    told = index("t.csv", own_shop, "--sync")
-    assert counts(told, run=1) == {"changed": 1, "deleted": 1}
-    assert told["stored"] == 6
-    assert prices() == dict.fromkeys([f"{c}.png" for c in COLORS]) | {"blue.png": 6}
-
-
-def test_a_price_outlives_a_run_over_the_folder(index, own_shop, prices):
-    write_table("t.csv", {"red": 5})
-    index("t.csv")
-    assert counts(index(own_shop)) == {"new": 5, "unchanged": 1, "embedded": 5}
-    os.utime(own_shop / "red.png", (LONG_AGO, LONG_AGO))
-    index(own_shop, "--sync")
-    assert prices()["red.png"] == 5
-
-
-def test_the_table_that_spoke_last_is_believed(index, own_shop, prices):
-    write_table("new.csv", {"red": 5})
-    write_table("old.csv", {"red": 3})
-    index("old.csv")
-    index("new.csv")
-    assert prices() == {"red.png": 5}
-    write_table("old.csv", {"red": 4})
-    index("old.csv")
-    assert prices() == {"red.png": 4}
-
-
-def test_a_pattern_remembers_what_it_named(mmrag, index, own_shop):
+def test_a_pattern_finds_new_files_and_sync_removes_deleted_ones(mmrag, index, own_shop):
     assert counts(index("shop/b*.png")) == {"new": 2, "embedded": 2}
     (own_shop / "blue.png").unlink()
     (own_shop / "beige.png").write_bytes((own_shop / "red.png").read_bytes())
@@ -203,7 +147,7 @@ def test_a_pattern_remembers_what_it_named(mmrag, index, own_shop):
         ("s?1?/*.png", ["a"]),
     ],
 )
-def test_a_pattern_finds_at_any_depth_and_goes_round_no_circle(tmp_path, monkeypatch, pattern, found):
+def test_a_pattern_finds_files_at_any_depth_without_following_link_cycles(tmp_path, monkeypatch, pattern, found):
     monkeypatch.chdir(tmp_path)
     shop = Path("s[1]")
     for name in ("a", "deep/b", "deep/deeper/c", ".hidden/d"):
@@ -215,13 +159,13 @@ def test_a_pattern_finds_at_any_depth_and_goes_round_no_circle(tmp_path, monkeyp
     assert [Path(entry.path).stem for entry in matched] == found
 
 
-def test_an_empty_word_is_not_the_folder_one_is_in(mmrag):
+def test_an_empty_source_is_refused(mmrag):
     ran = mmrag("index", "", "--into", "new.db", "--model", ENCODER)
     assert ran.code == 1
     assert "a source is empty" in ran.err
 
 
-def test_a_folder_whose_name_is_no_text_is_told(mmrag, tmp_path):
+def test_a_folder_whose_name_is_no_utf8_is_indexed(mmrag, tmp_path):
     folder = Path(os.fsdecode(os.fsencode(tmp_path) + b"/\xff"))
     folder.mkdir()
     Image.new("RGB", (8, 8)).save(folder / "a.png")
@@ -230,7 +174,7 @@ def test_a_folder_whose_name_is_no_text_is_told(mmrag, tmp_path):
     assert "no valid UTF-8: rename it" in run["skipped"][0]["reason"]
 
 
-def test_files_named_one_by_one_all_stay_and_sync_says_so(mmrag, index, own_shop):
+def test_sync_keeps_files_named_one_by_one_and_says_so(mmrag, index, own_shop):
     index(own_shop / "red.png", own_shop / "blue.png")
     words = ("index", own_shop / "red.png", "--into", "new.db", "--model", ENCODER, "--sync")
     ran = mmrag(*words)
@@ -238,20 +182,7 @@ def test_files_named_one_by_one_all_stay_and_sync_says_so(mmrag, index, own_shop
     assert "now holds 2 images" in ran.out
 
 
-def test_a_deleted_file_leaves_with_sync_and_an_unplugged_disk_does_not(index, own_shop):
-    write_table("t.csv", {"red": 5, "blue": 6, "black": 7})
-    index("t.csv")
-    own_shop.rename("away")
-    told = index("t.csv", "--sync")
-    assert (told["stored"], len(told["runs"][0]["skipped"])) == (3, 3)
-    Path("away").rename(own_shop)
-    (own_shop / "red.png").unlink()
-    told = index("t.csv", "--sync")
-    assert (counts(told), told["stored"]) == ({"deleted": 1, "unchanged": 2}, 2)
-    assert "does not exist" in told["runs"][0]["skipped"][0]["reason"]
-
-
-def test_a_row_that_cannot_be_kept_is_skipped_and_comes_when_it_is_mended(index, own_shop, prices):
+def test_a_row_of_the_wrong_type_is_skipped_until_it_is_corrected(index, own_shop, prices):
     write_table("t.csv", {"red": 5, "blue": 6})
     index("t.csv")
     write_table("u.csv", {"green": "on demand", "black": 2})
@@ -264,7 +195,7 @@ def test_a_row_that_cannot_be_kept_is_skipped_and_comes_when_it_is_mended(index,
     assert prices() == {"red.png": 5, "blue.png": 6, "black.png": 2, "green.png": 4}
 
 
-def test_a_table_may_get_new_columns_and_broken_prices(index, own_shop, mmrag):
+def test_a_table_may_get_new_columns(index, own_shop, mmrag):
     write_table("t.csv", {"red": 5, "blue": 6})
     index("t.csv")
     Path("t.csv").write_text("image,price,brand\nshop/red.png,5.5,Acme\nshop/blue.png,6,\n")
@@ -288,7 +219,7 @@ def test_metadata_that_is_too_long_is_skipped_with_the_field(index, own_shop):
     assert "no valid Unicode" in reasons["black.png"]
 
 
-def test_a_image_that_a_table_names_and_nobody_has_is_skipped_with_the_reason(mmrag, own_shop):
+def test_missing_images_of_a_table_are_skipped_with_the_reason(mmrag, own_shop):
     Path("t.csv").write_text("image\nshop/red.png\ngone.png\nhttps://shop.example/b.png?key=k1\n")
     ran = mmrag("index", "t.csv", "--into", "new.db", "--model", ENCODER)
     assert ran.code == 0
@@ -298,7 +229,7 @@ def test_a_image_that_a_table_names_and_nobody_has_is_skipped_with_the_reason(mm
     assert "k1" not in ran.out + ran.err
 
 
-def test_images_by_url_are_fetched_again_and_embedded_when_they_changed(index, prices):
+def test_images_by_url_are_fetched_again_and_embedded_if_changed(index, prices):
     with serving() as server:
         where = f"http://127.0.0.1:{server.server_port}"
         Path("t.csv").write_text(f"url,price\n{where}/a.png,5\n{where}/gone.jpg,6\n")
@@ -313,7 +244,7 @@ def test_images_by_url_are_fetched_again_and_embedded_when_they_changed(index, p
 
 
 @pytest.mark.parametrize("source", ["shop", "shop/shop.jsonl", "shop/*.png"])
-def test_control_c_keeps_what_was_stored_and_says_how_to_go_on(mmrag, index, own_shop, source, monkeypatch):
+def test_ctrl_c_keeps_stored_images_and_says_how_to_continue(mmrag, index, own_shop, source, monkeypatch):
     encode, calls = VisualizedBGE.encode, []
 
     def interrupted(self, items, **how):
