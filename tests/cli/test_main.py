@@ -1,4 +1,4 @@
-"""The program as such: light to start, helpful, and every error one line with the next step."""
+"""The `mmrag` program: it starts fast, has help for every command, and each error is one line with the next step."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ def test_every_command_helps_with_an_example_that_fits(mmrag, command):
     assert max(map(len, ran.out.splitlines())) <= 80
 
 
-def test_starting_loads_nothing_heavy():
+def test_start_imports_nothing_heavy():
     code = f"import sys, mmrag.cli.main; print({HEAVY!r} & {{m.split('.')[0] for m in sys.modules}})"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert done.stdout.strip() == "set()"
@@ -44,16 +44,22 @@ def test_an_error_is_one_line_with_the_next_step(mmrag):
     assert ran.err == ("error: nowhere.db does not exist: make it with mmrag index FOLDER --into nowhere.db\n")
 
 
-def test_debug_shows_where_it_happened():
+def test_debug_shows_the_traceback():
     with pytest.raises(StoreError, match=r"nowhere\.db"):
         main(["collections", "nowhere.db", "--debug"])
 
 
-def test_wrong_usage_leaves_with_two(mmrag):
+def test_version(mmrag):
+    ran = mmrag("--version")
+    assert ran.code == 0
+    assert ran.out.startswith("mmrag 0.")
+
+
+def test_wrong_usage_exits_with_2(mmrag):
     assert mmrag("search", "--no-such-option").code == 2
 
 
-def test_what_was_not_expected_is_one_line_too(mmrag, monkeypatch):
+def test_an_unexpected_exception_is_one_line(mmrag, monkeypatch):
     broken = typer.Typer()
 
     @broken.command()
@@ -68,7 +74,7 @@ def test_what_was_not_expected_is_one_line_too(mmrag, monkeypatch):
     assert "--debug" in ran.err
 
 
-def test_settings_that_cannot_be_are_told(mmrag, tmp_path):
+def test_invalid_settings_are_reported(mmrag, tmp_path):
     (tmp_path / "mmrag.toml").write_text("tpo = 3\n")
     ran = mmrag("collections")
     assert ran.code == 1
