@@ -106,7 +106,7 @@ def test_a_vision_llm_at_a_url_reranks(search, llm_server, monkeypatch):
     assert [hit["id"] for hit in after["results"]] == [hit["id"] for hit in before["results"]][::-1]
     assert [hit["retrieval_rank"] for hit in after["results"]] == [6, 5, 4, 3, 2, 1]
     assert (after["reason"], after["repairs"]) == ("the last", [])
-    assert before["reason"] is None
+    assert (before["reason"], before["stage"], after["stage"]) == ("", "retrieved", "reranked")
     assert "the last" in Path("p.html").read_text()
 
 
