@@ -1,12 +1,14 @@
-"""Phi-3 Vision as a LlamaIndex LLM. In: messages of text and images. Out: text, also streamed."""
+"""Phi-3 Vision as a LlamaIndex LLM."""
 
 from __future__ import annotations
 
 import asyncio
 import threading
-from collections.abc import AsyncGenerator, Generator, Iterator, Sequence
-from typing import Any
+from collections.abc import AsyncGenerator, Generator, Sequence
+from typing import Any, TypeVar
 
+import PIL.Image
+from llama_index.core.base.llms.generic_utils import chat_to_completion_decorator, stream_chat_to_completion_decorator
 from llama_index.core.base.llms.types import (
     ChatMessage,
     ChatResponse,
@@ -15,50 +17,60 @@ from llama_index.core.base.llms.types import (
     CompletionResponse,
     CompletionResponseAsyncGen,
     CompletionResponseGen,
+    ImageBlock,
     LLMMetadata,
     MessageRole,
+    TextBlock,
 )
 from llama_index.core.bridge.pydantic import Field, PrivateAttr
 from llama_index.core.llms import LLM
 from llama_index.core.llms.callbacks import llm_chat_callback, llm_completion_callback
 from llama_index.core.schema import BaseComponent
-from llama_index.llms.phi3_vision.messages import turns_of
+from llama_index.embeddings.composed_image.image_sources import block_image
 
-from mmrag.images import ImagePolicy
-from mmrag.vision import Phi3Vision
+from mmrag.errors import QueryError
+from mmrag.images import ImagePolicy, load_image
+from mmrag.vision import Message, Phi3Vision
 
 __all__ = ["Phi3VisionLLM"]
 
 DEFAULT_MODEL = "microsoft/Phi-3.5-vision-instruct"
 _PUBLISHED_CONTEXT = 131_072
-_END = object()
+_ROLES = {
+    MessageRole.SYSTEM: "system",
+    MessageRole.DEVELOPER: "system",
+    MessageRole.ASSISTANT: "assistant",
+    MessageRole.CHATBOT: "assistant",
+    MessageRole.MODEL: "assistant",
+}
+_Response = TypeVar("_Response", ChatResponse, CompletionResponse)
 
 
 class Phi3VisionLLM(LLM):
-    """Chat about images with Phi-3 Vision, on this machine.
+    """Chat about images with Phi-3 Vision on this machine.
 
     Parameters
     ----------
-    model_name
-        What `mmrag.Phi3Vision.from_pretrained` takes; loaded on first use.
-    vision
-        A ready model instead, for instance one that several components share. It does not travel
-        to another process: there ``model_name`` is loaded again.
-    max_new_tokens
-        Most tokens of an answer.
-    image_policy
-        Which images of messages may be opened: by default any local file, and no URL.
+    model_name : str
+        A name or folder for `mmrag.Phi3Vision.from_pretrained`; loaded on first use.
+    vision : Phi3Vision, optional
+        A loaded model instead, for example one that several components share. It is not pickled: in another process,
+        ``model_name`` is loaded again.
+    max_new_tokens : int, default 256
+        Limit of an answer.
+    image_policy : ImagePolicy, optional
+        Which images of messages may be opened. Default: any local file, no URL.
     """
 
     model_name: str = Field(default=DEFAULT_MODEL, description="Name on the hub, or folder.")
     revision: str | None = Field(default=None, description="Branch, tag or commit on the hub.")
-    device: str | None = Field(default=None, description="Where the model computes.")
-    max_new_tokens: int = Field(default=256, gt=0, description="Most tokens of an answer.")
+    device: str | None = Field(default=None, description="Device of the model.")
+    max_new_tokens: int = Field(default=256, gt=0, description="Maximum number of tokens of an answer.")
     image_policy: ImagePolicy = Field(
-        default_factory=ImagePolicy, exclude=True, description="What may be opened as an image."
+        default_factory=ImagePolicy, exclude=True, description="Which images may be opened."
     )
     _vision: Phi3Vision | None = PrivateAttr(default=None)
-    _loading: threading.Lock = PrivateAttr(default_factory=threading.Lock)
+    _load_lock: threading.Lock = PrivateAttr(default_factory=threading.Lock)
 
     def __init__(self, model_name: str = DEFAULT_MODEL, *, vision: Phi3Vision | None = None, **fields: Any) -> None:
         super().__init__(**fields)
@@ -67,11 +79,11 @@ class Phi3VisionLLM(LLM):
 
     @classmethod
     def class_name(cls) -> str:
-        """Name the class in serialized form."""
+        """Return the class name in serialized form."""
         return "Phi3VisionLLM"
 
     def __deepcopy__(self, memo: dict[int, Any] | None = None) -> Phi3VisionLLM:
-        return self.model_copy()  # of its settings: the weights are shared
+        return self.model_copy()  # the weights are shared
 
     def __getstate__(self) -> dict[str, Any]:
         # The base class would try to pickle the model itself; it is loaded again instead.
@@ -80,15 +92,15 @@ class Phi3VisionLLM(LLM):
 
     @property
     def vision(self) -> Phi3Vision:
-        """The model itself, loaded on first use."""
-        with self._loading:
+        """The model, loaded on first use."""
+        with self._load_lock:
             if self._vision is None:
                 self._vision = Phi3Vision.from_pretrained(self.model_name, device=self.device, revision=self.revision)
             return self._vision
 
     @property
     def metadata(self) -> LLMMetadata:
-        """Facts, without loading: the context is the published models' until another is loaded."""
+        """Name, context and answer length; until a model is loaded, the context of the published ones."""
         vision = self._vision
         return LLMMetadata(
             context_window=vision.network.config.context_length if vision else _PUBLISHED_CONTEXT,
@@ -100,89 +112,81 @@ class Phi3VisionLLM(LLM):
     @llm_chat_callback()
     def chat(self, messages: Sequence[ChatMessage], **kwargs: Any) -> ChatResponse:
         """Answer messages of `TextBlock` and `ImageBlock`."""
-        return _chat_response("".join(self._pieces(messages, kwargs)))
+        return self._chat(messages, **kwargs)
 
     @llm_chat_callback()
     def stream_chat(self, messages: Sequence[ChatMessage], **kwargs: Any) -> ChatResponseGen:
-        """Answer piece by piece."""
-        pieces = self._pieces(messages, kwargs)
-
-        def gen() -> Generator[ChatResponse, None, None]:
-            told = ""
-            for piece in pieces:
-                told += piece
-                yield _chat_response(told, piece)
-
-        return gen()
+        """Stream an answer."""
+        return self._stream(messages, **kwargs)
 
     @llm_chat_callback()
     async def achat(self, messages: Sequence[ChatMessage], **kwargs: Any) -> ChatResponse:
-        """Answer in a thread: the event loop goes on."""
-        told = await asyncio.to_thread(lambda: "".join(self._pieces(messages, kwargs)))
-        return _chat_response(told)
+        """Answer in a worker thread."""
+        return await asyncio.to_thread(self._chat, messages, **kwargs)
 
     @llm_chat_callback()
     async def astream_chat(self, messages: Sequence[ChatMessage], **kwargs: Any) -> ChatResponseAsyncGen:
-        """Answer piece by piece, each computed in a thread."""
-
-        async def gen() -> AsyncGenerator[ChatResponse, None]:
-            told = ""
-            async for piece in _in_threads(self._pieces(messages, kwargs)):
-                told += piece
-                yield _chat_response(told, piece)
-
-        return gen()
+        """Stream an answer computed in worker threads."""
+        return _in_threads(self._stream(messages, **kwargs))
 
     @llm_completion_callback()
     def complete(self, prompt: str, formatted: bool = False, **kwargs: Any) -> CompletionResponse:
-        """Answer a prompt as a user's message."""
-        return CompletionResponse(text="".join(self._pieces(_asked(prompt), kwargs)))
+        """Answer a prompt as one user message."""
+        return chat_to_completion_decorator(self._chat)(prompt, **kwargs)
 
     @llm_completion_callback()
     def stream_complete(self, prompt: str, formatted: bool = False, **kwargs: Any) -> CompletionResponseGen:
-        """Answer a prompt piece by piece."""
-        pieces = self._pieces(_asked(prompt), kwargs)
-
-        def gen() -> Generator[CompletionResponse, None, None]:
-            told = ""
-            for piece in pieces:
-                told += piece
-                yield CompletionResponse(text=told, delta=piece)
-
-        return gen()
+        """Stream the answer to a prompt."""
+        return stream_chat_to_completion_decorator(self._stream)(prompt, **kwargs)
 
     @llm_completion_callback()
     async def acomplete(self, prompt: str, formatted: bool = False, **kwargs: Any) -> CompletionResponse:
-        """Answer a prompt in a thread."""
-        told = await asyncio.to_thread(lambda: "".join(self._pieces(_asked(prompt), kwargs)))
-        return CompletionResponse(text=told)
+        """Answer a prompt in a worker thread."""
+        return await asyncio.to_thread(chat_to_completion_decorator(self._chat), prompt, **kwargs)
 
     @llm_completion_callback()
     async def astream_complete(self, prompt: str, formatted: bool = False, **kwargs: Any) -> CompletionResponseAsyncGen:
-        """Answer a prompt piece by piece, each computed in a thread."""
+        """Stream the answer to a prompt, computed in worker threads."""
+        return _in_threads(stream_chat_to_completion_decorator(self._stream)(prompt, **kwargs))
 
-        async def gen() -> AsyncGenerator[CompletionResponse, None]:
-            told = ""
-            async for piece in _in_threads(self._pieces(_asked(prompt), kwargs)):
-                told += piece
-                yield CompletionResponse(text=told, delta=piece)
+    def _chat(self, messages: Sequence[ChatMessage], **kwargs: Any) -> ChatResponse:
+        *_, last = self._stream(messages, **kwargs)
+        return ChatResponse(message=last.message)
 
-        return gen()
-
-    def _pieces(self, messages: Sequence[ChatMessage], kwargs: dict[str, Any]) -> Iterator[str]:
-        turns, images = turns_of(messages, self.image_policy)
-        most = kwargs.get("max_new_tokens", self.max_new_tokens)
-        yield from self.vision.stream(turns, images, max_new_tokens=most)
-
-
-def _asked(prompt: str) -> list[ChatMessage]:
-    return [ChatMessage(prompt, role=MessageRole.USER)]
+    def _stream(self, messages: Sequence[ChatMessage], **kwargs: Any) -> ChatResponseGen:
+        turns, images = _convert_messages(messages, self.image_policy)
+        max_new_tokens = kwargs.get("max_new_tokens", self.max_new_tokens)
+        text = ""
+        for piece in self.vision.stream(turns, images, max_new_tokens=max_new_tokens):
+            text += piece
+            yield ChatResponse(message=ChatMessage(text, role=MessageRole.ASSISTANT), delta=piece)
 
 
-def _chat_response(text: str, delta: str | None = None) -> ChatResponse:
-    return ChatResponse(message=ChatMessage(text, role=MessageRole.ASSISTANT), delta=delta)
+def _convert_messages(
+    messages: Sequence[ChatMessage], policy: ImagePolicy
+) -> tuple[list[Message], list[PIL.Image.Image]]:
+    """Convert messages for `mmrag.Phi3Vision.stream`; image parts keep their positions."""
+    turns: list[Message] = []
+    images: list[PIL.Image.Image] = []
+    for message in messages:
+        parts: list[dict[str, Any]] = []
+        for block in message.blocks:
+            if isinstance(block, TextBlock):
+                parts.append({"type": "text", "text": block.text})
+            elif isinstance(block, ImageBlock):
+                source = block_image(block)
+                if source is None:
+                    raise QueryError("an ImageBlock holds no image: give it image, path or url")
+                parts.append({"type": "image"})
+                images.append(load_image(source, policy))
+            else:
+                raise QueryError(
+                    f"Phi-3 Vision reads text and images, not {type(block).__name__}: leave it out of the message"
+                )
+        turns.append({"role": _ROLES.get(message.role, "user"), "content": parts})
+    return turns, images
 
 
-async def _in_threads(pieces: Iterator[str]) -> AsyncGenerator[str, None]:
-    while (piece := await asyncio.to_thread(next, pieces, _END)) is not _END:
-        yield str(piece)
+async def _in_threads(responses: Generator[_Response, None, None]) -> AsyncGenerator[_Response, None]:
+    while (response := await asyncio.to_thread(next, responses, None)) is not None:
+        yield response
