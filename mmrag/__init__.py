@@ -15,22 +15,8 @@ if TYPE_CHECKING:
     from mmrag.query import Query
     from mmrag.ranking import Ranking
     from mmrag.rerank import ListwiseReranker, PointwiseReranker, load_reranker
+    from mmrag.results import RankedImages
     from mmrag.vision import InstructorVision, Phi3Vision
-
-__all__ = [
-    "ImagePolicy",
-    "InstructorVision",
-    "ListwiseReranker",
-    "MMRagError",
-    "Phi3Vision",
-    "PointwiseReranker",
-    "Query",
-    "Ranking",
-    "VisualizedBGE",
-    "load_encoder",
-    "load_image",
-    "load_reranker",
-]
 
 _HOME = {
     "ImagePolicy": "mmrag.images",
@@ -40,12 +26,29 @@ _HOME = {
     "Phi3Vision": "mmrag.vision",
     "PointwiseReranker": "mmrag.rerank",
     "Query": "mmrag.query",
+    "RankedImages": "mmrag.results",
     "Ranking": "mmrag.ranking",
     "VisualizedBGE": "mmrag.embedding",
     "load_encoder": "mmrag.embedding",
     "load_image": "mmrag.images",
     "load_reranker": "mmrag.rerank",
 }
+
+__all__ = [
+    "ImagePolicy",
+    "InstructorVision",
+    "ListwiseReranker",
+    "MMRagError",
+    "Phi3Vision",
+    "PointwiseReranker",
+    "Query",
+    "RankedImages",
+    "Ranking",
+    "VisualizedBGE",
+    "load_encoder",
+    "load_image",
+    "load_reranker",
+]
 
 
 def __getattr__(name: str) -> Any:

@@ -1,4 +1,4 @@
-"""A filter is read exactly, written back exactly, and refused with the place of the fault."""
+"""Filters parse exactly, format exactly, and raise with the column of the error."""
 
 from __future__ import annotations
 
@@ -26,21 +26,21 @@ comparisons = st.one_of(
 )
 
 
-def junctions(inside: st.SearchStrategy[Filter]) -> st.SearchStrategy[Filter]:
-    terms = st.lists(inside, min_size=2, max_size=3).map(tuple)
-    return st.builds(BooleanFilter, st.sampled_from(["and", "or"]), terms)
+def boolean_filters(inside: st.SearchStrategy[Filter]) -> st.SearchStrategy[Filter]:
+    operands = st.lists(inside, min_size=2, max_size=3).map(tuple)
+    return st.builds(BooleanFilter, st.sampled_from(["and", "or"]), operands)
 
 
-filters = st.recursive(comparisons, junctions, max_leaves=8)
+filters = st.recursive(comparisons, boolean_filters, max_leaves=8)
 
 
 @given(tree=filters)
-def test_what_is_written_is_read_back(tree):
+def test_str_and_parse_filter_are_a_round_trip(tree):
     assert parse_filter(str(tree)) == tree
 
 
 @given(text=st.text(alphabet="abin()[]<>=!\"'\\,. 12notrue", max_size=40))
-def test_any_text_is_a_filter_or_a_query_error(text):
+def test_any_text_parses_or_raises_queryerror(text):
     try:
         parse_filter(text)
     except QueryError as error:
@@ -92,12 +92,12 @@ def test_a_value_keeps_its_type(text, value):
         ('a == "x', "column 6: expected a value"),
     ],
 )
-def test_a_fault_is_named_with_its_place(text, message):
+def test_a_syntax_error_names_its_column(text, message):
     with pytest.raises(QueryError, match=message):
         parse_filter(text)
 
 
-def test_deep_nesting_is_refused_not_crashed_on():
+def test_deep_nesting_is_refused():
     def nested(depth: int) -> str:
         return "(" * depth + "a == 1" + ")" * depth
 
@@ -107,12 +107,12 @@ def test_deep_nesting_is_refused_not_crashed_on():
 
 
 @pytest.mark.parametrize("key", ["a b", "a or 1==1", "", "1a", "in", 'a"'])
-def test_a_key_that_is_no_identifier_cannot_be_made(key):
+def test_a_field_name_must_be_an_identifier(key):
     with pytest.raises(QueryError, match="no field name"):
         FieldComparison(key, "==", 1)
 
 
-def test_a_list_belongs_to_in_alone():
+def test_only_in_and_not_in_take_a_list():
     with pytest.raises(QueryError, match="'in' takes a list"):
         FieldComparison("a", "==", (1, 2))
     with pytest.raises(QueryError, match="'in' takes a list"):

@@ -29,16 +29,10 @@ PUBLIC_NAMES = {
     "llama_index.indices.composed_image": ["ComposedImageIndex", "milvus_store"],
     "llama_index.tools.image_search": ["ImageSearchToolSpec"],
 }
-MISSING = {("mmrag", "RankedImages")}
 
 
 @pytest.mark.parametrize(
-    ("module", "name"),
-    [
-        pytest.param(module, name, marks=[pytest.mark.xfail(strict=True)] if (module, name) in MISSING else [])
-        for module, names in PUBLIC_NAMES.items()
-        for name in names
-    ],
+    ("module", "name"), [(module, name) for module, names in PUBLIC_NAMES.items() for name in names]
 )
 def test_a_public_name_can_be_imported(module, name):
     assert hasattr(importlib.import_module(module), name)

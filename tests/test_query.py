@@ -1,4 +1,4 @@
-"""A query says what is wanted in words, by an image, or both, and survives being one string."""
+"""Query: text, image or both, and its round trip through one Markdown string."""
 
 from __future__ import annotations
 
@@ -21,14 +21,14 @@ paths = words.filter(lambda path: path != "")
 @example(text="", path=" ")
 @example(text="\\![](a)", path="my (old) <cup>\\.jpg")
 @example(text="a ![](b.jpg)", path='c "title"')
-def test_a_query_written_and_read_again_is_the_same(text, path):
+def test_str_and_parse_are_a_round_trip(text, path):
     if text.strip() or path:
         query = Query(text, path)
         assert Query.parse(str(query)) == query
 
 
 @given(string=words)
-def test_any_string_is_read_or_refused_as_a_query(string):
+def test_any_string_parses_or_raises_queryerror(string):
     try:
         query = Query.parse(string)
     except QueryError:
@@ -57,7 +57,7 @@ def test_any_string_is_read_or_refused_as_a_query(string):
         ("чашка ![](фото/чашка 1.jpg)", "чашка", "фото/чашка 1.jpg"),
     ],
 )
-def test_one_image_is_read_out_of_a_string(string, text, image):
+def test_parse_reads_one_markdown_image(string, text, image):
     assert Query.parse(string) == Query(text, image)
 
 
@@ -68,16 +68,16 @@ def test_one_image_is_read_out_of_a_string(string, text, image):
         "[a link](a.jpg)", "5! [see](b)", "![a](b", "![a[b](c.jpg)", "![](un(closed.jpg)",
     ],
 )  # fmt: skip
-def test_what_only_looks_like_a_image_stays_text(string):
+def test_an_incomplete_markdown_image_stays_text(string):
     assert Query.parse(string) == Query(string)
 
 
-def test_a_backslash_keeps_a_image_as_text():
+def test_an_escaped_markdown_image_stays_text():
     assert Query.parse(r"write \![](a.jpg)") == Query("write ![](a.jpg)")
     assert Query.parse(r"C:\new\\![](a.jpg)") == Query(r"C:\new" + "\\", "a.jpg")
 
 
-def test_a_image_of_megabytes_in_a_string_takes_little_memory():
+def test_a_data_uri_of_megabytes_parses_in_little_memory():
     uri = "data:image/png;base64," + "A" * 2_000_000
     tracemalloc.start()
     try:
@@ -88,41 +88,41 @@ def test_a_image_of_megabytes_in_a_string_takes_little_memory():
     assert most < 10 * len(uri)
 
 
-def test_two_images_are_refused_by_name():
+def test_two_different_images_are_refused_by_name():
     with pytest.raises(QueryError, match=r"2 images \('a.jpg', 'b.jpg'\): keep one"):
         Query.parse("![](a.jpg) or ![](b.jpg)")
 
 
 @pytest.mark.parametrize(("text", "image"), [("", None), (" \n", None), ("", "")])
-def test_a_query_of_nothing_is_refused(text, image):
+def test_an_empty_query_is_refused(text, image):
     with pytest.raises(QueryError, match="empty: give a text, an image, or both"):
         Query(text, image)
 
 
-def test_half_an_emoji_is_refused():
+def test_a_lone_surrogate_is_refused():
     with pytest.raises(QueryError, match=r"character 5 .* UTF-8"):
         Query("mug \ud83d")
 
 
-def test_a_path_object_is_written_as_its_path():
+def test_a_path_object_is_formatted_as_its_path():
     assert str(Query("mug", Path("my cups/a.jpg"))) == "mug ![](<my cups/a.jpg>)"
 
 
 @pytest.mark.parametrize("image", [b"GIF89a", Image.new("RGB", (2, 2))])
-def test_a_image_in_memory_cannot_be_written(image):
+def test_an_image_in_memory_cannot_be_formatted(image):
     with pytest.raises(QueryError, match="save the image and give its path"):
         str(Query("mug", image))
 
 
-def test_a_shown_query_holds_no_bytes():
+def test_repr_holds_no_image_bytes():
     assert repr(Query("mug", b"\xff" * 1000)) == "Query(text='mug', image=bytes (1000))"
 
 
-def test_a_query_cannot_be_changed():
+def test_a_query_is_frozen():
     with pytest.raises(AttributeError):
         Query("mug").text = "cup"
 
 
-def test_a_long_string_of_almost_images_is_read_at_once():
+def test_many_incomplete_images_parse_in_linear_time():
     for piece in ("![](", "![", "![](<", "![](\\", '![](" ', "\\", "![](a.jpg ", "![]( "):
         assert Query.parse("x" + piece * 20_000).image is None

@@ -33,7 +33,7 @@ def test_a_complete_answer_is_left_alone(n, data):
 
 
 @given(given_grades=grades, n=sizes)
-def test_grades_sort_and_ties_keep_retrieval_order(given_grades, n):
+def test_grades_sort_and_equal_grades_keep_retrieval_order(given_grades, n):
     ranking = ranking_from_grades(given_grades, n)
     graded = [label for label in ranking.order if label in given_grades]
     keys = [(-given_grades[label], label) for label in graded]
@@ -41,7 +41,7 @@ def test_grades_sort_and_ties_keep_retrieval_order(given_grades, n):
     assert sorted(ranking.order) == list(range(1, n + 1))
 
 
-def test_each_repair_is_told():
+def test_repairs_list_unknown_repeated_and_missing_labels():
     assert ranking_from_labels([2, 0, 2], n=3).repairs == ["out of range: 0", "repeated: 2", "missing: 1, 3"]
 
 
@@ -50,6 +50,6 @@ def test_an_incomplete_ranking_cannot_be_made():
         Ranking(order=[1, 1])
 
 
-def test_scores_cannot_be_fewer_than_candidates():
+def test_scores_must_match_the_number_of_candidates():
     with pytest.raises(ValueError, match="1 scores for 2 candidates"):
         Ranking(order=[1, 2], scores=[0.5])

@@ -1,4 +1,4 @@
-"""Images for people stand inside the HTML that shows them, and can break out of nothing."""
+"""Thumbnails and `<img>` tags; no title breaks out of its tag."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from mmrag.images.encode import img_tag, thumbnail
 
 
 class Tags(HTMLParser):
-    """All tags of a text, with their attributes."""
+    """All tags of an HTML text, with their attributes."""
 
     def __init__(self, html: str) -> None:
         super().__init__()
@@ -25,7 +25,7 @@ class Tags(HTMLParser):
         self.found.append((tag, dict(attrs)))
 
 
-def test_a_tag_holds_the_image_itself():
+def test_an_img_tag_holds_the_image_itself():
     [(name, facts)] = Tags(img_tag(Image.new("RGB", (30, 20), "red"), "a red one")).found
     header, _, data = facts["src"].partition(",")
     assert (name, header, facts["alt"]) == ("img", "data:image/jpeg;base64", "a red one")
@@ -35,19 +35,19 @@ def test_a_tag_holds_the_image_itself():
 
 
 @given(st.text(st.characters(exclude_categories=["Cs"], exclude_characters="\r\0")))
-def test_whatever_a_image_is_called_it_stays_one_tag(title):
+def test_any_title_stays_inside_one_img_tag(title):
     [(name, facts)] = Tags(img_tag(Image.new("L", (1, 1)), title)).found
     assert (name, facts["alt"]) == ("img", title)
 
 
-def test_a_image_keeps_its_shape_on_a_white_square():
+def test_a_thumbnail_keeps_the_aspect_ratio_on_white():
     square = thumbnail(Image.new("RGB", (200, 100), "red"), 50)
     assert square.size == (50, 50)
     assert square.getpixel((25, 25)) == (255, 0, 0)
     assert square.getpixel((25, 5)) == (255, 255, 255)
 
 
-def test_a_image_that_is_gone_says_so(tmp_path):
+def test_the_thumbnail_of_a_missing_image_says_so(tmp_path):
     gone = thumbnail(tmp_path / "gone.jpg", 64)
     assert gone.size == (64, 64)
     assert len(gone.getcolors(64 * 64) or []) > 1, "a word is written on it"

@@ -1,4 +1,4 @@
-"""An image from any source is loaded whole and upright, or refused in words."""
+"""`load_image` decodes any source upright, within the limits of the policy, or raises `ImageError`."""
 
 from __future__ import annotations
 
@@ -45,7 +45,7 @@ def test_a_data_uri_may_be_percent_encoded():
 
 @pytest.mark.parametrize("format", ["PNG", "BMP", "TIFF", "GIF"])
 @pytest.mark.parametrize("mode", ["1", "L", "P"])
-def test_pixels_of_lossless_files_are_kept_in_their_mode(mode, format):
+def test_lossless_pixels_keep_their_mode(mode, format):
     image = sample_image().convert(mode)
     loaded = load_image(encoded(image, format))
     assert loaded.mode == mode or format == "GIF"  # GIF knows palettes only
@@ -61,7 +61,7 @@ SLOPE = np.linspace(0, 1, 40 * 30).reshape(30, 40)
 
 
 @pytest.mark.parametrize("format", ["PNG", "TIFF"])
-def test_sixteen_bits_of_gray_are_seen_in_eight(format):
+def test_16_bit_grays_become_8_bit(format):
     deep = Image.fromarray((SLOPE * 65_535).astype(np.uint16))
     loaded = load_image(encoded(deep, format))
     assert loaded.mode == "L"
@@ -73,7 +73,7 @@ def test_sixteen_bits_of_gray_are_seen_in_eight(format):
     [SLOPE, SLOPE * 9e6 - 4e6, (SLOPE * 2**31 - 2**30).astype(np.int32)],
     ids=["from 0 to 1", "negative, too", "whole numbers"],
 )
-def test_numbers_of_any_range_are_seen_from_black_to_white(pixels):
+def test_float_and_32_bit_values_are_scaled_from_black_to_white(pixels):
     image = Image.fromarray(pixels if pixels.dtype == np.int32 else pixels.astype(np.float32))
     loaded = load_image(encoded(image, "TIFF"))
     assert loaded.mode == "L"
@@ -81,12 +81,12 @@ def test_numbers_of_any_range_are_seen_from_black_to_white(pixels):
 
 
 @pytest.mark.parametrize("mode", ["I", "F"])
-def test_numbers_that_are_shades_already_stay_as_they_are(mode):
+def test_values_within_0_and_255_are_not_scaled(mode):
     shades = sample_image("L").point(lambda shade: shade // 2 + 9)
     assert same(load_image(encoded(shades.convert(mode), "TIFF")), shades)
 
 
-def test_a_clear_shade_of_sixteen_bits_spoils_nothing():
+def test_a_transparent_16_bit_gray_is_dropped():
     deep = Image.fromarray((SLOPE * 65_535).astype(np.uint16))
     loaded = load_image(encoded(deep, "PNG", transparency=40_000))
     assert loaded.convert("RGBA").getpixel((39, 29)) == (255, 255, 255, 255)
@@ -94,7 +94,7 @@ def test_a_clear_shade_of_sixteen_bits_spoils_nothing():
 
 @pytest.mark.parametrize("orientation", range(1, 9))
 @pytest.mark.parametrize("format", ["PNG", "TIFF", "WEBP"])
-def test_a_image_stands_as_its_camera_meant(orientation, format):
+def test_the_exif_orientation_is_applied(orientation, format):
     exif = Image.Exif()
     exif[0x0112] = orientation
     lying = sample_image()
@@ -105,8 +105,13 @@ def test_a_image_stands_as_its_camera_meant(orientation, format):
     assert same(load_image(loaded), loaded)
 
 
+def test_an_upright_decoded_image_is_not_copied():
+    image = sample_image()
+    assert load_image(image) is image
+
+
 @pytest.mark.parametrize("format", ["GIF", "WEBP", "PNG", "TIFF"])
-def test_of_an_animation_the_first_image_is_taken(format):
+def test_the_first_frame_of_an_animation_is_loaded(format):
     later = [Image.new("RGB", (40, 30), color) for color in ("red", "blue")]
     film = encoded(Image.new("RGB", (40, 30), "lime"), format, save_all=True, append_images=later)
     red, green, blue = load_image(film).convert("RGB").getpixel((20, 15))
@@ -126,7 +131,7 @@ def test_no_file_is_left_open(tmp_path, format):
     assert kept.resize((4, 4)).size == (4, 4)
 
 
-def test_a_callers_image_and_file_are_left_as_they_were():
+def test_the_callers_image_and_file_are_not_changed():
     image = sample_image()
     image.getexif()[0x0112] = 6
     file = io.BytesIO(PNG)
@@ -156,7 +161,7 @@ def test_a_callers_image_and_file_are_left_as_they_were():
         (7, "cannot read an image from int object"),
     ],
 )
-def test_what_is_no_image_is_refused_in_words(source, reason):
+def test_a_source_that_is_no_image_is_refused(source, reason):
     with pytest.raises(ImageError, match=reason):
         load_image(source)
 
@@ -170,7 +175,7 @@ def test_a_closed_file_and_a_closed_image_are_refused(path):
         load_image(image)
 
 
-def test_sizes_are_limited_for_every_source(path):
+def test_max_bytes_limits_every_kind_of_source(path):
     uri = "data:image/png;base64," + base64.b64encode(PNG).decode()
     for source in (path, PNG, io.BytesIO(PNG), uri):
         with pytest.raises(ImageError, match=r"limit is [\d,]+: .* ImagePolicy.max_bytes"):
@@ -179,7 +184,7 @@ def test_sizes_are_limited_for_every_source(path):
         assert load_image(source, ImagePolicy(max_bytes=len(PNG)))
 
 
-def test_a_file_too_large_is_not_read(tmp_path):
+def test_a_file_over_max_bytes_is_not_read(tmp_path):
     path = tmp_path / "large.jpg"
     with path.open("wb") as file:
         file.truncate(10**12)  # a hole: takes no disk, but could never be held in memory
@@ -187,7 +192,7 @@ def test_a_file_too_large_is_not_read(tmp_path):
         load_image(path)
 
 
-def test_no_more_of_a_stream_is_read_than_allowed():
+def test_a_stream_is_read_up_to_max_bytes_only():
     class Endless(io.RawIOBase):
         given = 0
 
@@ -201,13 +206,13 @@ def test_no_more_of_a_stream_is_read_than_allowed():
     assert stream.given == 5_501
 
 
-def test_pixels_are_limited_before_they_are_decoded(monkeypatch):
+def test_max_pixels_is_checked_before_decoding(monkeypatch):
     monkeypatch.setattr("PIL.ImageFile.ImageFile.load", lambda self: pytest.fail("was decoded"))
     with pytest.raises(ImageError, match=r"40×30 = 1,200 pixels; the limit is 1,199\): scale"):
         load_image(PNG, ImagePolicy(max_pixels=1_199))
 
 
-def test_only_files_in_allowed_folders_are_read(tmp_path, path):
+def test_only_files_below_the_roots_are_read(tmp_path, path):
     inside = tmp_path / "shop"
     inside.mkdir()
     (inside / "a.png").write_bytes(PNG)
@@ -222,18 +227,18 @@ def test_only_files_in_allowed_folders_are_read(tmp_path, path):
             load_image(outside, policy)
 
 
-def test_no_allowed_folder_means_no_file(path):
+def test_empty_roots_allow_no_file(path):
     with pytest.raises(ImageError, match=r"allowed folders \(none\)"):
         load_image(path, ImagePolicy(roots=[]))
 
 
 @pytest.mark.parametrize("wrong", [{"hosts": "shop.example"}, {"roots": "/srv"}])
-def test_one_string_is_no_list_of_hosts_or_folders(wrong):
+def test_a_string_instead_of_a_list_of_hosts_or_roots_is_refused(wrong):
     with pytest.raises(ImageError, match="is one string: give a list"):
         ImagePolicy(**wrong)
 
 
-def test_messages_are_short_and_hold_no_bytes():
+def test_error_messages_are_short_and_hold_no_bytes():
     for source in ("data:image/png;base64," + "A" * 10_000, "x" * 10_000, b"\xff" * 10_000):
         with pytest.raises(ImageError) as refusal:
             load_image(source)
@@ -241,7 +246,7 @@ def test_messages_are_short_and_hold_no_bytes():
         assert "AAAA" not in str(refusal.value)
 
 
-def test_the_hash_is_of_what_is_seen():
+def test_content_hash_covers_pixels_mode_palette_and_transparency():
     image = sample_image("P")
     hashes = {content_hash(image)}
     other_palette = image.copy()
