@@ -50,6 +50,7 @@ class RerankRun:
     query: Query
     image: PIL.Image.Image | None = None
     images: list[PIL.Image.Image | None] = field(default_factory=list[PIL.Image.Image | None])
+    judged: bool = False
     calls: list[LLMCall] = field(default_factory=list[LLMCall])
     caption: str = ""
     missing: dict[int, str] = field(default_factory=dict[int, str])
@@ -110,6 +111,7 @@ class ImageReranker(ABC):
         return RerankResult(
             ranking=ranking,
             top=tuple(ranking.order[:top_n]),
+            judged=run.judged,
             calls=tuple(run.calls),
             caption=run.caption,
             missing=run.missing,

@@ -148,26 +148,20 @@ def _render_badge(text: str, cell: int, color: tuple[int, int, int]) -> Image.Im
     draw.rounded_rectangle((0, 0, width - 1, height - 1), height / 2, fill=WHITE)
     inner = (ring, ring, width - 1 - ring, height - 1 - ring)
     draw.rounded_rectangle(inner, height / 2 - ring, fill=color)
-    _write_centered(draw, text, (width / 2, height / 2), slot.font_size * SUPERSAMPLING, WHITE)
+    _write_lines(badge, [text], slot.font_size * SUPERSAMPLING, WHITE)
     return badge.reduce(SUPERSAMPLING)
 
 
-def _write_centered(
-    draw: ImageDraw.ImageDraw, text: str, center: tuple[float, float], font_size: int, color: tuple[int, int, int]
-) -> None:
-    font = ImageFont.load_default(font_size)
-    # Center the ink, not the line box: figures have no descenders and would be too high.
-    left, top, right, bottom = font.getbbox(text)
-    origin = (center[0] - (left + right) / 2, center[1] - (top + bottom) / 2)
-    draw.text(origin, text, fill=color, font=font)
-
-
-def _write_lines(canvas: Image.Image, lines: list[str], font_size: int) -> None:
-    draw = ImageDraw.Draw(canvas)
+def _write_lines(canvas: Image.Image, lines: list[str], font_size: int, color: tuple[int, int, int] = GRAY) -> None:
+    """Write lines in the middle of the canvas, each centered."""
+    draw, font = ImageDraw.Draw(canvas), ImageFont.load_default(font_size)
     line_height = font_size * 4 // 3
     first = canvas.height / 2 - line_height * (len(lines) - 1) / 2
     for index, line in enumerate(lines):
-        _write_centered(draw, line, (canvas.width / 2, first + index * line_height), font_size, GRAY)
+        # Center the ink, not the line box: figures have no descenders and would be too high.
+        left, top, right, bottom = font.getbbox(line)
+        origin = (canvas.width / 2 - (left + right) / 2, first + index * line_height - (top + bottom) / 2)
+        draw.text(origin, line, fill=color, font=font)
 
 
 def _wrap(text: str, width: int, font_size: int) -> list[str]:

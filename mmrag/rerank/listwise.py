@@ -98,6 +98,7 @@ class ListwiseReranker(ImageReranker):
             latest = self._rank_window(run, order[start:end])
             if latest:
                 order[start:end] = borda_count(order[start:end], [call.order for call in latest])
+        run.judged = bool(run.calls)
         return Ranking(
             order=order,
             reason=next((call.ranking.reason for call in latest if call.order[0] == order[0]), ""),

@@ -68,6 +68,7 @@ class PointwiseReranker(ImageReranker):
         scores: dict[int, float] = {}
         for start in range(0, len(loaded), self.batch_size):
             scores |= self._score(run, dict(loaded[start : start + self.batch_size]))
+        run.judged = bool(scores)
         best_first = iter(sorted(scores, key=lambda label: (-scores[label], label)))
         unscored = [label for label in labels if label not in scores]
         repairs = [f"not scored, retrieval rank kept: {', '.join(map(str, unscored))}"] if unscored else []

@@ -52,6 +52,8 @@ class RerankResult:
         One message per call of the model that failed.
     timings_ms : mapping of str to float
         Milliseconds by stage, for instance load, compose, caption, rank, total.
+    judged : bool, default True
+        False if the model judged no candidate, so that all keep retrieval order.
     """
 
     ranking: Ranking
@@ -61,6 +63,7 @@ class RerankResult:
     missing: Mapping[int, str] = field(default_factory=dict[int, str])
     failures: tuple[str, ...] = ()
     timings_ms: Mapping[str, float] = field(default_factory=dict[str, float])
+    judged: bool = True
 
     @property
     def composite(self) -> PIL.Image.Image | None:

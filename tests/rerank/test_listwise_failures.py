@@ -65,7 +65,7 @@ def test_without_any_image_no_model_is_called(tmp_path):
     vlm = MockVision(reversing())
     result = ListwiseReranker(vlm).rerank(BAG, [None, tmp_path / "gone.jpg"])
     assert (result.ranking.order, vlm.requests) == ([1, 2], [])
-    assert result.ranking.repairs == ["no candidate has an image"]
+    assert (result.ranking.repairs, result.judged) == (["no candidate has an image"], False)
 
 
 def test_a_query_image_that_cannot_be_loaded_raises(tmp_path):

@@ -69,7 +69,7 @@ def test_missing_unscored_and_failed_candidates_are_reported(tmp_path, caplog):
         "not scored, retrieval rank kept: 2, 3, 4, 6",
         f"order kept: {result.failures[0]}",
     ]
-    assert set(result.timings_ms) == {"load", "score", "total"}
+    assert set(result.timings_ms) == {"load", "score", "total"} and result.judged
     assert "SECRET" not in caplog.text + str(result)
 
 
@@ -91,6 +91,7 @@ def test_a_wrong_number_of_scores_is_a_failure():
     result = PointwiseReranker(TooFew()).rerank(BAG, [gray_image(9)] * 3)
     assert result.ranking.order == [1, 2, 3]
     assert result.failures[0].startswith("TooFew.score returned 1 scores for 3 candidates")
+    assert not result.judged
     with pytest.raises(AnswerError, match="1 scores for 3"):
         PointwiseReranker(TooFew(), on_failure="raise").rerank(BAG, [gray_image(9)] * 3)
 
@@ -98,7 +99,8 @@ def test_a_wrong_number_of_scores_is_a_failure():
 def test_without_any_image_the_scorer_is_not_called():
     scorer = Brightness()
     reranker = PointwiseReranker(scorer)
-    assert reranker.rerank(BAG, [None, None]).ranking.repairs == ["no candidate has an image"]
+    result = reranker.rerank(BAG, [None, None])
+    assert (result.ranking.repairs, result.judged) == (["no candidate has an image"], False)
     assert (reranker.rerank(BAG, []).ranking.order, scorer.batches) == ([], [])
 
 

@@ -26,6 +26,7 @@ def test_a_failing_llm_keeps_the_order_and_marks_the_nodes_repaired(nodes, bundl
     reranked = LLVMRerank(llm=llm).postprocess_nodes(nodes, bundle)
     assert ids(reranked) == [*"123456789"]
     facts = reranked[0].node.metadata["llvm_rerank"]
+    assert facts["judged"] is False
     assert facts["repaired"] is True
     assert facts["repairs"] == ["order kept: the vision LLM failed with RuntimeError"]
 

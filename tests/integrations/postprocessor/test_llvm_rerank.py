@@ -49,7 +49,8 @@ RERANKERS = [ListwiseReranker(MockVision(reversing())), PointwiseReranker(Bright
 )
 def test_a_reversing_llm_reverses_the_nodes(llm, nodes, bundle):
     rerank = LLVMRerank(llm=llm)
-    assert ids(rerank.postprocess_nodes(nodes, bundle)) == [*"987654321"]
+    reranked = rerank.postprocess_nodes(nodes, bundle)
+    assert ids(reranked) == [*"987654321"] and reranked[0].node.metadata["llvm_rerank"]["judged"]
     assert ids(asyncio.run(rerank.apostprocess_nodes(nodes, bundle))) == [*"987654321"]
 
 

@@ -81,6 +81,7 @@ def test_metadata_holds_ranks_scores_reason_and_timings_ms(nodes, bundle):
     metadata = first.node.metadata
     assert (metadata["retrieval_rank"], metadata["retrieval_score"]) == (9, 1 / 9)
     facts = metadata["llvm_rerank"]
+    assert facts["judged"] is True
     assert (facts["rank"], facts["score"], facts["reason"]) == (1, 9.0, "I know.")
     assert (facts["repaired"], facts["missing"]) == (False, "")
     assert facts["timings_ms"]["total"] > 0

@@ -43,8 +43,9 @@ class LLVMRerank(BaseNodePostprocessor):
     """Rerank retrieved images with a large language-vision model; no node is ever lost.
 
     Returns a copy of each node whose metadata has ``retrieval_rank``, ``retrieval_score`` and ``llvm_rerank``: a dict
-    of ``rank``, ``score`` (None if the model gave none), ``reason`` (of the first), ``repaired``, ``repairs``,
-    ``missing`` (why its image could not be loaded), ``timings_ms``. The score is the model's, else the retriever's.
+    of ``rank``, ``score`` (None if the model gave none), ``judged`` (False if it judged no node), ``reason`` (of the
+    first), ``description``, ``caption``, ``repaired``, ``repairs``, ``failures``, ``missing`` (why its image could not
+    be loaded), ``timings_ms``. The node's score is the model's, else the retriever's.
 
     Parameters
     ----------
@@ -227,7 +228,7 @@ def _apply_ranking(nodes: Nodes, result: RerankResult) -> Nodes:
             "llvm_rerank": {
                 "rank": rank,
                 "score": score,
-                "judged": bool(result.calls),
+                "judged": result.judged,
                 "reason": ranking.reason if rank == 1 else "",
                 "description": ranking.descriptions[label - 1] if ranking.descriptions else "",
                 "caption": result.caption,
