@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from .dataset import EvalDataset, EvalQuery, merge_datasets
-from .evaluator import evaluate
-from .readers import read_dataset
-from .result import Evaluation, QueryResult
+from mmrag.evaluation.dataset import EvalDataset, EvalQuery, merge_datasets
+from mmrag.evaluation.evaluation import Evaluation
+from mmrag.evaluation.evaluator import evaluate
+from mmrag.evaluation.readers import read_dataset
+from mmrag.evaluation.result import QueryResult
 
 __all__ = ["EvalDataset", "EvalQuery", "Evaluation", "QueryResult", "evaluate", "merge_datasets", "read_dataset"]

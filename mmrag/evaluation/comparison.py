@@ -5,53 +5,13 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 import numpy as np
-from pydantic import BaseModel, ConfigDict
 
 from mmrag.errors import SettingError
+from mmrag.evaluation.evaluation import Evaluation
 from mmrag.evaluation.metrics import mean_interval
-from mmrag.evaluation.result import COMPOSED, Evaluation, QueryResult
+from mmrag.evaluation.result import COMPOSED, MetricChange, QueryResult, ResultComparison
 
-__all__ = ["MetricChange", "ResultComparison", "compare"]
-
-
-class MetricChange(BaseModel):
-    """A metric before and now, and the difference with its 95 % interval."""
-
-    model_config = ConfigDict(frozen=True)
-
-    metric: str
-    mode: str
-    before: float
-    now: float
-    difference: float
-    low: float
-    high: float
-
-    @property
-    def significant(self) -> bool:
-        """Whether the interval of the difference excludes 0."""
-        return self.low > 0 or self.high < 0
-
-
-class ResultComparison(BaseModel):
-    """Differences between two evaluations.
-
-    Attributes
-    ----------
-    queries : int
-        Number of queries in both evaluations; all means are over these.
-    before, now : str
-        Models of each evaluation.
-    changes : list of MetricChange
-        Of composed queries, and of the final modes.
-    """
-
-    model_config = ConfigDict(frozen=True)
-
-    queries: int
-    before: str
-    now: str
-    changes: list[MetricChange]
+__all__ = ["compare"]
 
 
 def compare(now: Evaluation, before: Evaluation) -> ResultComparison:

@@ -7,9 +7,10 @@ from dataclasses import dataclass, field
 
 from mmrag.errors import ImageError, SettingError
 from mmrag.evaluation.dataset import EvalDataset, EvalQuery
+from mmrag.evaluation.evaluation import Evaluation
 from mmrag.evaluation.gallery import Gallery, load_gallery
 from mmrag.evaluation.metrics import compute_metrics
-from mmrag.evaluation.result import COMPOSED, IMAGE_ONLY, RERANKED, TEXT_ONLY, Evaluation, QueryResult
+from mmrag.evaluation.result import COMPOSED, IMAGE_ONLY, RERANKED, TEXT_ONLY, QueryResult
 from mmrag.filters import Filter
 from mmrag.query import Query
 from mmrag.results import RankedImage, RankedImages

@@ -10,7 +10,6 @@ from sample_catalog import ENCODER, RERANKER
 
 from mmrag.evaluation import Evaluation, evaluate, read_dataset
 from mmrag.evaluation.comparison import compare
-from mmrag.evaluation.report import evaluation_page
 from mmrag.rerank import ListwiseReranker
 from mmrag.testing import MockVision, scripted
 
@@ -50,15 +49,15 @@ def folder(write_dataset):
 
 
 @pytest.fixture
-def told(searcher, folder, monkeypatch) -> Evaluation:
+def evaluation(searcher, folder, monkeypatch) -> Evaluation:
     mock = ListwiseReranker(MockVision(scripted("[2, 1, 3]")))
     monkeypatch.setitem(searcher.__dict__, "reranker", mock)
     return evaluate(searcher, read_dataset([folder]))
 
 
-def test_every_figure_stands_on_the_page_with_its_interval(told):
-    page = Page(evaluation_page(told))
-    for score in told.scores:
+def test_every_figure_stands_on_the_page_with_its_interval(evaluation):
+    page = Page(evaluation.to_html())
+    for score in evaluation.scores:
         sign = "+" if score.mode == "gain" else ""
         assert f"{score.value:{sign}.3f}" in page.words
         assert f"{score.low:{sign}.2f}" in page.words
@@ -69,17 +68,17 @@ def test_every_figure_stands_on_the_page_with_its_interval(told):
     assert "1 queries are left out, because their images cannot be read: hard_2" in page.words
 
 
-def test_the_worst_come_first_with_their_right_answers(told):
-    assert [result.id for result in told.worst()] == ["hard_1", "easy_1"]
-    page = Page(evaluation_page(told, worst=1))
-    assert "✓ red.png" not in page.words
+def test_the_worst_come_first_with_their_right_answers(evaluation):
+    assert [result.id for result in evaluation.worst()] == ["hard_1", "easy_1"]
+    page = Page(evaluation.to_html(worst=1))
+    assert "✓ red" not in page.words
     assert "orange" in page.words
     assert page.tags.count("img") == 1 + 4 + 4 + 1  # the query, before, after, the right answer
-    assert Page(evaluation_page(told)).words.count("✓ red.png") >= 2
+    assert Page(evaluation.to_html()).words.count("✓ red") >= 2
 
 
-def test_the_page_fetches_nothing_and_nobody_writes_into_it(told):
-    page = Page(evaluation_page(told, compare(told, told)))
+def test_the_page_fetches_nothing_and_nobody_writes_into_it(evaluation):
+    page = Page(evaluation.to_html(compare(evaluation, evaluation)))
     assert page.images
     assert all(source.startswith("data:image/jpeg;base64,") for source in page.images)
     assert not {"script", "link"} & set(page.tags)
@@ -87,14 +86,14 @@ def test_the_page_fetches_nothing_and_nobody_writes_into_it(told):
 
 
 def test_without_a_reranker_the_page_says_nothing_of_it(searcher, folder):
-    told = evaluate(searcher, read_dataset([folder]), rerank=False)
-    page = Page(evaluation_page(told))
+    evaluation = evaluate(searcher, read_dataset([folder]), rerank=False)
+    page = Page(evaluation.to_html())
     assert "gain" not in page.words
     assert "vision LLM" not in page.words
 
 
-def test_a_notebook_shows_the_page_in_a_frame(told):
-    frame = Page(told._repr_html_())
+def test_a_notebook_shows_the_page_in_a_frame(evaluation):
+    frame = Page(evaluation._repr_html_())
     assert frame.tags == ["iframe"]
     inside = Page(frame.frames[0])
     assert inside.words.startswith("mmrag eval: queries")
@@ -114,9 +113,9 @@ def test_the_command_writes_json_that_can_be_compared_with(evaluated, tmp_path):
     first = evaluated("--no-rerank", "--json")
     assert first.code == 0
     (tmp_path / "run.json").write_text(first.out)
-    told = Evaluation.load(tmp_path / "run.json")
-    assert told.score("hit@1", kind="easy").value == 1
-    assert first.json["scores"] == json.loads(told.model_dump_json())["scores"]
+    evaluation = Evaluation.load(tmp_path / "run.json")
+    assert evaluation.score("hit@1", kind="easy").value == 1
+    assert first.json["scores"] == json.loads(evaluation.model_dump_json())["scores"]
     assert "lost" in first.json["missing"]
     second = evaluated("--no-rerank", "--compare", "run.json", "--report", "new/report.html")
     assert second.code == 0
@@ -137,7 +136,7 @@ def test_the_command_reranks_with_a_real_model(evaluated):
     assert sorted(easy["rankings"]["reranked"]) == sorted(easy["rankings"]["composed"])
 
 
-def test_the_command_tells_what_is_wrong_in_one_line(mmrag, evaluated, tmp_path):
+def test_the_command_reports_an_error_in_one_line(mmrag, evaluated, tmp_path):
     assert mmrag("eval").code == 2
     (tmp_path / "bad.json").write_text("[]")
     ran = evaluated("--compare", "bad.json")

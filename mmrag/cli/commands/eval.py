@@ -12,7 +12,7 @@ from mmrag.cli.options import Json, Rerank, SearchOptions
 
 if TYPE_CHECKING:
     from mmrag.evaluation import Evaluation
-    from mmrag.evaluation.comparison import ResultComparison
+    from mmrag.evaluation.result import ResultComparison
 
 __all__ = ["eval"]
 
@@ -47,7 +47,6 @@ def eval(
     with stderr_console().status("loading the models"):
         from mmrag.evaluation import Evaluation, evaluate, read_dataset
         from mmrag.evaluation.comparison import compare as compare_runs
-        from mmrag.evaluation.report import write_evaluation
         from mmrag.search import ImageSearcher
 
         dataset = read_dataset(queries, images)
@@ -62,7 +61,7 @@ def eval(
     else:
         _show(evaluation, comparison)
     if report:
-        write_evaluation(report, evaluation, comparison)
+        evaluation.write_html(report, comparison)
         stderr_console().print(f"written: {report}", soft_wrap=True)
 
 
