@@ -1,147 +1,171 @@
-"""Images by reference. In: what a model wrote. Out: an image it may use, or why it may not."""
+"""Image references of a model, resolved to images that it may use."""
 
 from __future__ import annotations
 
 import os
 import re
-from collections import OrderedDict
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
+from threading import Lock
 
+from cachetools import LRUCache
 from llama_index.core.schema import ImageNode
+from llama_index.core.vector_stores.types import FilterOperator, MetadataFilter, MetadataFilters
 from llama_index.indices.composed_image import ImageVectorStore
-from llama_index.indices.composed_image.connection import translate_errors
 from PIL import Image
 
 from mmrag.errors import ImageError
 from mmrag.images import ImagePolicy, ImageSource, content_hash, load_image
 from mmrag.images.redact import url_scheme
 
-__all__ = ["LAST", "References", "shrunk"]
+__all__ = ["LAST_IMAGE", "ImageResolver", "UploadCache", "find_image_node", "resize_to_fit"]
 
-LAST = "last"
-"""How a model names the image that the user sent last."""
+LAST_IMAGE = "last"
+"""Reference to the most recent image of the user."""
 
-LARGEST = 1024
-"""No example image is passed on with a longer side: models look at fewer pixels."""
-
+MAX_SIDE = 1024  # pixels: models see no more
 ID = re.compile(r"[^\"'\\/\x00-\x1f]{1,200}")
 SHORT_ID = re.compile(r"[0-9a-f]{12,63}")
 HANDLE = re.compile(r"upload-[0-9a-f]{12}")
 
 
-class References:
-    """Opens what may be opened: results, uploads, ``data:`` URIs, and what ``policy`` allows.
+class UploadCache:
+    """Images of users in memory, without their metadata; the least recently used are evicted.
 
     Parameters
     ----------
-    store
-        Knows which image has which id.
-    is_indexed
-        Tells whether a path is the path of an indexed image.
-    policy
-        Which other files and hosts may be read; no folder where its roots are None.
-    kept
-        How many uploads are kept; the oldest go first.
+    max_images : int, default 64
+        Number of images kept.
+    """
+
+    def __init__(self, max_images: int = 64) -> None:
+        self._images: LRUCache[str, Image.Image] = LRUCache(max_images)
+        self._lock = Lock()
+
+    def add(self, image: Image.Image) -> tuple[str, Image.Image]:
+        """Keep an image, scaled down to at most 1024 pixels a side, and return its handle and the scaled image."""
+        image = resize_to_fit(image)
+        handle = f"upload-{content_hash(image)[:12]}"
+        with self._lock:
+            self._images[handle] = image
+        return handle, image
+
+    def get(self, handle: str) -> Image.Image | None:
+        """Return the image of a handle; None if it was never added, or evicted."""
+        with self._lock:
+            return self._images.get(handle)
+
+
+class ImageResolver:
+    """Resolves ids of results, upload handles, ``data:`` URIs, and paths and URLs that the policy allows.
+
+    Parameters
+    ----------
+    store : ImageVectorStore
+        Collection of the indexed images.
+    is_indexed : callable
+        Whether an absolute path is that of an indexed image.
+    policy : ImagePolicy
+        Files and hosts that a model may name, and size limits. Without roots, no file but the indexed ones.
+    max_uploads : int, default 64
+        Number of uploads kept.
     """
 
     def __init__(
-        self, store: ImageVectorStore, is_indexed: Callable[[str], bool], policy: ImagePolicy, kept: int = 64
+        self, store: ImageVectorStore, is_indexed: Callable[[str], bool], policy: ImagePolicy, max_uploads: int = 64
     ) -> None:
-        self._store, self._is_indexed, self._kept = store, is_indexed, kept
-        self._asked = replace(policy, roots=[Path(root) for root in policy.roots or ()])
-        self._own = replace(policy, roots=None)  # for paths that no model wrote
-        self._uploads: OrderedDict[str, Image.Image] = OrderedDict()
+        self._store, self._is_indexed = store, is_indexed
+        self._untrusted = replace(policy, roots=[Path(root) for root in policy.roots or ()])
+        self._trusted = replace(policy, roots=None)  # for paths that no model wrote
+        self._uploads = UploadCache(max_uploads)
 
     @property
-    def ways(self) -> str:
-        """How an image may be given, wherever the model runs."""
-        roots, hosts = self._asked.roots or (), sorted(self._asked.hosts)
-        ways = [
+    def accepted_forms(self) -> str:
+        """The forms of a reference, as the description of a tool argument."""
+        roots, hosts = self._untrusted.roots or (), sorted(self._untrusted.hosts)
+        forms = [
             "the id of an earlier result",
             "the path of an indexed image",
             f"a path below {' or '.join(map(str, roots))}" if roots else "",
             f"a URL on {' or '.join(hosts)}" if hosts else "",
             "a data: URI",
         ]
-        return ", ".join(filter(None, ways))
+        return ", ".join(filter(None, forms))
 
-    def keep(self, source: ImageSource) -> str:
-        """Take an image that a user brought; the handle that names it comes back.
-
-        Raises
-        ------
-        ImageError
-            When it is too large, or no image.
-        """
-        image = shrunk(load_image(source, self._own))
-        handle = f"upload-{content_hash(image)[:12]}"
-        self._uploads[handle] = image
-        self._uploads.move_to_end(handle)
-        while len(self._uploads) > self._kept:
-            self._uploads.popitem(last=False)
-        return handle
-
-    def open(self, reference: str, last: ImageSource | None = None) -> Image.Image:
-        """Open what a model named; ``last`` is the image that the user sent last.
+    def add_upload(self, source: ImageSource) -> str:
+        """Keep an image of the user and return the handle by which a model can name it.
 
         Raises
         ------
         ImageError
-            When there is no such image, or it may not be opened.
+            If it is too large, or no image.
         """
-        if reference == LAST:
-            return shrunk(self._open_last(last))
+        return self._uploads.add(self.load(source))[0]
+
+    def resolve(self, reference: str, last_image: ImageSource | None = None) -> Image.Image:
+        """Load the image that a model named.
+
+        Parameters
+        ----------
+        reference : str
+            One of the `accepted_forms`, an upload handle, or `LAST_IMAGE`.
+        last_image : image source, optional
+            The most recent image of the user.
+
+        Returns
+        -------
+        PIL.Image.Image
+            RGB or RGBA, at most 1024 pixels a side.
+
+        Raises
+        ------
+        ImageError
+            If there is no such image, or the policy does not allow it.
+        """
+        return resize_to_fit(self._load_reference(reference, last_image))
+
+    def load(self, source: ImageSource) -> Image.Image:
+        """Load an image that no model named; only the size limits of the policy apply to files."""
+        return load_image(source, self._trusted)
+
+    def _load_reference(self, reference: str, last_image: ImageSource | None) -> Image.Image:
+        if reference == LAST_IMAGE:
+            if last_image is None:
+                raise ImageError("the user has sent no image: ask for one, or search by words")
+            return self.load(last_image)
         if HANDLE.fullmatch(reference):
-            return self._upload(reference)
+            if (upload := self._uploads.get(reference)) is None:
+                raise ImageError(f"{reference} is not kept, or no longer: ask for the image again")
+            return upload
         if url_scheme(reference):
-            return shrunk(load_image(reference, self._asked))
-        node = self.node(reference)
-        return shrunk(self.image(node) if node else self._open_path(reference))
+            return load_image(reference, self._untrusted)
+        if node := find_image_node(self._store, reference):
+            return self.load(node.image_path or node.image_url or "")
+        return self._load_path(reference)
 
-    def node(self, id: str) -> ImageNode | None:
-        """Find the node of a result, also by the short form of its id."""
-        if not ID.fullmatch(id):
-            return None
-        found = self._store.get_nodes([id])
-        if not found and SHORT_ID.fullmatch(id):
-            found = self._store.get_nodes(self._ids_from(id))
-        images = [node for node in found if isinstance(node, ImageNode)]
-        return images[0] if len(images) == 1 else None
-
-    def image(self, node: ImageNode) -> Image.Image:
-        """Open the image of an indexed node."""
-        return load_image(node.image_path or node.image_url or "", self._own)
-
-    def _upload(self, handle: str) -> Image.Image:
-        image = self._uploads.get(handle)
-        if image is None:
-            raise ImageError(f"{handle} is not kept, or no longer: ask for the image again")
-        return image
-
-    def _open_last(self, last: ImageSource | None) -> Image.Image:
-        if last is None:
-            raise ImageError("the user has sent no image: ask for one, or search by words")
-        return load_image(last, self._own)
-
-    def _open_path(self, path: str) -> Image.Image:
+    def _load_path(self, path: str) -> Image.Image:
         if self._is_indexed(os.path.abspath(path)):
-            return load_image(path, self._own)
-        roots = () if ".." in Path(path).parts else self._asked.roots or ()
-        below = [os.path.join(root, path) for root in roots]  # a bare name is looked for in each
-        return load_image(next(filter(os.path.isfile, below), path), self._asked)
-
-    def _ids_from(self, start: str) -> list[str]:
-        with translate_errors(self._store.connection, "reading"):
-            rows = self._store.client.query(
-                self._store.collection_name, filter=f'id like "{start}%"', limit=2, output_fields=["id"]
-            )
-        return [row["id"] for row in rows]
+            return self.load(path)
+        roots = () if ".." in Path(path).parts else self._untrusted.roots or ()
+        candidates = [os.path.join(root, path) for root in roots]  # a relative path is tried below each root
+        return load_image(next(filter(os.path.isfile, candidates), path), self._untrusted)
 
 
-def shrunk(image: Image.Image) -> Image.Image:
-    """Make an image no larger than models look at, in colors that every format holds."""
+def find_image_node(store: ImageVectorStore, id: str) -> ImageNode | None:
+    """Find the node of an indexed image by its id, or by the first 12 or more digits of a content hash."""
+    if not ID.fullmatch(id):
+        return None
+    nodes = store.get_nodes([id])
+    if not nodes and SHORT_ID.fullmatch(id):
+        prefix = MetadataFilter(key="id", value=id, operator=FilterOperator.TEXT_MATCH)
+        nodes = store.get_nodes(filters=MetadataFilters(filters=[prefix]))
+    images = [node for node in nodes if isinstance(node, ImageNode)]
+    return images[0] if len(images) == 1 else None
+
+
+def resize_to_fit(image: Image.Image) -> Image.Image:
+    """Convert an image to RGB or RGBA, and scale it down to at most 1024 pixels a side."""
     image = image.convert("RGBA" if image.has_transparency_data else "RGB")
-    image.thumbnail((LARGEST, LARGEST), Image.Resampling.LANCZOS)
+    image.thumbnail((MAX_SIDE, MAX_SIDE), Image.Resampling.LANCZOS)
     return image

@@ -1,46 +1,40 @@
-"""One search, for whichever agent asks. In: a model's arguments. Out: facts as JSON, and images.
-
-The LlamaIndex tools and the MCP server both answer through here.
-"""
+"""Image search for agents: a model's arguments to results as JSON and images."""
 
 from __future__ import annotations
 
 import asyncio
-import base64
-import io
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, TypeVar, cast
 
 from llama_index.core.base.base_query_engine import BaseQueryEngine
-from llama_index.core.bridge.pydantic import BaseModel, ValidationError
 from llama_index.core.query_engine import RetrieverQueryEngine
-from llama_index.core.schema import BaseNode, ImageNode, NodeWithScore, QueryBundle
+from llama_index.core.schema import NodeWithScore
 from llama_index.indices.composed_image import ComposedImageRetriever, ImageVectorStore, metadata_filters
 from llama_index.indices.composed_image.indexing import open_manifest
 from PIL import Image
+from pydantic import BaseModel, ValidationError
 
-from mmrag.agent_tool.image_resolver import References, shrunk
+from mmrag.agent_tool.image_resolver import ImageResolver, find_image_node, resize_to_fit
 from mmrag.agent_tool.schema import (
-    MOST,
-    DescribeImage,
-    FoundImage,
-    FoundImages,
-    ImageFacts,
-    Refusal,
-    SearchImages,
-    facts_of,
-    search_images,
-    shortened,
+    MAX_RESULTS,
+    DescribeImageInput,
+    ImageDetails,
+    SearchImagesInput,
+    SearchImagesOutput,
+    ToolError,
+    describe_errors,
+    scalar_metadata,
+    search_images_input,
+    short_id,
 )
 from mmrag.errors import ImageError, MMRagError, QueryError, SettingError
 from mmrag.images import ImagePolicy, ImageSource
-from mmrag.images.redact import redact_url
 from mmrag.query import Query
 from mmrag.rerank.composite import compose
 from mmrag.results import RankedImage, RankedImages
 
-__all__ = ["Answer", "ImageSearch"]
+__all__ = ["ImageSearch", "ToolResponse"]
 
 CELL = 192  # pixels: with the most results, the sheet is as large as models look at
 
@@ -48,81 +42,57 @@ T = TypeVar("T", bound=BaseModel)
 
 
 @dataclass(frozen=True)
-class Answer:
-    """What an agent is told and shown.
+class ToolResponse:
+    """What a call returns to the agent.
 
     Attributes
     ----------
-    facts
-        The results, the facts of one image, or why nothing was done.
-    images
-        Of the results, in their order; None where an image cannot be read.
-    query
-        What was searched for, as it was understood.
+    output : SearchImagesOutput, ImageDetails or ToolError
+        The results, the details of one image, or why the call failed.
+    images : tuple of PIL.Image.Image or None
+        Images of the results, in their order; None where one cannot be read.
+    query : Query, optional
+        The query, with its image loaded.
     """
 
-    facts: FoundImages | ImageFacts | Refusal
+    output: SearchImagesOutput | ImageDetails | ToolError
     images: tuple[Image.Image | None, ...] = ()
     query: Query | None = None
 
     @property
-    def refused(self) -> bool:
-        """Whether nothing was done."""
-        return isinstance(self.facts, Refusal)
+    def is_error(self) -> bool:
+        """Whether the call failed."""
+        return isinstance(self.output, ToolError)
 
     @property
     def text(self) -> str:
-        """The facts as compact JSON."""
-        return self.facts.model_dump_json(exclude_defaults=True)
+        """The output as compact JSON."""
+        return self.output.model_dump_json(exclude_defaults=True)
 
     @property
-    def sheet(self) -> Image.Image | None:
-        """All images on one, the query first; a single image as it is."""
-        if self.query is None:
+    def contact_sheet(self) -> Image.Image | None:
+        """All images as one, the query first; the image of `ImageSearch.describe` as it is."""
+        if self.query is None or not self.images:
             return self.images[0] if self.images else None
-        if not self.images:
-            return None
         example = self.query.image if isinstance(self.query.image, Image.Image) else None
         columns = min(5, 1 + len(self.images))
         return compose(example, self.images, cell=CELL, columns=columns, query_text=self.query.text)
 
 
-@dataclass(frozen=True)
-class _Question:
-    query: Query
-    retriever: ComposedImageRetriever
-    top_n: int
-
-    @property
-    def bundle(self) -> QueryBundle:
-        """The question for the engine: words that are no Markdown, and pixels instead of a path."""
-        if isinstance(self.query.image, Image.Image):
-            return QueryBundle(self.query.text, image_path=_data_uri(self.query.image))
-        return QueryBundle(str(self.query))
-
-    @property
-    def nothing_found(self) -> str:
-        """What a model can do about an empty answer."""
-        if self.retriever.filters is not None:
-            return "nothing found: loosen the filters"
-        return "nothing found: no image is indexed yet"
-
-
 class ImageSearch:
-    """The search behind an engine, open to what a model writes.
+    """The search of a query engine, with arguments written by a model; errors become responses.
 
     Parameters
     ----------
-    engine
-        Retrieves, and perhaps reranks; its synthesizer is not asked.
-    policy
-        Which files and hosts a model may name, and how large an image may be. No file but the
-        indexed ones where its roots are None.
+    engine : BaseQueryEngine
+        From `ComposedImageIndex.as_query_engine`, with or without a reranker. Its synthesizer is not used.
+    policy : ImagePolicy, optional
+        Files and hosts that a model may name, and size limits. Default: no file but the indexed ones.
 
     Raises
     ------
     SettingError
-        When the engine does not search images.
+        If the engine does not search images.
     """
 
     def __init__(self, engine: BaseQueryEngine, policy: ImagePolicy | None = None) -> None:
@@ -132,104 +102,113 @@ class ImageSearch:
                 f"{type(engine).__name__} searches no images: give an engine of ComposedImageIndex.as_query_engine()"
             )
         self._engine, self._retriever = cast("RetrieverQueryEngine", engine), retriever
-        self._store = cast("ImageVectorStore", retriever._vector_store)
-        self.references = References(self._store, self._is_indexed, policy or ImagePolicy(roots=()))
+        self._store = cast("ImageVectorStore", retriever._vector_store)  # pyright: ignore[reportPrivateUsage]
+        self.resolver = ImageResolver(self._store, self._is_indexed, policy or ImagePolicy(roots=()))
 
-    def asks(self, also: str = "") -> type[SearchImages]:
-        """Describe a search of this collection; ``also`` names further ways to give an image."""
-        return search_images(f"{also}{self.references.ways}", self._store.columns)
+    def input_schema(self, more_forms: str = "") -> type[SearchImagesInput]:
+        """Describe the arguments of `search`; ``more_forms`` are further forms of an image reference."""
+        return search_images_input(f"{more_forms}{self.resolver.accepted_forms}", self._store.columns)
 
-    def search(self, asked: Mapping[str, Any], last: ImageSource | None = None) -> Answer:
-        """Answer `SearchImages`; ``last`` is the image that the user sent last."""
+    def search(self, arguments: Mapping[str, Any], last_image: ImageSource | None = None) -> ToolResponse:
+        """Search by the arguments of `SearchImagesInput`; ``last_image`` is the user's most recent image."""
         try:
-            question = self._question(asked, last)
-            return self._found(question, self._narrowed(question).retrieve(question.bundle))
+            query, retriever, top_n = self._parse(arguments, last_image)
+            nodes = self._engine.with_retriever(retriever).retrieve(retriever.prepare_query(query))
+            return self._respond(query, retriever, nodes[:top_n])
         except MMRagError as error:
-            return self._refusal(error)
+            return self._failed(error)
 
-    async def asearch(self, asked: Mapping[str, Any], last: ImageSource | None = None) -> Answer:
-        """Answer `SearchImages`, without blocking the event loop."""
+    async def asearch(self, arguments: Mapping[str, Any], last_image: ImageSource | None = None) -> ToolResponse:
+        """Asynchronous version of `search`."""
         try:
-            question = await asyncio.to_thread(self._question, asked, last)
-            bundle = await asyncio.to_thread(lambda: question.bundle)
-            nodes = await self._narrowed(question).aretrieve(bundle)
-            return await asyncio.to_thread(self._found, question, nodes)
+            query, retriever, top_n = await asyncio.to_thread(self._parse, arguments, last_image)
+            bundle = await retriever.aprepare_query(query)
+            nodes = await self._engine.with_retriever(retriever).aretrieve(bundle)
+            return await asyncio.to_thread(self._respond, query, retriever, nodes[:top_n])
         except MMRagError as error:
-            return self._refusal(error)
+            return self._failed(error)
 
-    def describe(self, asked: Mapping[str, Any]) -> Answer:
-        """Answer `DescribeImage`."""
+    def describe(self, arguments: Mapping[str, Any]) -> ToolResponse:
+        """Look up one image by the arguments of `DescribeImageInput`."""
         try:
-            return self._described(_checked(DescribeImage, asked).id)
+            return self._describe(_validate(DescribeImageInput, arguments).id)
         except MMRagError as error:
-            return self._refusal(error)
+            return self._failed(error)
 
-    async def adescribe(self, asked: Mapping[str, Any]) -> Answer:
-        """Answer `DescribeImage`, without blocking the event loop."""
-        return await asyncio.to_thread(self.describe, asked)
+    async def adescribe(self, arguments: Mapping[str, Any]) -> ToolResponse:
+        """Asynchronous version of `describe`."""
+        return await asyncio.to_thread(self.describe, arguments)
 
-    def _question(self, asked: Mapping[str, Any], last: ImageSource | None) -> _Question:
-        wish = _checked(SearchImages, asked)
+    def _parse(
+        self, arguments: Mapping[str, Any], last_image: ImageSource | None
+    ) -> tuple[Query, ComposedImageRetriever, int]:
+        given = _validate(SearchImagesInput, arguments)
         # an image in the text is as confined as one beside it
-        query = Query(wish.text, wish.image) if wish.image else Query.parse(wish.text)
+        query = Query(given.text, given.image) if given.image else Query.parse(given.text)
         if query.image is not None:
-            query = Query(query.text, self.references.open(str(query.image), last))
-        filters = metadata_filters(wish.filters) if wish.filters else None
-        top_n = wish.top_n or min(self._retriever.similarity_top_k, MOST)
-        return _Question(query, self._retriever.with_filters(filters, top_n), top_n)
+            query = Query(query.text, self.resolver.resolve(str(query.image), last_image))
+        filters = metadata_filters(given.filters) if given.filters else None
+        top_n = given.top_n or min(self._retriever.similarity_top_k, MAX_RESULTS)
+        return query, self._retriever.with_filters(filters, top_n), top_n
 
-    def _narrowed(self, question: _Question) -> RetrieverQueryEngine:
-        return self._engine.with_retriever(question.retriever)
+    def _respond(self, query: Query, retriever: ComposedImageRetriever, nodes: Sequence[NodeWithScore]) -> ToolResponse:
+        found = RankedImages.from_nodes(nodes)
+        empty = "loosen the filters" if retriever.filters is not None else "no image is indexed yet"
+        output = SearchImagesOutput(
+            results=[_abbreviate(image) for image in found.results],
+            stage=found.stage,
+            degraded=found.degraded,
+            note="" if found.results else f"nothing found: {empty}",
+        )
+        return ToolResponse(output, tuple(self._load(image) for image in found.results), query)
 
-    def _found(self, question: _Question, nodes: list[NodeWithScore]) -> Answer:
-        nodes = nodes[: question.top_n]
-        results = [FoundImage.of(image) for image in RankedImages.from_nodes(nodes).results]
-        images = tuple(self._image(found.node) for found in nodes)
-        facts = FoundImages(results=results, note="" if results else question.nothing_found)
-        return Answer(facts, images, question.query)
-
-    def _described(self, id: str) -> Answer:
-        node = self.references.node(id)
+    def _describe(self, id: str) -> ToolResponse:
+        node = find_image_node(self._store, id)
         if node is None:
             raise QueryError(f"no image has the id {id!r}: give the id of a result, as it stands")
-        item = RankedImage.from_node(node, rank=1, score=None)
-        facts = ImageFacts(
-            id=shortened(item.id), title=item.title, path=redact_url(item.path), metadata=facts_of(item.metadata)
-        )
+        found = RankedImage.from_node(node, rank=1, score=None)
+        short = _abbreviate(found)
+        details = ImageDetails(id=short.id, title=short.title, path=short.path, metadata=short.metadata)
         try:
-            image = self.references.image(node)
+            image = self.resolver.load(found.path)
         except ImageError as error:
-            return Answer(facts.model_copy(update={"note": f"no image to look at: {error}"}))
+            return ToolResponse(details.model_copy(update={"note": f"no image to look at: {error}"}))
         size = {"width": image.width, "height": image.height}
-        return Answer(facts.model_copy(update=size), (shrunk(image),))
+        return ToolResponse(details.model_copy(update=size), (resize_to_fit(image),))
 
-    def _image(self, node: BaseNode) -> Image.Image | None:
-        if not isinstance(node, ImageNode):
-            return None
+    def _load(self, image: RankedImage) -> Image.Image | None:
         try:
-            return self.references.image(node)
+            return self.resolver.load(image.path) if image.path else None
         except ImageError:
             return None
 
     def _is_indexed(self, path: str) -> bool:
-        with open_manifest(self._store, self._retriever._embed_model) as manifest:
-            return manifest.get(path) is not None
+        embed_model = self._retriever._embed_model  # pyright: ignore[reportPrivateUsage]
+        with open_manifest(self._store, embed_model) as manifest:
+            return manifest.entry(path) is not None
 
-    def _refusal(self, error: MMRagError) -> Answer:
-        instead = f". Instead, give {self.references.ways}" if isinstance(error, ImageError) else ""
-        return Answer(Refusal(error=f"{error}{instead}"))
+    def _failed(self, error: MMRagError) -> ToolResponse:
+        instead = f". Instead, give {self.resolver.accepted_forms}" if isinstance(error, ImageError) else ""
+        return ToolResponse(ToolError(error=f"{error}{instead}"))
 
 
-def _checked(schema: type[T], asked: Mapping[str, Any]) -> T:
+def _abbreviate(image: RankedImage) -> RankedImage:
+    """Shorten ids and scores; leave out credentials, and metadata that is no scalar or stands elsewhere."""
+    metadata = scalar_metadata(image.metadata)
+    return image.model_copy(
+        update={
+            "id": short_id(image.id),
+            "path": image.display_path,
+            "score": round(image.score, 3) + 0.0,  # never -0.0
+            "rerank_score": None if image.rerank_score is None else round(image.rerank_score, 3),
+            "metadata": {key: value for key, value in metadata.items() if key not in ("title", "file_name")},
+        }
+    )
+
+
+def _validate(schema: type[T], arguments: Mapping[str, Any]) -> T:
     try:
         # models write null for what they leave out
-        return schema.model_validate({k: v for k, v in asked.items() if v is not None})
+        return schema.model_validate({name: value for name, value in arguments.items() if value is not None})
     except ValidationError as error:
-        faults = [f"{'.'.join(map(str, e['loc']))}: {e['msg']}" for e in error.errors()[:5]]
-        raise QueryError(f"{'; '.join(faults)}. Correct it, and call again") from error
-
-
-def _data_uri(image: Image.Image) -> str:
-    buffer = io.BytesIO()
-    image.save(buffer, "PNG", compress_level=1)
-    return f"data:image/png;base64,{base64.b64encode(buffer.getvalue()).decode()}"
+        raise QueryError(f"{describe_errors(error.errors())}. Correct it, and call again") from error

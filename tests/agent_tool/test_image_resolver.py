@@ -1,71 +1,77 @@
-"""Example images by reference: which a model may name, and what it is told of the others."""
+"""Image references of a model: which are resolved, and which are refused with what to give instead."""
 
 from __future__ import annotations
 
-import json
 import re
 
 import pytest
 from image_server import serving
-from llama_index.tools.image_search import ImageSearchToolSpec
 from PIL import Image
-from tool_responses import in_memory, parse_response, titles
+from tool_responses import parse_response, titles, to_data_uri
 
+from mmrag.agent_tool.image_resolver import UploadCache
+from mmrag.agent_tool.tool import ImageSearch
 from mmrag.errors import ImageError
 from mmrag.images import ImagePolicy
 
 
-def test_an_earlier_result_is_an_example_by_its_id(spec):
-    blue = parse_response(spec.search_images("blue", top_n=1))["results"][0]
-    assert titles(spec.search_images(image=blue["id"], top_n=2)) == ["blue", "blue corner"]
-    corner = parse_response(spec.search_images("", image=blue["id"], filters="price > 10", top_n=1))
+@pytest.fixture
+def with_policy(index):
+    """Searches for one image with the given policy."""
+
+    def make(policy: ImagePolicy | None = None) -> ImageSearch:
+        return ImageSearch(index.as_query_engine(similarity_top_k=1), policy)
+
+    return make
+
+
+def error_of(search: ImageSearch, image: str) -> str:
+    return parse_response(search.search({"image": image}))["error"]
+
+
+def test_an_earlier_result_is_an_example_by_its_id(search):
+    blue = parse_response(search(text="blue", top_n=1))["results"][0]
+    assert titles(search(image=blue["id"], top_n=2)) == ["blue", "blue corner"]
+    corner = parse_response(search(text="", image=blue["id"], filters="price > 10", top_n=1))
     assert corner["results"][0]["title"] == "blue corner"
-    reds = titles(spec.search_images("in red", image=corner["results"][0]["id"], top_n=3))
+    reds = titles(search(text="in red", image=corner["results"][0]["id"], top_n=3))
     assert "red corner" in reds
 
 
-def test_a_short_id_stands_for_the_long_one(spec, index):
-    short = parse_response(spec.search_images("blue", top_n=1))["results"][0]["id"]
-    (long,) = [i for i in ids(index) if i.startswith(short)]
+def test_a_short_id_stands_for_the_content_hash(search, image_search, index):
+    short = parse_response(search(text="blue", top_n=1))["results"][0]["id"]
+    nodes = index.as_retriever(similarity_top_k=99).retrieve("red")
+    (long,) = [node.node.node_id for node in nodes if node.node.node_id.startswith(short)]
     assert (len(short), len(long)) == (12, 64)
-    assert spec.describe_image(short) == spec.describe_image(long)
+    assert image_search.describe({"id": short}).text == image_search.describe({"id": long}).text
 
 
-def ids(index) -> list[str]:
-    found = index.as_retriever(similarity_top_k=99).retrieve("red")
-    return [node.node.node_id for node in found]
-
-
-@pytest.mark.parametrize("way", ["path", "data", "upload", "name in a root", "path in a root"])
-def test_an_example_image_is_named_in_many_ways(index, images, tmp_path, way):
-    (tmp_path / "uploads").mkdir()
-    upload = tmp_path / "uploads" / "mine.png"
+@pytest.mark.parametrize("form", ["path", "data URI", "upload", "name below a root", "path below a root"])
+def test_an_image_reference_has_many_forms(with_policy, images, tmp_path, form):
+    upload = tmp_path / "mine.png"
     upload.write_bytes((images / "green.png").read_bytes())
-    spec = ImageSearchToolSpec(index.as_query_engine(similarity_top_k=1), ImagePolicy(roots=[tmp_path / "uploads"]))
-    names = {
+    search = with_policy(ImagePolicy(roots=[tmp_path]))
+    reference = {
         "path": str(images / "green.png"),
-        "data": in_memory(images / "green.png"),
-        "upload": spec.keep(images / "green.png"),
-        "name in a root": "mine.png",
-        "path in a root": str(upload),
-    }
-    assert titles(spec.search_images(image=names[way])) == ["green"]
-    in_text = f"![]({names[way]})"
-    assert titles(spec.search_images(in_text)) == ["green"]
+        "data URI": to_data_uri(images / "green.png"),
+        "upload": search.resolver.add_upload(images / "green.png"),
+        "name below a root": "mine.png",
+        "path below a root": str(upload),
+    }[form]
+    assert titles(search.search({"image": reference})) == ["green"]
+    assert titles(search.search({"text": f"![]({reference})"})) == ["green"]
 
 
-def test_a_url_is_opened_on_a_declared_host_and_on_no_other(index):
-    engine = index.as_query_engine(similarity_top_k=1)
-    declared = ImageSearchToolSpec(engine, ImagePolicy(roots=(), hosts=["127.0.0.1"]))
+def test_a_url_is_fetched_from_an_allowed_host_and_from_no_other(with_policy):
     with serving() as server:
         url = f"http://127.0.0.1:{server.server_port}/any.png"
-        assert "is on the host" in parse_response(ImageSearchToolSpec(engine).search_images(image=url))["error"]
+        assert "is on the host" in error_of(with_policy(), url)
         assert server.seen == []
-        assert len(titles(declared.search_images(image=url))) == 1
+        assert len(titles(with_policy(ImagePolicy(roots=(), hosts=["127.0.0.1"])).search({"image": url}))) == 1
 
 
 @pytest.mark.parametrize(
-    ("image", "why"),
+    ("image", "message"),
     [
         ("/etc/passwd", "outside of the allowed folders"),
         ("../../../../etc/passwd", "outside of the allowed folders"),
@@ -80,48 +86,58 @@ def test_a_url_is_opened_on_a_declared_host_and_on_no_other(index):
     ],
 )
 @pytest.mark.parametrize("in_text", [False, True])
-def test_a_refused_image_is_told_with_what_to_give_instead(spec, image, why, in_text):
-    blocks = spec.search_images(f"![](<{image}>)") if in_text else spec.search_images(image=image)
-    (words,) = blocks
-    error = json.loads(words.text)["error"]
-    assert re.search(why, error)
+def test_a_refused_reference_is_an_error_with_the_accepted_forms(search, image, message, in_text):
+    response = search(text=f"![](<{image}>)") if in_text else search(image=image)
+    error = parse_response(response)["error"]
+    assert response.is_error
+    assert response.images == ()
+    assert re.search(message, error)
     assert "Instead, give the id of an earlier result" in error
 
 
-def test_a_link_does_not_lead_out_of_an_upload_root(index, tmp_path, images):
+def test_a_symlink_does_not_lead_out_of_a_root(with_policy, tmp_path, images):
     root, outside = tmp_path / "uploads", tmp_path / "secret.png"
     root.mkdir()
     outside.write_bytes((images / "red.png").read_bytes())
     (root / "link.png").symlink_to(outside)
-    spec = ImageSearchToolSpec(index.as_query_engine(), ImagePolicy(roots=[root]))
-    for name in ("link.png", str(root / "link.png"), "../secret.png", str(outside)):
-        assert "outside of the allowed" in parse_response(spec.search_images(image=name))["error"]
+    search = with_policy(ImagePolicy(roots=[root]))
+    for reference in ("link.png", str(root / "link.png"), "../secret.png", str(outside)):
+        assert "outside of the allowed" in error_of(search, reference)
 
 
-def test_a_file_beside_the_indexed_ones_stays_closed(spec, images):
+def test_a_file_beside_the_indexed_ones_is_refused(with_policy, images):
     beside = images / "beside.png"
     Image.new("RGB", (9, 9)).save(beside)
     try:
-        assert "outside of the allowed" in parse_response(spec.search_images(image=str(beside)))["error"]
+        assert "outside of the allowed" in error_of(with_policy(), str(beside))
     finally:
         beside.unlink()
 
 
-def test_no_policy_opens_all_paths(index, images):
-    spec = ImageSearchToolSpec(index.as_query_engine(), ImagePolicy(max_bytes=10_000))
-    assert "outside of the allowed" in parse_response(spec.search_images(image="/etc/passwd"))["error"]
+def test_a_policy_without_roots_allows_no_path(with_policy):
+    assert "outside of the allowed" in error_of(with_policy(ImagePolicy(max_bytes=10_000)), "/etc/passwd")
 
 
-def test_sizes_are_capped_for_everybody(index, images):
-    small = ImagePolicy(roots=(), max_pixels=100)
-    spec = ImageSearchToolSpec(index.as_query_engine(), small)
-    data = in_memory(images / "red.png")
-    assert "the limit is 100" in parse_response(spec.search_images(image=data))["error"]
+def test_size_limits_hold_for_models_and_for_uploads(with_policy, images):
+    search = with_policy(ImagePolicy(roots=(), max_pixels=100))
+    assert "the limit is 100" in error_of(search, to_data_uri(images / "red.png"))
     with pytest.raises(ImageError, match="limit is 100"):
-        spec.keep(images / "red.png")
+        search.resolver.add_upload(images / "red.png")
 
 
-def test_the_oldest_uploads_go_first(spec):
-    handles = [spec.keep(Image.new("RGB", (2, 2), (shade, 0, 0))) for shade in range(65)]
-    assert "is not kept" in parse_response(spec.search_images(image=handles[0]))["error"]
-    assert titles(spec.search_images(image=handles[-1]))
+def test_the_upload_that_was_used_least_recently_is_evicted():
+    uploads = UploadCache(max_images=2)
+    red, green, blue = (Image.new("RGB", (2, 2), color) for color in ("red", "green", "blue"))
+    first, second = uploads.add(red)[0], uploads.add(green)[0]
+    assert uploads.add(red)[0] == first
+    third = uploads.add(blue)[0]
+    assert [uploads.get(handle) is not None for handle in (first, second, third)] == [True, False, True]
+
+
+def test_an_upload_is_scaled_down_and_keeps_its_transparency():
+    uploads = UploadCache()
+    handle, scaled = uploads.add(Image.new("RGB", (3000, 1000)))
+    assert scaled.size == (1024, 341)
+    assert uploads.get(handle) is scaled
+    _, transparent = uploads.add(Image.new("RGBA", (4, 4), (255, 0, 0, 0)))
+    assert transparent.getpixel((0, 0)) == (255, 0, 0, 0)

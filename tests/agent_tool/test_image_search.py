@@ -1,4 +1,4 @@
-"""The tools: a model's arguments in, JSON and a contact sheet out; what is wrong is told."""
+"""Image search for agents: a model's arguments in, JSON and images out; errors are responses."""
 
 from __future__ import annotations
 
@@ -9,115 +9,101 @@ import re
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from llama_index.core.base.llms.types import ImageBlock, TextBlock
 from llama_index.core.query_engine import CustomQueryEngine
 from llama_index.core.schema import ImageDocument, TextNode
-from llama_index.core.tools.tool_spec.base import BaseToolSpec
 from llama_index.embeddings.visualized_bge import VisualizedBGEEmbedding
 from llama_index.indices.composed_image import ComposedImageIndex, metadata_filters
 from llama_index.postprocessor.llvm_rerank import LLVMRerank
-from llama_index.tools.image_search import Answer, FoundImages, ImageSearchToolSpec
 from PIL import Image
 from run_profile import scaled
-from tool_responses import contact_sheet, in_memory, parse_response, titles
+from tool_responses import parse_response, titles, to_data_uri
 
+from mmrag.agent_tool.schema import SearchImagesOutput
+from mmrag.agent_tool.tool import ImageSearch, ToolResponse
 from mmrag.errors import AnswerError, SettingError
 from mmrag.query import Query
 from mmrag.testing import MockVision, failing, reversing, toy_encoder
 
 
-def test_it_is_a_tool_spec_of_two_tools(spec):
-    assert isinstance(spec, BaseToolSpec)
-    assert [tool.metadata.name for tool in spec.to_tool_list()] == ["search_images", "describe_image"]
-
-
-def test_a_model_is_told_what_every_argument_means(spec):
-    search, describe = (tool.metadata for tool in spec.to_tool_list())
-    properties = search.get_parameters_dict()["properties"]
+def test_the_schema_describes_every_argument(image_search):
+    properties = image_search.input_schema("'last', ").model_json_schema()["properties"]
     assert list(properties) == ["text", "image", "top_n", "filters"]
-    assert "'last'" in properties["image"]["description"]
+    assert "'last', the id of an earlier result" in properties["image"]["description"]
     assert "price (float)" in properties["filters"]["description"]
-    assert describe.get_parameters_dict()["required"] == ["id"]
-    assert "contact sheet" in search.description
 
 
-def test_results_are_compact_json_and_one_image_of_all(spec):
-    words, image = spec.search_images("something red")
-    assert isinstance(words, TextBlock)
-    assert isinstance(image, ImageBlock)
-    first, second, _ = json.loads(words.text)["results"]
-    assert (first["number"], first["title"], first["metadata"]) == (1, "red", {"price": 3.0})
-    assert first["similarity"] >= second["similarity"]
-    assert "\n" not in words.text
-    assert ": " not in words.text
-    assert contact_sheet([words, image]).size == (4 * 192, 192)
+def test_results_are_compact_json_in_the_words_of_ranked_images(search):
+    text = search(text="something red").text
+    assert "\n" not in text
+    assert ": " not in text
+    first, second, _ = json.loads(text)["results"]
+    assert first.keys() == {"id", "path", "title", "rank", "retrieval_rank", "score", "metadata"}
+    assert (first["rank"], first["title"], first["metadata"]) == (1, "red", {"price": 3.0})
+    assert first["score"] >= second["score"]
 
 
-def test_the_sheet_shows_the_results_under_their_numbers(spec):
-    found = contact_sheet(spec.search_images("blue", top_n=1))
-    assert found.getpixel((192 + 96, 96)) == pytest.approx((0, 0, 255), abs=4)
+def test_the_contact_sheet_shows_the_results_under_their_ranks(search):
+    assert search(text="something red").contact_sheet.size == (4 * 192, 192)
+    sheet = search(text="blue", top_n=1).contact_sheet
+    assert sheet.getpixel((192 + 96, 96)) == pytest.approx((0, 0, 255), abs=4)
 
 
-def test_sync_and_async_answer_the_same(spec):
-    search, describe = spec.to_tool_list()
-    synced = search.call(text="red", top_n=4)
-    assert asyncio.run(search.acall(text="red", top_n=4)).blocks == synced.blocks
-    id = parse_response(synced.blocks)["results"][0]["id"]
-    assert asyncio.run(describe.acall(id=id)).blocks == describe.call(id=id).blocks
+def test_the_largest_contact_sheet_has_a_cell_for_every_result():
+    image = Image.new("RGB", (8, 8))
+    response = ToolResponse(SearchImagesOutput(results=[]), (image,) * 24, Query("red"))
+    assert response.contact_sheet.size == (5 * 192, 5 * 192)
 
 
-def test_the_engine_says_how_many_unless_the_model_does(spec):
-    assert len(titles(spec.search_images("red"))) == 3
-    assert len(titles(spec.search_images("red", top_n=1))) == 1
-    assert len(titles(spec.search_images("red", top_n=8))) == 8
+def test_search_and_asearch_return_the_same(image_search):
+    arguments = {"text": "red", "top_n": 4}
+    response = image_search.search(arguments)
+    again = asyncio.run(image_search.asearch(arguments))
+    assert again.text == response.text
+    assert list(again.contact_sheet.tobytes()) == list(response.contact_sheet.tobytes())
+    described = {"id": parse_response(response)["results"][0]["id"]}
+    assert asyncio.run(image_search.adescribe(described)).text == image_search.describe(described).text
 
 
-def test_a_filter_is_the_filter_language(spec):
-    assert set(titles(spec.search_images("red", top_n=9, filters="price < 5"))) == {"red", "blue"}
+def test_top_n_is_that_of_the_engine_unless_the_model_gives_one(search):
+    assert len(titles(search(text="red"))) == 3
+    assert len(titles(search(text="red", top_n=1))) == 1
+    assert len(titles(search(text="red", top_n=8))) == 8
 
 
-def test_the_filters_of_the_engine_still_hold(index):
+def test_filters_are_those_of_the_model_and_of_the_engine(search, index):
+    assert set(titles(search(text="red", top_n=9, filters="price < 5"))) == {"red", "blue"}
     engine = index.as_query_engine(similarity_top_k=9, filters=metadata_filters("price > 4"))
-    found = ImageSearchToolSpec(engine).search_images("red", filters="price < 6")
+    found = ImageSearch(engine).search({"text": "red", "filters": "price < 6"})
     assert set(titles(found)) == {"green", "black"}
 
 
-def test_the_largest_sheet_has_a_place_for_everything():
-    image = Image.new("RGB", (8, 8))
-    answer = Answer(FoundImages(results=[]), (image,) * 24, Query("red"))
-    assert answer.sheet.size == (5 * 192, 5 * 192)
+def test_no_result_comes_with_a_note_and_without_a_contact_sheet(search):
+    response = search(text="red", filters="price > 1000")
+    assert json.loads(response.text) == {"results": [], "note": "nothing found: loosen the filters"}
+    assert response.contact_sheet is None
 
 
-def test_nothing_found_is_told_without_a_sheet(spec):
-    (words,) = spec.search_images("red", filters="price > 1000")
-    assert json.loads(words.text) == {"results": [], "note": "nothing found: loosen the filters"}
-
-
-def test_an_empty_collection_is_told_as_one(milvus_lite):
+def test_an_empty_collection_comes_with_its_own_note(milvus_lite):
     embedding = VisualizedBGEEmbedding(encoder=toy_encoder())
     with ComposedImageIndex.open(milvus_lite, embedding) as index:
-        (words,) = ImageSearchToolSpec(index.as_query_engine()).search_images("red")
-    assert json.loads(words.text)["note"] == "nothing found: no image is indexed yet"
+        response = ImageSearch(index.as_query_engine()).search({"text": "red"})
+    assert parse_response(response)["note"] == "nothing found: no image is indexed yet"
 
 
-def test_documents_and_words_are_results_like_any_other(own_index, images):
+def test_image_documents_and_text_nodes_are_results_like_any_other(own_index, images):
     document = ImageDocument(id_="photo", text="a red photo", image_path=str(images / "red.png"))
     own_index.add([document, TextNode(id_="note", text="red")])
-    spec = ImageSearchToolSpec(own_index.as_query_engine(similarity_top_k=12))
-    found = parse_response(spec.search_images("red"))["results"]
+    search = ImageSearch(own_index.as_query_engine(similarity_top_k=12))
+    found = parse_response(search.search({"text": "red"}))["results"]
     assert {"photo", "note"} < {result["id"] for result in found}
-    assert contact_sheet(spec.describe_image("photo")).size == (16, 16)
-    assert spec.search_images(image="photo") == spec.search_images(image=str(images / "red.png"))
-    assert "no image has the id 'note'" in parse_response(spec.describe_image("note"))["error"]
-
-
-def test_nulls_are_left_out_as_models_mean_them(spec):
-    tool = spec.to_tool_list()[0]
-    assert tool.call(text="red", image=None, top_n=None, filters=None).blocks == (spec.search_images("red"))
+    assert search.describe({"id": "photo"}).contact_sheet.size == (16, 16)
+    by_id, by_path = (search.search({"image": image}).text for image in ("photo", str(images / "red.png")))
+    assert by_id == by_path
+    assert "no image has the id 'note'" in parse_response(search.describe({"id": "note"}))["error"]
 
 
 @pytest.mark.parametrize(
-    ("asked", "why"),
+    ("arguments", "message"),
     [
         ({}, "the query is empty"),
         ({"text": "\ud800"}, "text: "),
@@ -131,26 +117,31 @@ def test_nulls_are_left_out_as_models_mean_them(spec):
         ({"text": "red", "filters": "price < 'x'"}, "filter on price compares.*never hold"),
     ],
 )
-def test_a_wrong_argument_is_told(spec, asked, why):
-    (words,) = spec.to_tool_list()[0].call(**asked).blocks
-    assert re.search(why, json.loads(words.text)["error"])
+def test_a_wrong_argument_is_an_error_that_names_it(search, arguments, message):
+    response = search(**arguments)
+    assert response.is_error
+    assert re.search(message, parse_response(response)["error"])
 
 
-def test_text_that_only_looks_like_a_image_stays_text(spec):
-    assert len(titles(spec.search_images(r"red \![](/etc/passwd)"))) == 3
+def test_null_arguments_count_as_left_out(search):
+    assert search(text="red", image=None, top_n=None, filters=None).text == search(text="red").text
+
+
+def test_text_that_only_looks_like_an_image_stays_text(search):
+    assert len(titles(search(text=r"red \![](/etc/passwd)"))) == 3
 
 
 @settings(max_examples=scaled(fast=10, full=100))
 @given(st.text(max_size=40), st.text(max_size=40), st.integers(), st.text(max_size=20))
-def test_whatever_a_model_writes_gets_an_answer(spec, text, image, top_n, filters):
-    blocks = spec.search_images(text, image, top_n, filters)
-    assert parse_response(blocks).keys() & {"results", "error"}
+def test_whatever_a_model_writes_gets_a_response(search, text, image, top_n, filters):
+    response = search(text=text, image=image, top_n=top_n, filters=filters)
+    assert parse_response(response).keys() & {"results", "error"}
 
 
-def test_a_image_is_described_and_shown(spec, images):
-    id = parse_response(spec.search_images("blue", top_n=1))["results"][0]["id"]
-    blocks = spec.describe_image(id)
-    assert parse_response(blocks) == {
+def test_describe_returns_the_details_and_the_image(search, image_search, images):
+    id = parse_response(search(text="blue", top_n=1))["results"][0]["id"]
+    response = image_search.describe({"id": id})
+    assert parse_response(response) == {
         "id": id,
         "title": "blue",
         "path": str(images / "blue.png"),
@@ -158,59 +149,64 @@ def test_a_image_is_described_and_shown(spec, images):
         "height": 16,
         "metadata": {"price": 4.0},
     }
-    assert contact_sheet(blocks).size == (16, 16)
+    assert response.contact_sheet.size == (16, 16)
 
 
-def test_a_image_whose_file_is_gone_is_still_described(own_index, tmp_path):
+def test_an_image_whose_file_was_deleted_is_still_found_and_described(own_index, tmp_path):
     file = tmp_path / "pink.png"
     Image.new("RGB", (9, 9), "pink").save(file)
     own_index.add_folder(tmp_path)
-    spec = ImageSearchToolSpec(own_index.as_query_engine(similarity_top_k=1))
-    id = parse_response(spec.search_images("pink"))["results"][0]["id"]
+    search = ImageSearch(own_index.as_query_engine(similarity_top_k=1))
+    id = parse_response(search.search({"text": "pink"}))["results"][0]["id"]
     file.unlink()
-    (words,) = spec.describe_image(id)
-    assert "no image to look at" in json.loads(words.text)["note"]
-    words, _sheet = spec.search_images("pink")
-    assert json.loads(words.text)["results"][0]["id"] == id
+    assert "no image to look at" in parse_response(search.describe({"id": id}))["note"]
+    response = search.search({"text": "pink"})
+    assert parse_response(response)["results"][0]["id"] == id
+    assert response.contact_sheet is not None
 
 
 @pytest.mark.parametrize(
-    ("asked", "why"),
+    ("arguments", "message"),
     [
         ({"id": "nothing"}, "no image has the id 'nothing'"),
         ({}, "id: Field required"),
         ({"number": 1}, "id: Field required; number: Extra inputs"),
     ],
 )
-def test_an_unknown_id_is_told(spec, asked, why):
-    tool = spec.to_tool_list()[1]
-    assert why in parse_response(tool.call(**asked).blocks)["error"]
-    assert why in parse_response(asyncio.run(tool.acall(**asked)).blocks)["error"]
+def test_an_unknown_id_is_an_error(image_search, arguments, message):
+    response = image_search.describe(arguments)
+    assert response.is_error
+    assert message in parse_response(response)["error"]
 
 
-def test_a_reranker_sees_the_example_and_its_order_and_reason_are_told(index, images):
+def test_the_reranker_sees_the_example_image_and_its_order_and_reason_are_returned(index, images):
     vision = MockVision(reversing())
-    plain = index.as_query_engine(similarity_top_k=4)
-    reranked = index.as_query_engine(similarity_top_k=4, node_postprocessors=[LLVMRerank(llm=vision)])
-    example = in_memory(images / "blue.png")
-    before = ImageSearchToolSpec(plain).search_images("in red", example)
-    after = ImageSearchToolSpec(reranked).search_images("in red", example)
+    plain = ImageSearch(index.as_query_engine(similarity_top_k=4))
+    reranked = ImageSearch(index.as_query_engine(similarity_top_k=4, node_postprocessors=[LLVMRerank(llm=vision)]))
+    arguments = {"text": "in red", "image": to_data_uri(images / "blue.png")}
+    before, after = plain.search(arguments), reranked.search(arguments)
     assert titles(after) == titles(before)[::-1]
-    assert parse_response(after)["results"][0]["reason"] == "The last shall be first."
+    output = parse_response(after)
+    assert output["stage"] == "reranked"
+    assert output["results"][0]["reason"] == "The last shall be first."
+    assert [result["retrieval_rank"] for result in output["results"]] == [4, 3, 2, 1]
     assert vision.requests[0].image.getpixel((48, 48)) == pytest.approx((0, 0, 255), abs=4)
-    assert asyncio.run(ImageSearchToolSpec(reranked).asearch_images("in red", example)) == after
+    assert asyncio.run(reranked.asearch(arguments)).text == after.text
 
 
-def test_a_reranker_that_must_not_fail_is_told_as_a_message(index):
-    rerank = LLVMRerank(llm=MockVision(failing(AnswerError("no GPU"))), on_failure="raise")
-    spec = ImageSearchToolSpec(index.as_query_engine(node_postprocessors=[rerank]))
-    assert "no GPU" in parse_response(spec.search_images("red"))["error"]
+def test_a_reranker_that_fails_degrades_the_response_or_is_an_error(index):
+    def search(**settings):
+        rerank = LLVMRerank(llm=MockVision(failing(AnswerError("no GPU"))), **settings)
+        return parse_response(ImageSearch(index.as_query_engine(node_postprocessors=[rerank])).search({"text": "red"}))
+
+    assert search()["degraded"] is True
+    assert "no GPU" in search(on_failure="raise")["error"]
 
 
-def test_only_engines_over_images_are_taken():
+def test_an_engine_that_searches_no_images_is_refused():
     class Other(CustomQueryEngine):
         def custom_query(self, query_str: str):
             return query_str
 
     with pytest.raises(SettingError, match=r"Other searches no images.*as_query_engine"):
-        ImageSearchToolSpec(Other())
+        ImageSearch(Other())

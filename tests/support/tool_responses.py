@@ -1,4 +1,4 @@
-"""Parsers of the image search tools' responses."""
+"""Reads what the image search tools return: a `ToolResponse`, or the blocks of a LlamaIndex tool."""
 
 from __future__ import annotations
 
@@ -10,17 +10,18 @@ from pathlib import Path
 from PIL import Image
 
 
-def parse_response(blocks) -> dict:
-    return json.loads(blocks[0].text)
+def parse_response(response) -> dict:
+    text = response[0].text if isinstance(response, list) else response.text
+    return json.loads(text)
 
 
-def titles(blocks) -> list[str]:
-    return [result["title"] for result in parse_response(blocks)["results"]]
+def titles(response) -> list[str]:
+    return [result["title"] for result in parse_response(response)["results"]]
 
 
 def contact_sheet(blocks) -> Image.Image:
     return Image.open(io.BytesIO(base64.b64decode(blocks[1].image)))
 
 
-def in_memory(image: Path) -> str:
+def to_data_uri(image: Path) -> str:
     return f"data:image/png;base64,{base64.b64encode(image.read_bytes()).decode()}"

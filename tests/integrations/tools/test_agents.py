@@ -15,7 +15,7 @@ from llama_index.core.schema import QueryBundle
 from llama_index.core.tools import ToolMetadata
 from llama_index.tools.image_search import ImageSearchToolSpec
 
-from mmrag.agent_tool.schema import SearchImages
+from mmrag.agent_tool.schema import SearchImagesInput
 
 SYSTEM = "You help people find images."
 
@@ -46,7 +46,7 @@ class Scripted:
         return ChatMessage(role="assistant", blocks=[call])
 
     @property
-    def told(self) -> list[dict]:
+    def outputs(self) -> list[dict]:
         """What tools answered so far, as the model read it."""
         return [json.loads(m.blocks[0].text) for m in self.seen[-1] if m.role == "tool"]
 
@@ -57,8 +57,8 @@ class Scripted:
         return [block for m in tools for block in m.blocks if isinstance(block, ImageBlock)]
 
 
-def titles(told: dict) -> list[str]:
-    return [result["title"] for result in told["results"]]
+def titles(outputs: dict) -> list[str]:
+    return [result["title"] for result in outputs["results"]]
 
 
 def converse(agent, *turns, memory: BaseMemory | None = None) -> list[str]:
@@ -75,7 +75,7 @@ def test_a_function_agent_sees_words_and_contact_sheet(tools, streaming):
     model = Scripted(lambda _: {"text": "something red"}, "Here are red ones.")
     agent = FunctionAgent(tools=tools, llm=model.llm, system_prompt=SYSTEM, streaming=streaming)
     assert converse(agent, "red, please") == ["Here are red ones."]
-    assert titles(model.told[0])[0] == "red"
+    assert titles(model.outputs[0])[0] == "red"
     (sheet,) = model.shown
     assert sheet.image_mimetype == "image/jpeg"
 
@@ -84,14 +84,14 @@ def test_the_same_in_red_refers_to_result_1_of_the_turn_before(tools, index, ima
     model = Scripted(
         lambda _: {"text": "blue", "filters": "price > 10", "top_n": 2},
         "1 is blue with a corner.",
-        lambda m: {"text": "the same in red", "image": m.told[-1]["results"][0]["id"]},
-        lambda m: {"tool": "describe_image", "id": m.told[-1]["results"][2]["id"]},
+        lambda m: {"text": "the same in red", "image": m.outputs[-1]["results"][0]["id"]},
+        lambda m: {"tool": "describe_image", "id": m.outputs[-1]["results"][2]["id"]},
         "That one is red with a corner.",
     )
     agent = FunctionAgent(tools=tools, llm=model.llm, streaming=False)
     first, second = converse(agent, "blue ones over 10", "now the same in red")
     assert (first, second) == ("1 is blue with a corner.", "That one is red with a corner.")
-    found, again, described = model.told
+    found, again, described = model.outputs
     assert titles(found)[0] == "blue corner"
     bundle = QueryBundle("the same in red", image_path=str(images / "blue corner.png"))
     nodes = index.as_retriever(similarity_top_k=3).retrieve(bundle)
@@ -108,20 +108,20 @@ def test_the_image_in_the_users_message_is_found_though_the_model_cannot_copy_it
     shown = ChatMessage(role="user", blocks=[TextBlock(text="this?"), ImageBlock(image=data)])
     agent = FunctionAgent(tools=tools, llm=model.llm, streaming=False)
     converse(agent, shown, ChatMessage(role="user", content="and in red?"))
-    first, second = model.told
+    first, second = model.outputs
     assert titles(first) == ["green"]
     assert {"green", "red"} <= set(titles(second))
 
 
 def test_a_tool_by_another_name_finds_the_users_image_too(index, images):
-    metadata = ToolMetadata("Find shop images.", "find", SearchImages)
+    metadata = ToolMetadata("Find shop images.", "find", SearchImagesInput)
     engine = index.as_query_engine(similarity_top_k=3)
     tools = ImageSearchToolSpec(engine).to_tool_list(func_to_metadata_mapping={"search_images": metadata})
     model = Scripted(lambda _: {"tool": "find", "image": "last", "top_n": 1}, "It is green.")
     shown = [TextBlock(text="this?"), ImageBlock(path=images / "green.png")]
     agent = FunctionAgent(tools=tools, llm=model.llm, streaming=False)
     converse(agent, ChatMessage(role="user", blocks=shown))
-    assert titles(model.told[0]) == ["green"]
+    assert titles(model.outputs[0]) == ["green"]
 
 
 @pytest.mark.parametrize("kind", ["bytes", "path"])
@@ -135,25 +135,25 @@ def test_the_last_image_wins_and_the_sheets_of_tools_do_not_count(tools, images,
     model = Scripted(lambda _: last, "green.", lambda _: last, "blue.")
     agent = FunctionAgent(tools=tools, llm=model.llm, streaming=False)
     converse(agent, message("green"), message("blue"), memory=Memory.from_defaults(kind))
-    assert [titles(told) for told in model.told] == [["green"], ["blue"]]
+    assert [titles(outputs) for outputs in model.outputs] == [["green"], ["blue"]]
 
 
 def test_a_image_by_url_in_the_conversation_is_as_confined_as_any(tools):
     model = Scripted(lambda _: {"image": "last"}, "I cannot see it.")
     shown = ChatMessage(role="user", blocks=[ImageBlock(url="http://intranet.example/a.png")])
     converse(FunctionAgent(tools=tools, llm=model.llm, streaming=False), shown)
-    assert "is on the host 'intranet.example'" in model.told[0]["error"]
+    assert "is on the host 'intranet.example'" in model.outputs[0]["error"]
 
 
 def test_an_agent_acts_on_a_refusal(tools, images):
     model = Scripted(
         lambda _: {"image": "/etc/passwd"},
-        lambda m: {"text": "black"} if "Instead" in m.told[-1]["error"] else {},
+        lambda m: {"text": "black"} if "Instead" in m.outputs[-1]["error"] else {},
         "Black ones, then.",
     )
     agent = FunctionAgent(tools=tools, llm=model.llm, streaming=False)
     assert converse(agent, "like /etc/passwd") == ["Black ones, then."]
-    assert titles(model.told[-1])[0] == "black"
+    assert titles(model.outputs[-1])[0] == "black"
 
 
 def test_several_searches_at_once(tools):
@@ -186,7 +186,7 @@ def test_a_workflow_of_agents_shares_the_image(tools, images):
         return await AgentWorkflow(agents=[agent], root_agent="finder").run(user_msg=shown)
 
     assert str(asyncio.run(run())) == "green."
-    assert titles(model.told[0]) == ["green"]
+    assert titles(model.outputs[0]) == ["green"]
 
 
 def test_a_react_agent_reads_the_json_and_names_result_1(tools, images):

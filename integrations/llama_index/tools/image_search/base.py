@@ -1,4 +1,4 @@
-"""Image search as LlamaIndex tools. In: an engine. Out: two tools for any agent."""
+"""Image search as LlamaIndex tools."""
 
 from __future__ import annotations
 
@@ -7,17 +7,17 @@ from inspect import cleandoc
 from typing import Any, ClassVar
 
 from llama_index.core.base.base_query_engine import BaseQueryEngine
-from llama_index.core.base.llms.types import ContentBlock, ImageBlock, TextBlock
+from llama_index.core.base.llms.types import ContentBlock, ImageBlock, MessageRole, TextBlock
 from llama_index.core.bridge.pydantic import BaseModel
+from llama_index.core.memory import BaseMemory
 from llama_index.core.tools import FunctionTool, ToolMetadata
 from llama_index.core.tools.tool_spec.base import SPEC_FUNCTION_TYPE, BaseToolSpec
 from llama_index.core.workflow import Context
-from llama_index.tools.image_search.memory import last_image
-from PIL import Image
+from llama_index.embeddings.composed_image.image_sources import block_image
 
-from mmrag.agent_tool.image_resolver import LAST
-from mmrag.agent_tool.schema import DescribeImage
-from mmrag.agent_tool.tool import Answer, ImageSearch
+from mmrag.agent_tool.image_resolver import LAST_IMAGE
+from mmrag.agent_tool.schema import DescribeImageInput
+from mmrag.agent_tool.tool import ImageSearch, ToolResponse
 from mmrag.images import ImagePolicy, ImageSource
 from mmrag.images.encode import data_uri
 
@@ -25,19 +25,19 @@ __all__ = ["ImageSearchToolSpec"]
 
 
 class ImageSearchToolSpec(BaseToolSpec):
-    """Let agents search images by words and by example, and look at what they found.
+    """Tools by which agents search images by text and by example, and look at single results.
 
-    Each tool answers with compact JSON and, as an image, a contact sheet. What cannot be done is
-    told in the JSON, with what to do instead: nothing is raised for it.
+    Each tool returns compact JSON and, as an image, a contact sheet. Nothing is raised for a bad argument:
+    the JSON says what is wrong and what to give instead.
 
     Parameters
     ----------
-    engine
-        An engine of `ComposedImageIndex.as_query_engine`, with or without a reranker.
-    policy
-        Folders of uploads and hosts from which a model may name images, and how large they may
-        be: ``ImagePolicy(roots=["uploads"], hosts=["shop.example"])``. Indexed images, ``data:``
-        URIs and what the user sent may always be named.
+    engine : BaseQueryEngine
+        From `ComposedImageIndex.as_query_engine`, with or without a reranker.
+    policy : ImagePolicy, optional
+        Folders of uploads and hosts from which a model may name images, and size limits:
+        ``ImagePolicy(roots=["uploads"], hosts=["shop.example"])``. Indexed images, ``data:`` URIs and
+        the images of the user are always allowed. Default: nothing else.
 
     Examples
     --------
@@ -54,15 +54,15 @@ class ImageSearchToolSpec(BaseToolSpec):
     def __init__(self, engine: BaseQueryEngine, policy: ImagePolicy | None = None) -> None:
         self._search = ImageSearch(engine, policy)
 
-    def keep(self, source: ImageSource) -> str:
-        """Take an image that a user uploaded; tell the model the handle that comes back.
+    def add_upload(self, source: ImageSource) -> str:
+        """Keep an image that a user uploaded; the model can name it by the handle that is returned.
 
         Raises
         ------
         ImageError
-            When it is too large, or no image.
+            If it is too large, or no image.
         """
-        return self._search.references.keep(source)
+        return self._search.resolver.add_upload(source)
 
     def search_images(
         self,
@@ -73,9 +73,9 @@ class ImageSearchToolSpec(BaseToolSpec):
         ctx: Context | None = None,
         **unknown: Any,
     ) -> list[ContentBlock]:
-        """Find images by a sentence, an example image, or both."""
-        asked = {"text": text, "image": image, "top_n": top_n, "filters": filters, **unknown}
-        return _blocks(self._search.search(asked))
+        """Search images by a sentence, an example image, or both."""
+        arguments = {"text": text, "image": image, "top_n": top_n, "filters": filters, **unknown}
+        return _to_blocks(self._search.search(arguments))
 
     async def asearch_images(
         self,
@@ -86,46 +86,61 @@ class ImageSearchToolSpec(BaseToolSpec):
         ctx: Context | None = None,
         **unknown: Any,
     ) -> list[ContentBlock]:
-        """Find images, without blocking the event loop; ``ctx`` knows what the user sent."""
-        asked = {"text": text, "image": image, "top_n": top_n, "filters": filters, **unknown}
-        last = await last_image(ctx) if image == LAST else None
-        answer = await self._search.asearch(asked, last)
-        return await asyncio.to_thread(_blocks, answer)
+        """Search images asynchronously; the context holds the conversation, and so the user's last image."""
+        arguments = {"text": text, "image": image, "top_n": top_n, "filters": filters, **unknown}
+        last_image = await _find_last_image(ctx) if image == LAST_IMAGE else None
+        response = await self._search.asearch(arguments, last_image)
+        return await asyncio.to_thread(_to_blocks, response)
 
     def describe_image(self, id: str | None = None, **unknown: Any) -> list[ContentBlock]:
-        """Tell all that is known about one image, and show it."""
-        return _blocks(self._search.describe({"id": id, **unknown}))
+        """Return the details of one image, and the image."""
+        return _to_blocks(self._search.describe({"id": id, **unknown}))
 
     async def adescribe_image(self, id: str | None = None, **unknown: Any) -> list[ContentBlock]:
-        """Tell all that is known about one image, without blocking the event loop."""
-        answer = await self._search.adescribe({"id": id, **unknown})
-        return await asyncio.to_thread(_blocks, answer)
+        """Return the details of one image, and the image, asynchronously."""
+        return await asyncio.to_thread(self.describe_image, id, **unknown)
 
     def get_metadata_from_fn_name(
         self, fn_name: str, spec_functions: list[SPEC_FUNCTION_TYPE] | None = None
     ) -> ToolMetadata | None:
         """Describe a tool for a model."""
-        search = self._search.asks(f"'{LAST}' (the image that the user sent last), an upload handle (upload-…), ")
-        schemas: dict[str, type[BaseModel]] = {"search_images": search, "describe_image": DescribeImage}
+        more_forms = f"'{LAST_IMAGE}' (the image that the user sent last), an upload handle (upload-…), "
+        schemas: dict[str, type[BaseModel]] = {
+            "search_images": self._search.input_schema(more_forms),
+            "describe_image": DescribeImageInput,
+        }
         schema = schemas[fn_name]
         return ToolMetadata(cleandoc(schema.__doc__ or ""), fn_name, schema)
 
     def to_tool_list(self, *args: Any, **kwargs: Any) -> list[FunctionTool]:
-        """Make the tools; that of the search is handed the agent's context."""
+        """Build the tools; the search receives the agent's context."""
         tools = super().to_tool_list(*args, **kwargs)
         for tool in tools:
             if tool.real_fn in (self.search_images, self.asearch_images):  # by any name
                 # LlamaIndex finds a context by its annotation, but cannot read a postponed one
                 tool.requires_context, tool.ctx_param_name = True, "ctx"
-                tool.partial_params = {"ctx": None}  # for those who call it outside of an agent
+                tool.partial_params = {"ctx": None}  # for calls outside of an agent
         return tools
 
 
-def _blocks(answer: Answer) -> list[ContentBlock]:
-    sheet = answer.sheet
-    return [TextBlock(text=answer.text), *([_block(sheet)] if sheet else [])]
+async def _find_last_image(ctx: Context | None) -> ImageSource | None:
+    """Return the most recent image of the user's messages; those of tools and models do not count."""
+    memory = await ctx.store.get("memory", default=None) if ctx is not None else None
+    if not isinstance(memory, BaseMemory):
+        return None
+    blocks = [
+        block
+        for message in await memory.aget_all()
+        if message.role == MessageRole.USER
+        for block in message.blocks
+        if isinstance(block, ImageBlock)
+    ]
+    return next((source for block in reversed(blocks) if (source := block_image(block)) is not None), None)
 
 
-def _block(image: Image.Image) -> ImageBlock:
-    _, _, data = data_uri(image).partition(",")
-    return ImageBlock(image=data.encode(), image_mimetype="image/jpeg")
+def _to_blocks(response: ToolResponse) -> list[ContentBlock]:
+    blocks: list[ContentBlock] = [TextBlock(text=response.text)]
+    if sheet := response.contact_sheet:
+        _, _, data = data_uri(sheet).partition(",")
+        blocks.append(ImageBlock(image=data.encode(), image_mimetype="image/jpeg"))
+    return blocks
