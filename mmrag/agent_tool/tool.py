@@ -185,7 +185,7 @@ class ImageSearch:
     def _is_indexed(self, path: str) -> bool:
         embed_model = self._retriever._embed_model  # pyright: ignore[reportPrivateUsage]
         with open_manifest(self._store, embed_model) as manifest:
-            return manifest.entry(path) is not None
+            return manifest.get(path) is not None
 
     def _failed(self, error: MMRagError) -> ToolResponse:
         instead = f". Instead, give {self.resolver.accepted_forms}" if isinstance(error, ImageError) else ""

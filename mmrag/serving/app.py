@@ -1,4 +1,4 @@
-"""The search page as an ASGI app. In: a searcher, limits, a token. Out: what uvicorn serves."""
+"""ASGI app of the search page and its JSON API."""
 
 from __future__ import annotations
 
@@ -11,50 +11,49 @@ from fastapi import FastAPI
 from fastapi.staticfiles import StaticFiles
 
 from mmrag.search import ImageSearcher
-from mmrag.serving.faults import answer_faults
-from mmrag.serving.metrics import Counted
-from mmrag.serving.routes import router
-from mmrag.serving.security import Guard
-from mmrag.serving.service import Limits, Site
+from mmrag.serving.metrics import MetricsMiddleware
+from mmrag.serving.routes import register_error_handlers, router
+from mmrag.serving.security import SecurityMiddleware
+from mmrag.serving.service import Limits, SearchService
 
 __all__ = ["create_app"]
 
-ROOM = 200_000
-"""Bytes that a request may have beside its image, which as a data URI is a third larger."""
+MAX_FORM_OVERHEAD = 200_000  # bytes of a request beside its image
 
 
 def create_app(searcher: ImageSearcher, limits: Limits | None = None, *, token: str = "") -> FastAPI:
-    """Make the app; closing the searcher is left to the caller.
+    """Create the app; the caller closes the searcher.
 
     Parameters
     ----------
-    searcher
-        Its models are shared by everybody who asks.
-    limits
-        How much is served.
-    token
-        What callers must know; when empty, only callers from this machine are answered.
+    searcher : ImageSearcher
+        Shared by all requests.
+    limits : Limits, optional
+        Limits of queues, time and uploads.
+    token : str, default ""
+        Secret required from clients. If empty, only clients of this machine are served.
     """
     limits = limits or Limits()
-    site = Site(searcher, limits)
+    service = SearchService(searcher, limits)
 
     @asynccontextmanager
     async def lifespan(_: FastAPI) -> AsyncGenerator[None]:
         yield
-        site.close()
+        service.close()
 
     app = FastAPI(
         title="mmrag",
         summary="Search images by an image and a sentence",
         version=version("mmrag"),
-        docs_url=None,  # both pages would load scripts from elsewhere
+        docs_url=None,  # both pages load scripts from another server
         redoc_url=None,
         lifespan=lifespan,
     )
-    app.state.site = site
+    app.state.service = service
     app.include_router(router)
     app.mount("/page", StaticFiles(directory=Path(__file__).parent / "static"), name="page")
-    app.add_middleware(Guard, token=token, max_bytes=limits.upload_bytes * 4 // 3 + ROOM)
-    app.add_middleware(Counted, metrics=site.metrics)
-    answer_faults(app)
+    # as a data: URI, an image is a third larger
+    app.add_middleware(SecurityMiddleware, token=token, max_bytes=limits.upload_bytes * 4 // 3 + MAX_FORM_OVERHEAD)
+    app.add_middleware(MetricsMiddleware, metrics=service.metrics)
+    register_error_handlers(app)
     return app

@@ -1,7 +1,4 @@
-"""Image search for MCP clients. In: a search. Out: a server of two tools, by pipe or HTTP.
-
-What is asked and told is that of `llama_index.tools.image_search`; images come as thumbnails.
-"""
+"""MCP server of the image search tools, over stdio or streamable HTTP."""
 
 from __future__ import annotations
 
@@ -12,13 +9,11 @@ from importlib.metadata import version
 from inspect import cleandoc
 from typing import Any
 
-from llama_index.tools.image_search import Answer, FoundImage, FoundImages, ImageFacts, ImageSearch
 from mcp.server import Server, ServerRequestContext
 from mcp.server.stdio import stdio_server
 from mcp.types import (
     CallToolRequestParams,
     CallToolResult,
-    ContentBlock,
     ImageContent,
     ListToolsResult,
     PaginatedRequestParams,
@@ -30,33 +25,34 @@ from PIL import Image
 from pydantic import BaseModel
 from starlette.types import ASGIApp
 
-from mmrag.agent_tool.schema import DescribeImage
+from mmrag.agent_tool.schema import DescribeImageInput, ImageDetails, SearchImagesOutput
+from mmrag.agent_tool.tool import ImageSearch, ToolResponse
 from mmrag.images.encode import data_uri
 from mmrag.rerank.composite import draw_candidate, draw_label
-from mmrag.serving.security import Guard
+from mmrag.serving.security import SecurityMiddleware
 
-__all__ = ["create_server", "http_app", "over_stdio"]
+__all__ = ["create_server", "http_app", "serve_stdio"]
 
-THUMBNAIL = 128
-MOST_BYTES = 30_000_000  # of one request: 20 MB of image, as base64
+THUMBNAIL_SIDE = 128  # pixels
+MAX_REQUEST_BYTES = 30_000_000  # 20 MB of image, as base64
 
 Context = ServerRequestContext[Any, Any]
 
 
 @dataclass(frozen=True)
-class _Offer:
+class _ToolDefinition:
     title: str
-    asked: type[BaseModel]
-    told: type[BaseModel]
-    answer: Callable[[Mapping[str, Any]], Awaitable[Answer]]
+    input_schema: type[BaseModel]
+    output_schema: type[BaseModel]
+    call: Callable[[Mapping[str, Any]], Awaitable[ToolResponse]]
 
-    def tool(self, name: str) -> Tool:
+    def to_tool(self, name: str) -> Tool:
         return Tool(
             name=name,
             title=self.title,
-            description=cleandoc(self.asked.__doc__ or ""),
-            input_schema=self.asked.model_json_schema(),
-            output_schema=self.told.model_json_schema(mode="serialization"),
+            description=cleandoc(self.input_schema.__doc__ or ""),
+            input_schema=self.input_schema.model_json_schema(),
+            output_schema=self.output_schema.model_json_schema(mode="serialization"),
             annotations=ToolAnnotations(
                 read_only_hint=True, destructive_hint=False, idempotent_hint=True, open_world_hint=False
             ),
@@ -64,26 +60,34 @@ class _Offer:
 
 
 def create_server(search: ImageSearch, *, thumbnails: bool = True) -> Server[Any]:
-    """Make the server; without ``thumbnails`` it answers by JSON alone."""
-    offers = {
-        "search_images": _Offer("Search images", search.asks(), FoundImages, search.asearch),
-        "describe_image": _Offer("Look at an image", DescribeImage, ImageFacts, search.adescribe),
+    """Create an MCP server of the tools ``search_images`` and ``describe_image``.
+
+    Parameters
+    ----------
+    search : ImageSearch
+        The search that both tools call.
+    thumbnails : bool, default True
+        Whether images are returned beside the JSON.
+    """
+    definitions = {
+        "search_images": _ToolDefinition("Search images", search.input_schema(), SearchImagesOutput, search.asearch),
+        "describe_image": _ToolDefinition("Look at an image", DescribeImageInput, ImageDetails, search.adescribe),
     }
 
     async def list_tools(context: Context, params: PaginatedRequestParams | None) -> ListToolsResult:
-        return ListToolsResult(tools=[offer.tool(name) for name, offer in offers.items()])
+        return ListToolsResult(tools=[definition.to_tool(name) for name, definition in definitions.items()])
 
     async def call_tool(context: Context, params: CallToolRequestParams) -> CallToolResult:
-        offer = offers.get(params.name)
-        if offer is None:
-            return _failed(f"no tool is called {params.name!r}: there are {', '.join(offers)}")
-        answer = await offer.answer(params.arguments or {})
-        if answer.refused:
-            return _failed(answer.text)
-        images = await asyncio.to_thread(_thumbnails, answer) if thumbnails else []
+        definition = definitions.get(params.name)
+        if definition is None:
+            return _error_result(f"no tool is called {params.name!r}: there are {', '.join(definitions)}")
+        response = await definition.call(params.arguments or {})
+        if response.is_error:
+            return _error_result(response.text)
+        images = await asyncio.to_thread(_thumbnails, response) if thumbnails else []
         return CallToolResult(
-            content=[TextContent(type="text", text=answer.text), *images],
-            structured_content=answer.facts.model_dump(mode="json"),
+            content=[TextContent(type="text", text=response.text), *images],
+            structured_content=response.output.model_dump(mode="json"),
         )
 
     return Server(
@@ -95,33 +99,29 @@ def create_server(search: ImageSearch, *, thumbnails: bool = True) -> Server[Any
     )
 
 
-async def over_stdio(server: Server[Any]) -> None:
-    """Serve one client until it closes the pipe; what else is printed goes to stderr."""
+async def serve_stdio(server: Server[Any]) -> None:
+    """Serve one client over stdin and stdout until it closes the pipe; other output goes to stderr."""
     async with stdio_server() as (incoming, outgoing):
         await server.run(incoming, outgoing, server.create_initialization_options())
 
 
 def http_app(server: Server[Any], *, bind: str = "127.0.0.1", token: str = "") -> ASGIApp:
-    """Make the ASGI app of streamable HTTP, at ``/mcp``, guarded as the search page is."""
-    app = server.streamable_http_app(host=bind, max_request_body_size=MOST_BYTES)
-    return Guard(app, token=token, max_bytes=MOST_BYTES)
+    """Build the ASGI app of streamable HTTP at ``/mcp``, behind the access control of the search page."""
+    app = server.streamable_http_app(host=bind, max_request_body_size=MAX_REQUEST_BYTES)
+    return SecurityMiddleware(app, token=token, max_bytes=MAX_REQUEST_BYTES)
 
 
-def _failed(words: str) -> CallToolResult:
-    return CallToolResult(content=[TextContent(type="text", text=words)], is_error=True)
+def _error_result(message: str) -> CallToolResult:
+    return CallToolResult(content=[TextContent(type="text", text=message)], is_error=True)
 
 
-def _thumbnails(answer: Answer) -> list[ContentBlock]:
-    if isinstance(answer.facts, FoundImages):
-        numbered = zip(answer.facts.results, answer.images, strict=True)
-        return [_content(_cell(found, image)) for found, image in numbered]
-    return [_content(image) for image in answer.images if image]
+def _thumbnails(response: ToolResponse) -> list[ImageContent]:
+    if isinstance(response.output, SearchImagesOutput):
+        numbered = enumerate(response.images, start=1)
+        return [_to_content(draw_label(draw_candidate(image, THUMBNAIL_SIDE), rank)) for rank, image in numbered]
+    return [_to_content(image) for image in response.images if image]
 
 
-def _cell(found: FoundImage, image: Image.Image | None) -> Image.Image:
-    return draw_label(draw_candidate(image, THUMBNAIL), found.number)
-
-
-def _content(image: Image.Image) -> ImageContent:
+def _to_content(image: Image.Image) -> ImageContent:
     _, _, data = data_uri(image).partition(",")
     return ImageContent(type="image", data=data, mime_type="image/jpeg")

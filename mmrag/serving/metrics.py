@@ -1,4 +1,4 @@
-"""What a server has done, for Prometheus. In: requests, stages, repairs. Out: its text format."""
+"""Prometheus metrics of a server: requests, stage latencies, rerankings and queues."""
 
 from __future__ import annotations
 
@@ -8,58 +8,55 @@ from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, gene
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from mmrag.results import RankedImages
-from mmrag.serving.work_queue import Line
+from mmrag.serving.work_queue import WorkQueue
 
-__all__ = ["Counted", "Metrics"]
+__all__ = ["Metrics", "MetricsMiddleware"]
 
-SECONDS = (0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60)
+BUCKETS = (0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60)  # seconds
+RETRIEVAL_STAGES = frozenset({"encode", "search"})
 
 
 class Metrics:
-    """Counts of one server; `Line` by `Line`, how many wait."""
+    """Counters of one server, and the load of its queues."""
 
-    def __init__(self, lines: Sequence[Line]) -> None:
-        self._registry = CollectorRegistry()
-        self._requests = Counter("mmrag_requests", "Requests.", ["route", "status"], registry=self._registry)
+    def __init__(self, queues: Sequence[WorkQueue]) -> None:
+        self._registry = registry = CollectorRegistry()
+        self._requests = Counter("mmrag_requests", "Requests.", ["route", "status"], registry=registry)
         self._stages = Histogram(
-            "mmrag_stage_seconds",
-            "Time of each stage of a search.",
-            ["stage"],
-            registry=self._registry,
-            buckets=SECONDS,
+            "mmrag_stage_seconds", "Time of each stage of a search.", ["stage"], registry=registry, buckets=BUCKETS
         )
-        self._rankings = Counter("mmrag_rankings", "Rerankings.", registry=self._registry)
-        self._repaired = Counter("mmrag_repaired_rankings", "Rerankings that were mended.", registry=self._registry)
-        waiting = Gauge("mmrag_waiting", "Waiting or being served.", ["line"], registry=self._registry)
-        for line in lines:
-            waiting.labels(line.name).set_function(lambda line=line: line.taken)
+        self._rerankings = Counter("mmrag_rerankings", "Rerankings.", registry=registry)
+        self._repaired = Counter("mmrag_repaired_rerankings", "Rerankings that were repaired.", registry=registry)
+        in_flight = Gauge("mmrag_in_flight", "Calls that wait or run.", ["queue"], registry=registry)
+        for queue in queues:
+            in_flight.labels(queue.name).set_function(lambda queue=queue: queue.in_flight)
 
-    def request(self, route: str, status: int) -> None:
-        """Count a request; ``route`` is the pattern of its path, of which there are few."""
+    def record_request(self, route: str, status: int) -> None:
+        """Count a request; ``route`` is the pattern of its path, as a path may be made up."""
         self._requests.labels(route, str(status)).inc()
 
-    def retrieved(self, found: RankedImages) -> None:
-        """Count a retrieval, by the time of its stages."""
-        self._time(found, {"encode", "search"})
+    def record_retrieval(self, found: RankedImages) -> None:
+        """Record the latencies of a retrieval."""
+        self._record_stages(found, RETRIEVAL_STAGES)
 
-    def reranked(self, found: RankedImages) -> None:
-        """Count a reranking, and whether it was mended."""
-        self._time(found, set(found.timings_ms) - {"encode", "search"})
-        self._rankings.inc()
+    def record_reranking(self, found: RankedImages) -> None:
+        """Record a reranking with its latencies, and whether it was repaired."""
+        self._record_stages(found, found.timings_ms.keys() - RETRIEVAL_STAGES)
+        self._rerankings.inc()
         if found.stage == "reranked" and found.repairs:
             self._repaired.inc()
 
-    def text(self) -> bytes:
-        """Write all of it as Prometheus reads it."""
+    def render(self) -> bytes:
+        """Return all metrics in the Prometheus text format."""
         return generate_latest(self._registry)
 
-    def _time(self, found: RankedImages, stages: set[str]) -> None:
-        for stage in stages & set(found.timings_ms):
+    def _record_stages(self, found: RankedImages, stages: frozenset[str] | set[str]) -> None:
+        for stage in stages & found.timings_ms.keys():
             self._stages.labels(stage).observe(found.timings_ms[stage] / 1000)
 
 
-class Counted:
-    """ASGI middleware that counts requests, by route and status."""
+class MetricsMiddleware:
+    """ASGI middleware that counts requests by route and status."""
 
     def __init__(self, app: ASGIApp, metrics: Metrics) -> None:
         self._app, self._metrics = app, metrics
@@ -69,14 +66,13 @@ class Counted:
             return await self._app(scope, receive, send)
         status = 500
 
-        async def note(message: Message) -> None:
+        async def send_and_record(message: Message) -> None:
             nonlocal status
             if message["type"] == "http.response.start":
                 status = message["status"]
             await send(message)
 
         try:
-            await self._app(scope, receive, note)
+            await self._app(scope, receive, send_and_record)
         finally:
-            route = scope.get("route")
-            self._metrics.request(getattr(route, "path", "(none)"), status)
+            self._metrics.record_request(getattr(scope.get("route"), "path", "(none)"), status)

@@ -1,79 +1,92 @@
-"""The addresses of a server. In: requests. Out: the page, answers, images, health, metrics."""
+"""HTTP routes and error responses: the page, search, images, health, metrics."""
 
 from __future__ import annotations
 
 import asyncio
 import hashlib
+import logging
 from collections.abc import AsyncIterator
 from functools import lru_cache
 from typing import Annotated, Any, Literal, cast
 
-from fastapi import APIRouter, Depends, Request
-from fastapi import Path as InPath
+from fastapi import APIRouter, Depends, FastAPI, Request
+from fastapi import Path as PathParameter
+from fastapi.exceptions import RequestValidationError
 from fastapi.responses import HTMLResponse, JSONResponse, Response, StreamingResponse
 from jinja2 import Environment, PackageLoader, StrictUndefined
 from prometheus_client import CONTENT_TYPE_LATEST
 from starlette.exceptions import HTTPException
 
-from mmrag.errors import ImageError, MMRagError
+from mmrag.agent_tool.schema import describe_errors
+from mmrag.errors import BusyError, ImageError, MMRagError, QueryError, SettingError
 from mmrag.results import RankedImages
-from mmrag.serving.asking import BODY, read_question
-from mmrag.serving.faults import in_words
-from mmrag.serving.schema import ID, MOST, Answer, Asked, Fault
-from mmrag.serving.service import Site
+from mmrag.serving.images import encode_image
+from mmrag.serving.schema import (
+    ID_PATTERN,
+    MAX_RESULTS,
+    SEARCH_BODY,
+    ErrorResponse,
+    ParsedQuery,
+    SearchResponse,
+    read_search_request,
+)
+from mmrag.serving.service import SearchService
 
-__all__ = ["router"]
+__all__ = ["error_message", "register_error_handlers", "router"]
 
-LINES = "application/x-ndjson"
-SIDES = {"small": 384, "large": 1024}
+_log = logging.getLogger(__name__)
+
+NDJSON = "application/x-ndjson"
+SIDES = {"small": 384, "large": 1024}  # pixels
 SAMPLES = 9
-FRESH = {"Cache-Control": "no-store"}
+NO_STORE = {"Cache-Control": "no-store"}
+CLIENT_ERRORS = (QueryError, ImageError, SettingError)  # the others are this server's, and may name its files
 
-Id = Annotated[str, InPath(pattern=ID)]
+Id = Annotated[str, PathParameter(pattern=ID_PATTERN)]
 Size = Literal["small", "large"]
 
 
-def _site(request: Request) -> Site:
-    return cast(Site, request.app.state.site)
+def _get_service(request: Request) -> SearchService:
+    return cast(SearchService, request.app.state.service)
 
 
-Here = Annotated[Site, Depends(_site)]
+Service = Annotated[SearchService, Depends(_get_service)]
 
-Told = dict[int | str, dict[str, Any]]
-FAULTS: Told = {
-    413: {"model": Fault, "description": "The image is too large."},
-    415: {"model": Fault, "description": "The body is neither JSON nor a form."},
-    422: {"model": Fault, "description": "The question cannot be searched for."},
-    503: {"model": Fault, "description": "Too many ask at once; see Retry-After."},
-    504: {"model": Fault, "description": "It took too long."},
+Responses = dict[int | str, dict[str, Any]]
+SEARCH_RESPONSES: Responses = {
+    200: {"model": SearchResponse, "content": {NDJSON: {"schema": {"type": "string"}}}},
+    413: {"model": ErrorResponse, "description": "The image is too large."},
+    415: {"model": ErrorResponse, "description": "The body is neither JSON nor a form."},
+    422: {"model": ErrorResponse, "description": "The query is invalid."},
+    503: {"model": ErrorResponse, "description": "There are too many requests; see Retry-After."},
+    504: {"model": ErrorResponse, "description": "It took too long."},
 }
-IMAGE: Told = {
+IMAGE_RESPONSES: Responses = {
     200: {"content": {"image/jpeg": {"schema": {"type": "string", "format": "binary"}}}},
-    304: {"description": "It is what you have."},
-    404: {"model": Fault, "description": "There is no such image."},
-    422: {"model": Fault, "description": "That is no id, or no size."},
+    304: {"description": "The client has it already."},
+    404: {"model": ErrorResponse, "description": "There is no such image."},
+    422: {"model": ErrorResponse, "description": "The id or the size is invalid."},
 }
-ANSWER: Told = {200: {"model": Answer, "content": {LINES: {"schema": {"type": "string"}}}}}
 
 router = APIRouter()
 
 
 @router.get("/", include_in_schema=False)
-async def page(site: Here) -> HTMLResponse:
-    """Show the search page."""
-    store = site.searcher.index.vector_store
-    samples = await site.drawing.run(lambda: site.indexed.some(SAMPLES), site.limits.seconds)
+async def page(service: Service) -> HTMLResponse:
+    """Return the search page."""
+    searcher, limits = service.searcher, service.limits
+    samples = await service.image_queue.run(lambda: service.images.sample(SAMPLES), limits.timeout)
     html = (
         _templates()
         .get_template("page.html")
         .render(
-            collection=store.collection_name,
-            encoder=site.searcher.encoder.info.name,
+            collection=searcher.index.vector_store.collection_name,
+            encoder=searcher.encoder.info.name,
             samples=samples,
-            top=min(site.searcher.settings.top, MOST),
-            most=MOST,
-            rerank=site.limits.rerank,
-            upload_bytes=site.limits.upload_bytes,
+            top=min(searcher.settings.top, MAX_RESULTS),
+            max_results=MAX_RESULTS,
+            rerank=limits.rerank,
+            upload_bytes=limits.upload_bytes,
         )
     )
     return HTMLResponse(html, headers={"Cache-Control": "no-cache"})
@@ -81,90 +94,127 @@ async def page(site: Here) -> HTMLResponse:
 
 @router.post(
     "/search",
-    response_model=Answer,
-    responses=ANSWER | FAULTS,
-    openapi_extra=BODY,
+    response_model=SearchResponse,
+    responses=SEARCH_RESPONSES,
+    openapi_extra=SEARCH_BODY,
     summary="Search by a sentence, an image, or both",
 )
-async def search(request: Request, site: Here) -> Response:
-    """Answer once; or, when lines are accepted, once after retrieval and again after reranking.
+async def search(request: Request, service: Service) -> Response:
+    """Respond once; or, with the header `Accept: application/x-ndjson`, after retrieval and again after reranking.
 
-    Lines are asked for by the header `Accept: application/x-ndjson`: each is an Answer.
+    Each line of NDJSON is a SearchResponse.
     """
-    async with asyncio.timeout(site.limits.seconds):  # a body may drip
-        question, image = await read_question(request)
-    found, asked = await site.retrieve(question, image)
-    rerank = question.rerank and site.limits.rerank and bool(found.results)
-    if LINES in request.headers.get("accept", ""):
-        lines = _lines(site, found, asked, rerank)
-        return StreamingResponse(lines, media_type=LINES, headers=FRESH)
-    answer = await _reranked(site, found, asked) if rerank else Answer.of(found, asked)
-    return JSONResponse(answer.model_dump(), headers=FRESH)
+    async with asyncio.timeout(service.limits.timeout):  # a body may come slowly
+        body = await read_search_request(request)
+    found, query = await service.retrieve(body)
+    rerank = body.rerank and service.limits.rerank and bool(found.results)
+    if NDJSON in request.headers.get("accept", ""):
+        return StreamingResponse(_stream(service, found, query, rerank), media_type=NDJSON, headers=NO_STORE)
+    response = await _rerank(service, found, query) if rerank else SearchResponse.from_results(found, query)
+    return JSONResponse(response.model_dump(mode="json"), headers=NO_STORE)
 
 
-@router.get("/images/{id}", responses=IMAGE, response_class=Response)
-async def image(request: Request, site: Here, id: Id, size: Size = "small") -> Response:
-    """Give an indexed image, as a square JPEG."""
+@router.get("/images/{id}", responses=IMAGE_RESPONSES, response_class=Response)
+async def image(request: Request, service: Service, id: Id, size: Size = "small") -> Response:
+    """Return an indexed image as a square JPEG."""
     try:
-        data = await site.drawing.run(lambda: site.indexed.thumbnail(id, SIDES[size]), site.limits.seconds)
+        data = await service.image_queue.run(lambda: service.images.thumbnail(id, SIDES[size]), service.limits.timeout)
     except ImageError as error:
         raise HTTPException(404, "this index has no such image, or its file is gone") from error
-    return _cached(request, data)
+    return _cacheable(request, data)
 
 
-@router.get("/uploads/{id}", responses=IMAGE, response_class=Response)
-async def upload(request: Request, site: Here, id: Id) -> Response:
-    """Give the image of an earlier search back to who knows its id."""
-    file = site.uploads.file(id)
-    if file is None:
+@router.get("/uploads/{id}", responses=IMAGE_RESPONSES, response_class=Response)
+async def upload(request: Request, service: Service, id: Id) -> Response:
+    """Return the query image of an earlier search as PNG."""
+    image = service.uploads.get(id)
+    if image is None:
         raise HTTPException(404, "this image is no longer kept: send it again")
-    return _cached(request, file.read_bytes(), "image/png")
+    data = await service.image_queue.run(lambda: encode_image(image, "PNG"), service.limits.timeout)
+    return _cacheable(request, data, "image/png")
 
 
-@router.get("/looks/{name}", responses=IMAGE, response_class=Response)
-async def look(request: Request, site: Here, name: Id) -> Response:
-    """Give the composite image that a vision LLM saw."""
-    data = site.look(name)
+@router.get("/composites/{name}", responses=IMAGE_RESPONSES, response_class=Response)
+async def composite(request: Request, service: Service, name: Id) -> Response:
+    """Return a composite image that the vision LLM saw."""
+    data = service.composites.get(name)
     if data is None:
         raise HTTPException(404, "this composite is no longer kept: search again")
-    return _cached(request, data)
+    return _cacheable(request, data)
 
 
-@router.get("/health", responses={503: {"model": Fault}})
-async def health(site: Here) -> dict[str, str | int]:
-    """Tell whether the index can be read, and how many images it holds."""
-    count = site.searcher.index.vector_store.count
-    images = await site.drawing.run(count, site.limits.seconds)
-    return {"status": "ok", "images": images, "waiting": site.encoder.taken + site.vision.taken}
+@router.get("/health", responses={503: {"model": ErrorResponse}})
+async def health(service: Service) -> dict[str, str | int]:
+    """Report that the index can be read, how many images it holds, and how many searches are in flight."""
+    images = await service.image_queue.run(service.searcher.index.vector_store.count, service.limits.timeout)
+    in_flight = service.encoder_queue.in_flight + service.reranker_queue.in_flight
+    return {"status": "ok", "images": images, "in_flight": in_flight}
 
 
 @router.get("/metrics", response_class=Response)
-async def metrics(site: Here) -> Response:
-    """Tell what was done so far, in Prometheus' format."""
-    return Response(site.metrics.text(), media_type=CONTENT_TYPE_LATEST)
+async def metrics(service: Service) -> Response:
+    """Return the metrics in the Prometheus text format."""
+    return Response(service.metrics.render(), media_type=CONTENT_TYPE_LATEST)
 
 
-async def _lines(site: Site, found: RankedImages, asked: Asked, rerank: bool) -> AsyncIterator[str]:
-    yield Answer.of(found, asked).model_dump_json() + "\n"
+def register_error_handlers(app: FastAPI) -> None:
+    """Respond to errors with an `ErrorResponse`."""
+    for kind in (MMRagError, TimeoutError):
+        app.add_exception_handler(kind, _handle_error)
+    app.add_exception_handler(HTTPException, _handle_http_error)
+    app.add_exception_handler(RequestValidationError, _handle_validation_error)
+
+
+def error_message(error: Exception) -> str:
+    """Return the message of an error for clients; errors of this server are logged, and only named."""
+    if isinstance(error, TimeoutError):
+        return "it took too long: ask for fewer results, or without reranking"
+    if isinstance(error, (BusyError, *CLIENT_ERRORS)):
+        return str(error)
+    _log.error("a request failed", exc_info=error)
+    return f"the server has a fault ({type(error).__name__}): its log says more"
+
+
+async def _handle_error(_: Request, error: Exception) -> JSONResponse:
+    status = 422 if isinstance(error, CLIENT_ERRORS) else 504 if isinstance(error, TimeoutError) else 500
+    headers: dict[str, str] = {}
+    if isinstance(error, BusyError):
+        status, headers = 503, {"Retry-After": str(error.retry_after)}
+    return JSONResponse({"error": error_message(error)}, status, headers)
+
+
+async def _handle_http_error(_: Request, error: Exception) -> JSONResponse:
+    assert isinstance(error, HTTPException)
+    return JSONResponse({"error": error.detail}, error.status_code, error.headers)
+
+
+async def _handle_validation_error(_: Request, error: Exception) -> JSONResponse:
+    assert isinstance(error, RequestValidationError)
+    return JSONResponse({"error": describe_errors(error.errors())}, 422)
+
+
+async def _stream(service: SearchService, found: RankedImages, query: ParsedQuery, rerank: bool) -> AsyncIterator[str]:
+    yield SearchResponse.from_results(found, query).model_dump_json() + "\n"
     if rerank:
         try:
-            answer = await _reranked(site, found, asked)
+            response = await _rerank(service, found, query)
         except (MMRagError, TimeoutError) as error:
-            answer = Answer.of(found, asked, error=in_words(error))
-        yield answer.model_dump_json() + "\n"
+            failed = found.model_copy(update={"failures": (error_message(error),)})
+            response = SearchResponse.from_results(failed, query)
+        yield response.model_dump_json() + "\n"
 
 
-async def _reranked(site: Site, found: RankedImages, asked: Asked) -> Answer:
-    reranked, looks = await site.rerank(found)
-    return Answer.of(reranked, asked, [f"/looks/{name}" for name in looks])
+async def _rerank(service: SearchService, found: RankedImages, query: ParsedQuery) -> SearchResponse:
+    reranked, composites = await service.rerank(found)
+    return SearchResponse.from_results(reranked, query, composites)
 
 
-def _cached(request: Request, data: bytes, kind: str = "image/jpeg") -> Response:
+def _cacheable(request: Request, data: bytes, media_type: str = "image/jpeg") -> Response:
     etag = f'"{hashlib.sha256(data).hexdigest()[:32]}"'
     headers = {"ETag": etag, "Cache-Control": "private, max-age=3600"}
     if etag in request.headers.get("if-none-match", ""):
         return Response(status_code=304, headers=headers)
-    return Response(data, media_type=kind, headers=headers)
+    return Response(data, media_type=media_type, headers=headers)
 
 
 @lru_cache(maxsize=1)

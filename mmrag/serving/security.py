@@ -1,12 +1,11 @@
-"""Who may ask, how much, and what a browser may do with the page: ASGI middleware around the app.
-
-A page elsewhere cannot search through a visitor's browser, nor by a name that points at this host.
-"""
+"""Access control for HTTP servers: tokens, loopback names, origins, request sizes; and the socket they listen on."""
 
 from __future__ import annotations
 
 import hmac
 import ipaddress
+import logging
+import socket
 from collections.abc import Mapping
 from urllib.parse import urlsplit
 
@@ -16,10 +15,12 @@ from starlette.requests import Request
 from starlette.responses import JSONResponse, RedirectResponse, Response
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-__all__ = ["COOKIE", "HEADERS", "Guard", "is_loopback"]
+from mmrag.errors import SettingError
+
+__all__ = ["SecurityMiddleware", "bind_socket", "is_loopback", "run_server", "server_url"]
 
 COOKIE = "mmrag_token"
-OPEN = frozenset({"/health"})  # a probe has no token, and learns nothing worth one
+PUBLIC_PATHS = frozenset({"/health"})  # probes have no token, and learn nothing that needs one
 
 HEADERS: Mapping[str, str] = {
     "Content-Security-Policy": (
@@ -32,17 +33,18 @@ HEADERS: Mapping[str, str] = {
 }
 
 
-class Guard:
-    """Lets a request through when it may pass, with a body that cannot grow over a limit.
+class SecurityMiddleware:
+    """ASGI middleware that rejects requests without the token, from other origins, or with too large a body.
 
     Parameters
     ----------
-    app
-        What is guarded.
-    token
-        What callers must know; when empty, they must call this machine by a loopback name.
-    max_bytes
-        The largest body.
+    app : ASGIApp
+        The protected app.
+    token : str
+        Secret required from clients. If empty, requests must address this server by a loopback name, so that
+        no other name can be pointed at it.
+    max_bytes : int
+        Largest request body.
     """
 
     def __init__(self, app: ASGIApp, *, token: str, max_bytes: int) -> None:
@@ -51,69 +53,62 @@ class Guard:
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:  # noqa: D102
         if scope["type"] != "http":
             return await self._app(scope, receive, send)
-        request = Request(scope)
 
-        async def with_headers(message: Message) -> None:
+        async def send_with_headers(message: Message) -> None:
             if message["type"] == "http.response.start":
                 MutableHeaders(scope=message).update(HEADERS)
             await send(message)
 
-        answer = self._answer(request)
-        if answer is not None:
-            return await answer(scope, receive, with_headers)
-        return await self._app(scope, self._limited(receive), with_headers)
+        if response := self._intercept(Request(scope)):
+            return await response(scope, receive, send_with_headers)
+        return await self._app(scope, self._limit_body(receive), send_with_headers)
 
-    def _answer(self, request: Request) -> Response | None:
-        """Refuse, or send a visitor on who brought the token in the address."""
-        if _comes_from_elsewhere(request):
-            return _refusal(403, "this request comes from a page of another site: use this one's")
+    def _intercept(self, request: Request) -> Response | None:
+        """Reject the request, or exchange a token in the URL for a cookie; None lets it pass."""
+        if _is_cross_origin(request):
+            return _reject(403, "this request comes from a page of another site: use this one's")
         if not self._token and not is_loopback(request.url.hostname or ""):
-            return _refusal(403, "without --access-token, only 127.0.0.1 and localhost are names of this server")
-        if self._token and request.url.path not in OPEN:
-            given = request.query_params.get("token", "")
-            if request.url.path == "/" and self._is_right(given):
-                return self._entered(request.url)
-            if not self._is_right(_token_of(request)):
-                return _refusal(
-                    401,
-                    "this server asks for its token: open it with ?token=… once, "
-                    "or send the header Authorization: Bearer …",
-                    {"WWW-Authenticate": "Bearer"},
-                )
+            return _reject(403, "without --access-token, only 127.0.0.1 and localhost are names of this server")
+        if self._token and request.url.path not in PUBLIC_PATHS:
+            if request.url.path == "/" and self._is_valid(request.query_params.get("token", "")):
+                return self._set_cookie(request.url)
+            if not self._is_valid(_token_of(request)):
+                message = "open it with ?token=… once, or send the header Authorization: Bearer …"
+                return _reject(401, f"this server requires its token: {message}", {"WWW-Authenticate": "Bearer"})
         length = request.headers.get("content-length", "0")
         if length.isdecimal() and int(length) > self._max_bytes:
-            return _refusal(413, self._too_large())
+            return _reject(413, self._too_large)
         return None
 
-    def _entered(self, url: URL) -> Response:
-        rest = url.remove_query_params("token")
-        response = RedirectResponse(f"/?{rest.query}", 303)
-        # lax: a link that somebody was sent opens; what only this page may do, its origin tells
+    def _set_cookie(self, url: URL) -> Response:
+        response = RedirectResponse(f"/?{url.remove_query_params('token').query}", 303)
+        # lax: a shared link opens; requests of other pages are recognized by their origin
         response.set_cookie(COOKIE, self._token, httponly=True, samesite="lax")
         return response
 
-    def _is_right(self, token: str) -> bool:
+    def _is_valid(self, token: str) -> bool:
         return hmac.compare_digest(token.encode(), self._token.encode())
 
-    def _limited(self, receive: Receive) -> Receive:
-        left = self._max_bytes
+    def _limit_body(self, receive: Receive) -> Receive:
+        remaining = self._max_bytes
 
-        async def limited() -> Message:
-            nonlocal left
+        async def receive_limited() -> Message:
+            nonlocal remaining
             message = await receive()
-            left -= len(message.get("body", b""))
-            if left < 0:
-                raise HTTPException(413, self._too_large())
+            remaining -= len(message.get("body", b""))
+            if remaining < 0:
+                raise HTTPException(413, self._too_large)
             return message
 
-        return limited
+        return receive_limited
 
+    @property
     def _too_large(self) -> str:
         return f"the request is larger than {self._max_bytes:,} bytes: send a smaller image"
 
 
 def is_loopback(host: str) -> bool:
-    """Tell whether a name or address is this machine's own.
+    """Return True if a host name or address is that of this machine.
 
     Examples
     --------
@@ -126,7 +121,58 @@ def is_loopback(host: str) -> bool:
         return host == "localhost" or host.endswith(".localhost")
 
 
-def _comes_from_elsewhere(request: Request) -> bool:
+def bind_socket(bind: str, port: int, access_token: str) -> socket.socket:
+    """Listen on a port, 0 for a free one; an address that others can reach requires a token.
+
+    Raises
+    ------
+    SettingError
+        If the token is missing, the port taken, or the address not one of this machine.
+
+    Examples
+    --------
+    >>> bind_socket("0.0.0.0", 0, "")
+    Traceback (most recent call last):
+    mmrag.errors.SettingError: --bind 0.0.0.0 can be reached by others: give a secret, ...
+    """
+    if not access_token and not is_loopback(bind):
+        raise SettingError(
+            f"--bind {bind} can be reached by others: give a secret, as in --access-token $(openssl rand -hex 16)"
+        )
+    family = socket.AF_INET6 if ":" in bind else socket.AF_INET
+    try:
+        return socket.create_server((bind, port), family=family)
+    except OSError as error:
+        reason = str(error.strerror or error).partition(" (while")[0]
+        raise SettingError(
+            f"cannot listen on {bind}, port {port} ({reason}): "
+            "--port 0 takes a free one, --bind an address of this machine"
+        ) from error
+
+
+def server_url(bind: str, listening: socket.socket) -> str:
+    """Return the URL of a listening server.
+
+    Examples
+    --------
+    >>> with bind_socket("127.0.0.1", 0, "") as listening:
+    ...     server_url("127.0.0.1", listening).rpartition(":")[0]
+    'http://127.0.0.1'
+    """
+    return f"http://{f'[{bind}]' if ':' in bind else bind}:{listening.getsockname()[1]}"
+
+
+def run_server(listening: socket.socket, app: ASGIApp) -> None:
+    """Serve an app until Ctrl-C or SIGTERM; errors are logged, requests are not."""
+    import uvicorn
+
+    for name in ("mmrag.serving", "uvicorn.error"):
+        logging.getLogger(name).setLevel(logging.ERROR)
+    config = uvicorn.Config(app, log_config=None, access_log=False, timeout_graceful_shutdown=5)
+    uvicorn.Server(config).run(sockets=[listening])
+
+
+def _is_cross_origin(request: Request) -> bool:
     origin = request.headers.get("origin")
     return origin is not None and urlsplit(origin).netloc != request.headers.get("host", "")
 
@@ -136,5 +182,5 @@ def _token_of(request: Request) -> str:
     return token if scheme.lower() == "bearer" else request.cookies.get(COOKIE, "")
 
 
-def _refusal(status: int, error: str, headers: Mapping[str, str] | None = None) -> Response:
+def _reject(status: int, error: str, headers: Mapping[str, str] | None = None) -> Response:
     return JSONResponse({"error": error}, status, headers)

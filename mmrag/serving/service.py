@@ -1,137 +1,133 @@
-"""What one server is made of, and the two steps of a search. In: a question. Out: what was found.
-
-Encoder, vision LLM and thumbnails each have their own line, so that results never wait for other
-visitors' rerankings.
-"""
+"""Search service of one server: retrieval, reranking and thumbnails, each behind a queue of its own."""
 
 from __future__ import annotations
 
 import secrets
-from collections import OrderedDict
 from dataclasses import dataclass
-from urllib.parse import quote
 
-from mmrag.errors import QueryError
+from cachetools import LRUCache
+from PIL import Image
+
+from mmrag.agent_tool.image_resolver import UploadCache
+from mmrag.errors import ImageError, QueryError
 from mmrag.filters import parse_filter
-from mmrag.images import ImagePolicy, ImageSource
+from mmrag.images import ImagePolicy, load_image
+from mmrag.images.redact import describe_source
 from mmrag.query import Query
 from mmrag.results import RankedImages
 from mmrag.search import ImageSearcher
-from mmrag.serving.images import Indexed, Uploads, jpeg
+from mmrag.serving.images import IndexedImages, encode_image
 from mmrag.serving.metrics import Metrics
-from mmrag.serving.schema import Asked, Question
-from mmrag.serving.work_queue import Line
+from mmrag.serving.schema import ParsedQuery, SearchRequest, image_url
+from mmrag.serving.work_queue import WorkQueue
 
-__all__ = ["Limits", "Site"]
+__all__ = ["Limits", "SearchService"]
 
 
 @dataclass(frozen=True)
 class Limits:
-    """How much is served.
+    """Limits of a server.
 
     Attributes
     ----------
-    places
-        Searches that may wait for the encoder, and as many for the vision LLM.
-    seconds
-        That each step of a search may take, waiting included.
-    upload_bytes, upload_pixels
-        The largest image of a visitor.
-    uploads, looks
-        How many images of visitors, and how many composites, are kept; the oldest go first.
-    rerank
-        Whether the vision LLM may be asked at all.
+    queue_size : int
+        Searches in flight, for the encoder and for the reranker each. Default: 8.
+    timeout : float
+        Seconds per step of a search, waiting included. Default: 120.
+    upload_bytes, upload_pixels : int
+        Largest image of a client. Default: 10 MB, 40 megapixels.
+    uploads, composites : int
+        Number of images of clients, and of composite images, kept in memory. Default: 64.
+    rerank : bool
+        Whether reranking is offered. Default: True.
     """
 
-    places: int = 8
-    seconds: float = 120.0
+    queue_size: int = 8
+    timeout: float = 120.0
     upload_bytes: int = 10_000_000
     upload_pixels: int = 40_000_000
     uploads: int = 64
-    looks: int = 64
+    composites: int = 64
     rerank: bool = True
 
 
-class Site:
-    """A searcher, shared by everybody who asks."""
+class SearchService:
+    """A searcher shared by all requests."""
 
     def __init__(self, searcher: ImageSearcher, limits: Limits) -> None:
         self.searcher, self.limits = searcher, limits
-        self.encoder = Line("encoder", limits.places)
-        self.vision = Line("vision LLM", limits.places)
-        self.drawing = Line("thumbnails", places=256, threads=2)
-        self.indexed = Indexed(searcher.index.vector_store, searcher.policy)
-        upload = ImagePolicy(max_bytes=limits.upload_bytes, max_pixels=limits.upload_pixels)
-        self.uploads = Uploads(upload, limits.uploads)
-        self.metrics = Metrics([self.encoder, self.vision, self.drawing])
-        self._looks: OrderedDict[str, bytes] = OrderedDict()
+        # three queues, so that results never wait for the rerankings of others
+        self.encoder_queue = WorkQueue("encoder", limits.queue_size)
+        self.reranker_queue = WorkQueue("vision LLM", limits.queue_size)
+        self.image_queue = WorkQueue("thumbnails", 256, threads=2)
+        self.metrics = Metrics([self.encoder_queue, self.reranker_queue, self.image_queue])
+        self.images = IndexedImages(searcher.index.vector_store, searcher.policy)
+        self.uploads = UploadCache(limits.uploads)
+        self.composites: LRUCache[str, bytes] = LRUCache(limits.composites)
+        # what a client sends is data, never the name of a file or host
+        self._upload_policy = ImagePolicy(roots=(), max_bytes=limits.upload_bytes, max_pixels=limits.upload_pixels)
 
-    async def retrieve(self, question: Question, image: bytes | str | None) -> tuple[RankedImages, Asked]:
-        """Find the nearest images to a question; keep the image that came with it.
+    async def retrieve(self, request: SearchRequest) -> tuple[RankedImages, ParsedQuery]:
+        """Retrieve the nearest images, and keep the image of the request.
 
         Raises
         ------
         QueryError, ImageError
-            When the question, its filter or its image cannot be searched for.
+            If the query, its filter or its image is invalid.
         BusyError, TimeoutError
-            When too many others ask.
+            If there are too many requests.
         """
-        if image is not None and question.image_id is not None:
+        if request.image is not None and request.image_id is not None:
             raise QueryError("the query has two images: send either `image` or `image_id`")
-        if image is None and question.image_id is None and not question.text.strip():
-            raise QueryError("the query is empty: give a text, an image, or both")
-        filters = parse_filter(question.filter) if question.filter.strip() else None
-        asked, source = await self.drawing.run(lambda: self._asked(question, image), self.limits.seconds)
-        query = Query(question.text, source)
-        found = await self.encoder.run(
-            lambda: self.searcher.retrieve(query, top=asked.top, filters=filters), self.limits.seconds
+        filters = parse_filter(request.filter) if request.filter.strip() else None
+        query, parsed = await self.image_queue.run(lambda: self._parse(request), self.limits.timeout)
+        found = await self.encoder_queue.run(
+            lambda: self.searcher.retrieve(query, top=parsed.top, filters=filters), self.limits.timeout
         )
-        self.metrics.retrieved(found)
-        return found, asked
+        self.metrics.record_retrieval(found)
+        return found, parsed
 
     async def rerank(self, found: RankedImages) -> tuple[RankedImages, list[str]]:
-        """Let the vision LLM look; give also the names under which its looks are kept.
+        """Rerank retrieved images; return also the URLs of the composite images, one a call.
 
         Raises
         ------
         BusyError, TimeoutError
-            When too many others ask.
+            If there are too many requests.
         """
-        reranked, looks = await self.vision.run(lambda: self._reranked(found), self.limits.seconds)
-        self.metrics.reranked(reranked)
-        return reranked, [self._keep(look) for look in looks]
-
-    def look(self, name: str) -> bytes | None:
-        """Find a composite that a vision LLM saw; None when it is no longer kept."""
-        return self._looks.get(name)
+        reranked, composites = await self.reranker_queue.run(lambda: self._rerank(found), self.limits.timeout)
+        self.metrics.record_reranking(reranked)
+        return reranked, [self._keep(composite) for composite in composites]
 
     def close(self) -> None:
-        """Stop serving, and remove what visitors brought."""
-        for line in (self.encoder, self.vision, self.drawing):
-            line.close()
-        self.uploads.close()
+        """Cancel the calls that wait."""
+        for queue in (self.encoder_queue, self.reranker_queue, self.image_queue):
+            queue.close()
 
-    def _asked(self, question: Question, image: bytes | str | None) -> tuple[Asked, ImageSource | None]:
-        id = self.uploads.keep(image) if image is not None else question.image_id
-        upload = self.uploads.file(id) if id else None
-        source = upload or (self.indexed.source(id) if id else None)
-        folder = "uploads" if upload else "images"
-        asked = Asked(
-            text=question.text.strip(),
-            image_id=id,
-            image_url=f"/{folder}/{quote(id, safe='')}" if id else None,
-            filter=question.filter.strip(),
-            top=question.top or self.searcher.settings.top,
-        )
-        return asked, source
+    def _parse(self, request: SearchRequest) -> tuple[Query, ParsedQuery]:
+        id, image, url = request.image_id, None, None
+        if request.image is not None:
+            id, image = self.uploads.add(self._load_upload(request.image))
+        elif id:
+            image = self.uploads.get(id)
+        if id:
+            url = image_url(id, "uploads" if image else "images")
+            image = image or self.images.load(id)
+        query = Query(request.text, image)
+        top = request.top or self.searcher.settings.top
+        return query, ParsedQuery(text=query.text, image_id=id, image_url=url, filter=request.filter.strip(), top=top)
 
-    def _reranked(self, found: RankedImages) -> tuple[RankedImages, list[bytes]]:
-        found = self.searcher.rerank(found)
-        return found, [jpeg(call.composite) for call in found.calls]
+    def _load_upload(self, source: str | bytes) -> Image.Image:
+        try:
+            return load_image(source, self._upload_policy)
+        except ImageError as error:  # the client does not know it as "bytes (5000)"
+            raise ImageError(str(error).replace(describe_source(source), "the query's image", 1)) from error
 
-    def _keep(self, look: bytes) -> str:
+    def _rerank(self, found: RankedImages) -> tuple[RankedImages, list[bytes]]:
+        reranked = self.searcher.rerank(found)
+        return reranked, [encode_image(call.composite) for call in reranked.calls]
+
+    def _keep(self, composite: bytes) -> str:
         name = secrets.token_urlsafe(16)
-        self._looks[name] = look
-        while len(self._looks) > self.limits.looks:
-            self._looks.popitem(last=False)
-        return name
+        self.composites[name] = composite
+        return image_url(name, "composites")

@@ -1,7 +1,4 @@
-"""Many visitors, one model. In: work, in the order in which it comes. Out: its result, in time.
-
-Whoever comes when all places are taken is told when to come again, and costs nothing.
-"""
+"""Bounded queue of calls in front of a few threads, so that many requests share one model."""
 
 from __future__ import annotations
 
@@ -14,67 +11,66 @@ from typing import Any, TypeVar
 
 from mmrag.errors import BusyError
 
-__all__ = ["Line"]
+__all__ = ["WorkQueue"]
 
 T = TypeVar("T")
 
 
-class Line:
-    """A bounded queue in front of a few threads.
+class WorkQueue:
+    """Runs functions in threads, first come first served; calls beyond the capacity are refused.
 
     Parameters
     ----------
-    name
-        What is waited for, in messages and metrics.
-    places
-        How many may be inside at once: those waiting and those being served.
-    threads
-        How many are served at once; one, for a model.
+    name : str
+        Name in messages and metrics.
+    capacity : int
+        Calls in flight at once, waiting ones included.
+    threads : int, default 1
+        Calls that run at once; one for a model.
     """
 
-    def __init__(self, name: str, places: int, threads: int = 1) -> None:
-        self.name, self.places = name, places
-        self._threads = ThreadPoolExecutor(threads, thread_name_prefix=name)
-        self._inside: set[Future[Any]] = set()
-        self._seconds = 1.0  # that the latest work took
+    def __init__(self, name: str, capacity: int, threads: int = 1) -> None:
+        self.name, self.capacity = name, capacity
+        self._executor = ThreadPoolExecutor(threads, thread_name_prefix=name)
+        self._futures: set[Future[Any]] = set()
+        self._last_duration = 1.0  # seconds
 
     @property
-    def taken(self) -> int:
-        """How many places are taken."""
-        return len(self._inside)
+    def in_flight(self) -> int:
+        """Number of calls that wait or run."""
+        return len(self._futures)
 
-    async def run(self, work: Callable[[], T], within: float) -> T:
-        """Do work in a thread once its turn comes.
+    async def run(self, function: Callable[[], T], timeout: float) -> T:
+        """Run a function in a thread and return its result.
 
-        A place is free again when its work is over: work that has begun runs to its end, even when
-        nobody waits for it any more.
+        A call counts as in flight until its function returns, even if nobody waits for it any more.
 
         Raises
         ------
         BusyError
-            When no place is free.
+            If the queue is full.
         TimeoutError
-            When there is no result ``within`` so many seconds.
+            If there is no result within ``timeout`` seconds, waiting included.
         """
-        if self.taken >= self.places:
+        if self.in_flight >= self.capacity:
             raise BusyError(
-                f"the {self.name} is busy, and all places of those who wait for it are taken "
-                f"({self.places}): try again in a moment",
-                retry_after=max(1, math.ceil(self._seconds * self.taken)),
+                f"the {self.name} is busy ({self.in_flight} of {self.capacity} requests in flight): "
+                "try again in a moment",
+                retry_after=max(1, math.ceil(self._last_duration * self.in_flight)),
             )
-        future = self._threads.submit(self._timed, work)
-        self._inside.add(future)
-        future.add_done_callback(self._inside.discard)
-        async with asyncio.timeout(within):
+        future = self._executor.submit(self._timed, function)
+        self._futures.add(future)
+        future.add_done_callback(self._futures.discard)
+        async with asyncio.timeout(timeout):
             return await asyncio.wrap_future(future)
 
     def close(self) -> None:
-        """Send everybody away who is not being served yet."""
-        self._threads.shutdown(wait=False, cancel_futures=True)
+        """Cancel the calls that have not started."""
+        self._executor.shutdown(wait=False, cancel_futures=True)
 
-    def _timed(self, work: Callable[[], T]) -> T:
+    def _timed(self, function: Callable[[], T]) -> T:
         start = time.perf_counter()
         try:
-            return work()
+            return function()
         finally:
-            self._seconds = time.perf_counter() - start
+            self._last_duration = time.perf_counter() - start

@@ -11,10 +11,10 @@ from types import SimpleNamespace
 
 import httpx
 import pytest
+from mmrag.serving.listening import listen
 from sample_catalog import ENCODER, write_sample_catalog
 
 from mmrag.errors import SettingError
-from mmrag.serving.listening import listen
 
 
 @pytest.fixture

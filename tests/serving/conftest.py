@@ -1,4 +1,4 @@
-"""A shop of twelve drawn images, searched with toy parts: no weights, no network."""
+"""A server over an index of twelve drawn images, with toy models: no weights, no network."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ from mmrag.vision.base import VisionLLM
 
 
 class Gate:
-    """A vision LLM that answers once the gate is opened, and tells when somebody waits."""
+    """A vision LLM that answers once the gate is open; `waits` is set when a call waits."""
 
     def __init__(self, answer: MockAnswer) -> None:
         self.waits, self.opened = threading.Event(), threading.Event()
@@ -47,8 +47,8 @@ COLORS = ("red", "blue", "green")
 
 
 @dataclass(frozen=True)
-class TaughtEncoder(ToyEncoder):
-    """A toy encoder that can tell which words it was never taught, and encodes even "!?"."""
+class WordAwareEncoder(ToyEncoder):
+    """A toy encoder that reports unknown words, and encodes even "!?"."""
 
     def _vector(self, item: Query | str | ImageSource) -> np.ndarray:
         return super()._vector(item) + 1e-3  # no real encoder answers nothing
@@ -58,9 +58,9 @@ class TaughtEncoder(ToyEncoder):
 
 
 class ToySearcher(ImageSearcher):
-    """The real searcher, made of parts instead of settings."""
+    """The real searcher, built from parts instead of settings."""
 
-    def __init__(self, index: ComposedImageIndex, encoder: TaughtEncoder, vision: VisionLLM):
+    def __init__(self, index: ComposedImageIndex, encoder: WordAwareEncoder, vision: VisionLLM):
         self.settings = Settings(top=9)
         self.policy = ImagePolicy()
         self.encoder, self.index = encoder, index
@@ -73,7 +73,7 @@ class Shop:
 
     folder: Path
     index: ComposedImageIndex
-    encoder: TaughtEncoder
+    encoder: WordAwareEncoder
 
     def searcher(self, vision: VisionLLM | None = None) -> ToySearcher:
         return ToySearcher(self.index, self.encoder, vision or MockVision(reversing()))
@@ -93,7 +93,7 @@ def shop(tmp_path_factory) -> Iterator[Shop]:
                 "color": color,
                 "price": 10.0 + len(metadata),
             }
-    encoder = TaughtEncoder()
+    encoder = WordAwareEncoder()
     columns = {"title": str, "product": str, "color": str, "price": float}
     place = tmp_path_factory.mktemp("index") / "shop.db"
     embedding = VisualizedBGEEmbedding(encoder=encoder)
@@ -104,7 +104,7 @@ def shop(tmp_path_factory) -> Iterator[Shop]:
 
 @pytest.fixture
 def serve(shop) -> Iterator[Callable[..., TestClient]]:
-    """Makes clients of an app with the vision, the limits and the token that a test gives."""
+    """Returns clients of an app with the given vision LLM, token and limits."""
     clients: list[TestClient] = []
 
     def make(vision=None, *, token="", host="127.0.0.1", **limits) -> TestClient:
@@ -159,25 +159,25 @@ def browser(tmp_path_factory):
 
 
 @pytest.fixture(scope="session")
-def site(shop):
-    """A server whose vision LLM has a gate, and its address."""
+def gated_server(shop):
+    """A server whose vision LLM waits at a gate: the gate, and the URL."""
     gate = Gate(looking(blueness))
-    app = create_app(shop.searcher(MockVision(gate)), Limits(upload_bytes=1_000_000, places=1))
+    app = create_app(shop.searcher(MockVision(gate)), Limits(upload_bytes=1_000_000, queue_size=1))
     with serving(app) as address:
         yield gate, address
         gate.opened.set()
 
 
 @pytest.fixture
-def door(site):
-    """The vision LLM answers while it is opened, as it is unless a test shuts it."""
-    site[0].opened.set()
-    return site[0].opened
+def gate_open(gated_server):
+    """Set unless a test clears it; while it is clear, the vision LLM does not answer."""
+    gated_server[0].opened.set()
+    return gated_server[0].opened
 
 
 @pytest.fixture
-def page(browser, site, door):
-    page, address = browser.new_page(), site[1]
+def page(browser, gated_server, gate_open):
+    page, address = browser.new_page(), gated_server[1]
     page.set_default_timeout(20_000)
     faults, elsewhere = [], []
 
@@ -190,7 +190,7 @@ def page(browser, site, door):
     page.on("request", lambda r: r.url.startswith((address, "blob:")) or elsewhere.append(r.url))
     page.goto(address)
     yield page
-    door.set()
+    gate_open.set()
     page.close()
     assert (faults, elsewhere) == ([], [])
 

@@ -1,4 +1,4 @@
-"""The search page in a real Chromium: the journey of a visitor, on a desk and on a phone."""
+"""The search page in Chromium: search by text and image, on a desktop and on a phone."""
 
 from __future__ import annotations
 
@@ -13,10 +13,10 @@ pytestmark = in_a_browser
 
 
 @pytest.mark.parametrize("screen", [DESKTOP, PHONE], ids=["1280", "390"])
-def test_retrieved_results_are_there_first_and_arrows_show_what_reranking_moved(page, door, leopard, screen):
+def test_retrieved_results_come_first_and_arrows_show_the_reranking(page, gate_open, leopard, screen):
     page.set_viewport_size(screen)
     shoot(page, f"{screen['width']}-empty")
-    door.clear()
+    gate_open.clear()
     page.set_input_files("#file", leopard)
     ask(page, "red")
     page.wait_for_selector("#retrieved .card")
@@ -24,39 +24,39 @@ def test_retrieved_results_are_there_first_and_arrows_show_what_reranking_moved(
     assert "The vision LLM is looking …" in page.inner_text("#status")
     shoot(page, f"{screen['width']}-retrieved")
 
-    door.set()
+    gate_open.set()
     page.wait_for_selector(RERANKED)
     before, after = titles(page, "retrieved"), titles(page, "reranked")
     assert sorted(before) == sorted(after)
     assert before[0].startswith("red")
     assert after[0].startswith("blue")
-    arrows = page.locator("#moves g").evaluate_all("all => all.map(g => g.className.baseVal)")
+    arrows = page.locator("#arrows g").evaluate_all("all => all.map(g => g.className.baseVal)")
     ways = ["up" if before.index(t) > k else "down" if before.index(t) < k else "same"
             for k, t in enumerate(after)]  # fmt: skip
     assert arrows == ways
-    words = [t.strip() for t in page.locator("#reranked .move").all_inner_texts()]
+    words = [t.strip() for t in page.locator("#reranked .change").all_inner_texts()]
     assert words[0] == f"▲{before.index(after[0])}"
     assert page.inner_text("#reason") == "I see."
-    assert {"encode", "search", "rank"} <= set(page.locator("#times dt").all_inner_texts())
+    assert {"encode", "search", "rank"} <= set(page.locator("#timings dt").all_inner_texts())
     assert all(re.fullmatch(r"-?\d\.\d{3}", s) for s in page.locator(".score").all_inner_texts())
     shoot(page, f"{screen['width']}-reranked")
 
 
 @pytest.mark.parametrize("screen", [DESKTOP, PHONE], ids=["1280", "390"])
-def test_each_arrow_goes_from_a_card_to_the_same_images_card(page, screen):
+def test_each_arrow_joins_the_two_cards_of_an_image(page, screen):
     page.set_viewport_size(screen)
     ask(page, "red")
     page.wait_for_selector(RERANKED)
     page.wait_for_timeout(400)
     far = page.evaluate("""() => {
         const axis = innerWidth < 760 ? "y" : "x", side = axis === "y" ? "height" : "width";
-        const frame = document.querySelector("#moves").getBoundingClientRect();
+        const frame = document.querySelector("#arrows").getBoundingClientRect();
         const middle = (list, id) => {
             const tile = document.querySelector(`#${list} [data-id="${id}"] .tile`);
             const box = tile.getBoundingClientRect();
             return box[axis] + box[side] / 2 - frame[axis];
         };
-        const misses = [...document.querySelectorAll("#moves g")].flatMap((g) => {
+        const misses = [...document.querySelectorAll("#arrows g")].flatMap((g) => {
             const line = g.querySelector(".line"), id = g.dataset.id;
             return [line.getPointAtLength(0)[axis] - middle("retrieved", id),
                     line.getPointAtLength(1e6)[axis] - middle("reranked", id)];
@@ -66,7 +66,7 @@ def test_each_arrow_goes_from_a_card_to_the_same_images_card(page, screen):
     assert far < 3
 
 
-def test_a_result_becomes_the_next_query_image_and_the_address_is_shared(page, browser):
+def test_a_result_becomes_the_next_query_image_and_the_link_is_shareable(page, browser):
     ask(page, "red mug")
     page.wait_for_selector(RERANKED)
     chosen = page.locator("#retrieved .card").first
@@ -92,7 +92,7 @@ def test_a_result_becomes_the_next_query_image_and_the_address_is_shared(page, b
     page.wait_for_selector("#query-image", state="hidden")
 
 
-def test_a_search_by_an_uploaded_image_has_an_address_too(page, browser, leopard):
+def test_a_search_by_an_uploaded_image_has_a_link(page, browser, leopard):
     page.set_input_files("#file", leopard)
     ask(page, "mug")
     page.wait_for_selector(RERANKED)
@@ -115,7 +115,7 @@ DATA_TRANSFER = """(data) => {
 
 
 @pytest.mark.parametrize("way", ["drop", "paste"])
-def test_a_image_is_dropped_or_pasted(page, leopard, way):
+def test_an_image_is_dropped_or_pasted(page, leopard, way):
     data = base64.b64encode(leopard.read_bytes()).decode()
     transfer = page.evaluate_handle(DATA_TRANSFER, data)
     page.evaluate(
@@ -131,28 +131,28 @@ def test_a_image_is_dropped_or_pasted(page, leopard, way):
     assert page.is_hidden("#query-image")
 
 
-def test_a_filter_is_typed_or_chosen_from_what_a_result_is(page):
+def test_a_filter_is_typed_or_chosen_from_the_metadata_of_a_result(page):
     page.fill("#filter", "price < 14")
     ask(page, "red")
     page.wait_for_selector(RERANKED)
     assert page.locator("#reranked .card").count() == 4
     page.locator("#retrieved .title", has_text="mug").first.click()
     shoot(page, "1280-details")
-    page.click("#details-facts button:has-text('mug') >> nth=0")
+    page.click("#details-metadata button:has-text('mug') >> nth=0")
     wait_until(page, "document.querySelectorAll('#reranked .card:not(.waiting)').length < 4")
     condition = page.input_value("#filter")
     assert condition.startswith("(price < 14) and ")
     assert all("mug" in title for title in titles(page, "retrieved"))
 
 
-def test_what_the_model_saw_can_be_opened_and_closed(page):
+def test_the_composite_and_prompt_can_be_opened_and_closed(page):
     ask(page, "red")
     page.wait_for_selector(RERANKED)
-    page.click("#see")
-    composite = page.locator("#looks img")
-    wait_until(page, "document.querySelector('#looks img').naturalWidth > 400")
+    page.click("#show-calls")
+    composite = page.locator("#calls img")
+    wait_until(page, "document.querySelector('#calls img').naturalWidth > 400")
     assert "composite" in composite.get_attribute("alt")
-    assert "red" in page.locator("#looks pre").first.inner_text()
+    assert "red" in page.locator("#calls pre").first.inner_text()
     shoot(page, "1280-composite")
     page.keyboard.press("Escape")
-    assert page.is_hidden("#looks-dialog")
+    assert page.is_hidden("#calls-dialog")

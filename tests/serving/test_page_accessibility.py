@@ -1,4 +1,4 @@
-"""The search page by keyboard, read aloud, on a narrow or a dark screen; and what is wrong."""
+"""The search page by keyboard, by screen reader, on narrow and dark screens; and its error messages."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from web_page import DESKTOP, PHONE, RERANKED, ask, in_a_browser, shoot, wait_un
 pytestmark = in_a_browser
 
 
-def test_the_whole_journey_by_keyboard_alone(page, leopard):
+def test_every_step_works_by_keyboard_alone(page, leopard):
     def tab_to(selector):
         for _ in range(60):
             if page.evaluate("s => document.activeElement.matches(s)", selector):
@@ -23,15 +23,15 @@ def test_the_whole_journey_by_keyboard_alone(page, leopard):
     press("Enter")
     page.wait_for_selector(RERANKED)
     tab_to("#reranked .tile")
-    assert page.locator("#moves g.lit").count() == 1
+    assert page.locator("#arrows g.highlighted").count() == 1
     press("Enter")
     page.keyboard.type("blue")
     press("Enter")
     wait_until(page, "location.search.includes('image_id=')")
     page.wait_for_selector(RERANKED)
-    tab_to("#see")
+    tab_to("#show-calls")
     press("Enter")
-    page.wait_for_selector("#looks-dialog[open]")
+    page.wait_for_selector("#calls-dialog[open]")
     press("Escape")
     tab_to("#retrieved .title")
     press("Enter")
@@ -47,11 +47,11 @@ def test_the_whole_journey_by_keyboard_alone(page, leopard):
     assert page.is_visible("#query-image")
 
 
-def test_every_image_has_a_text_and_every_button_a_name(page, leopard):
+def test_every_image_has_an_alt_text_and_every_button_a_name(page, leopard):
     page.set_input_files("#file", leopard)
     ask(page, "red")
     page.wait_for_selector(RERANKED)
-    page.click("#see")
+    page.click("#show-calls")
     nameless = page.evaluate("""() => {
         const all = (tag) => [...document.querySelectorAll(tag)].filter((e) => e.checkVisibility());
         const inner = (button) => button.innerText.trim() || button.querySelector("img")?.alt;
@@ -65,7 +65,7 @@ def test_every_image_has_a_text_and_every_button_a_name(page, leopard):
     assert re.fullmatch(r"1: blue [a-z -]+, was \d", alts[0])
 
 
-def test_a_phone_scrolls_down_and_never_sideways(page):
+def test_a_phone_never_scrolls_sideways(page):
     page.set_viewport_size({"width": 360, "height": 740})
     ask(page, "red")
     page.wait_for_selector(RERANKED)
@@ -75,7 +75,7 @@ def test_a_phone_scrolls_down_and_never_sideways(page):
     assert abs(left["y"] - right["y"]) < 2
 
 
-def test_a_dark_screen_is_readable(page):
+def test_dark_mode_is_readable(page):
     page.emulate_media(color_scheme="dark")
     ask(page, "red")
     page.wait_for_selector(RERANKED)
@@ -89,7 +89,7 @@ def test_a_dark_screen_is_readable(page):
 
 
 @pytest.mark.parametrize("screen", [DESKTOP, PHONE], ids=["1280", "390"])
-def test_what_is_wrong_is_told_where_it_is_seen(page, screen):
+def test_an_error_message_is_shown_until_the_next_search(page, screen):
     page.set_viewport_size(screen)
     ask(page, "red")
     page.wait_for_selector(RERANKED)
@@ -104,32 +104,32 @@ def test_what_is_wrong_is_told_where_it_is_seen(page, screen):
     page.wait_for_selector(RERANKED)
 
 
-def test_a_file_that_is_too_large_or_no_image_is_not_even_sent(page, tmp_path):
+def test_a_file_that_is_too_large_or_no_image_is_not_sent(page, tmp_path):
     (tmp_path / "big.png").write_bytes(b"x" * 1_100_000)
     (tmp_path / "notes.txt").write_text("hello")
-    for name, told in (("big.png", "larger than 1 MB"), ("notes.txt", "is no image")):
+    for name, message in (("big.png", "larger than 1 MB"), ("notes.txt", "is no image")):
         page.set_input_files("#file", tmp_path / name)
-        assert told in page.inner_text("#error")
+        assert message in page.inner_text("#error")
         assert page.is_hidden("#query-image")
 
 
-def test_a_busy_vision_llm_leaves_the_retrieved_row_and_says_so(page, browser, door, site):
-    door.clear()
-    site[0].waits.clear()
+def test_a_busy_vision_llm_shows_the_retrieved_row_and_an_error(page, browser, gate_open, gated_server):
+    gate_open.clear()
+    gated_server[0].waits.clear()
     ask(page, "red")
-    assert site[0].waits.wait(20)
+    assert gated_server[0].waits.wait(20)
     other = browser.new_page()
-    other.goto(f"{site[1]}/?q=blue")
+    other.goto(f"{gated_server[1]}/?q=blue")
     other.wait_for_selector("#error:not([hidden])")
     assert "The order is that of retrieval: the vision LLM is busy" in other.inner_text("#error")
     assert other.locator("#retrieved .card").count() == 9
     assert other.is_hidden("#reranked-row")
     other.close()
-    door.set()
+    gate_open.set()
     page.wait_for_selector(RERANKED)
 
 
-def test_nothing_found_is_told(page):
+def test_no_result_shows_a_message(page):
     page.fill("#filter", 'product == "boat"')
     ask(page, "red")
     wait_until(page, "document.querySelector('#status').textContent.startsWith('Nothing')")

@@ -1,4 +1,4 @@
-"""The search page when something is odd or goes wrong: images, titles, screens, the server."""
+"""The search page with odd images and titles, on odd screens, and when the server or the vision LLM fails."""
 
 from __future__ import annotations
 
@@ -29,8 +29,8 @@ SCREENS = pytest.mark.parametrize("screen", [DESKTOP, PHONE], ids=["1280", "390"
 
 
 @pytest.fixture(scope="module")
-def odd_shop(shop, tmp_path_factory):
-    """A server of five mugs with odd titles; the file of the black one is gone."""
+def odd_server(shop, tmp_path_factory):
+    """URL of a server of five mugs with odd titles; the file of the black one is deleted."""
     folder = tmp_path_factory.mktemp("odd")
     for color in TITLES:
         draw_product("mug", "plain", color, 1).save(folder / f"{color}.jpg")
@@ -45,9 +45,9 @@ def odd_shop(shop, tmp_path_factory):
 
 
 @pytest.fixture
-def odd(browser, odd_shop):
+def odd(browser, odd_server):
     page = browser.new_page()
-    page.goto(odd_shop)
+    page.goto(odd_server)
     yield page
     page.close()
 
@@ -57,7 +57,7 @@ def fault(page) -> str:
     return page.inner_text("#error")
 
 
-def test_a_image_that_no_browser_shows_is_called_by_its_name(page, tmp_path, leopard):
+def test_an_image_that_no_browser_shows_is_shown_by_its_name(page, tmp_path, leopard):
     Image.open(leopard).save(tmp_path / "leopard.tiff")
     page.set_input_files("#file", tmp_path / "leopard.tiff")
     wait_until(page, "document.querySelector('#drop').innerText.includes('leopard.tiff')")
@@ -69,15 +69,15 @@ def test_a_image_that_no_browser_shows_is_called_by_its_name(page, tmp_path, leo
     assert "leopard" not in page.inner_text("#drop")
 
 
-def test_a_damaged_image_is_refused_by_a_name_that_a_visitor_knows(page, tmp_path, leopard):
+def test_a_damaged_image_shows_an_error_about_the_query_image(page, tmp_path, leopard):
     (tmp_path / "half.png").write_bytes(leopard.read_bytes()[:2000])
     page.set_input_files("#file", tmp_path / "half.png")
     page.click("#search")
     assert fault(page).startswith("the query's image is damaged or cut off")
 
 
-def test_a_vision_llm_that_fails_is_an_alarm_and_shows_no_second_row(page, site, monkeypatch):
-    monkeypatch.setattr(site[0], "answer", failing(AnswerError("it is tired")))
+def test_a_vision_llm_that_fails_shows_an_error_and_no_second_row(page, gated_server, monkeypatch):
+    monkeypatch.setattr(gated_server[0], "answer", failing(AnswerError("it is tired")))
     ask(page, "red")
     assert fault(page) == "The order is that of retrieval: it is tired"
     assert page.locator("#retrieved .card").count() == 9
@@ -85,7 +85,7 @@ def test_a_vision_llm_that_fails_is_an_alarm_and_shows_no_second_row(page, site,
     assert page.is_hidden("#verdict")
 
 
-def test_a_server_that_goes_away_in_the_middle_is_told_and_nothing_waits_on(browser, shop, gate):
+def test_a_server_that_stops_during_reranking_shows_an_error_and_stops_waiting(browser, shop, gate):
     page = browser.new_page()
     with serving(create_app(shop.searcher(MockVision(gate)))) as address:
         page.goto(f"{address}/?q=red")
@@ -98,7 +98,7 @@ def test_a_server_that_goes_away_in_the_middle_is_told_and_nothing_waits_on(brow
 
 
 @SCREENS
-def test_odd_titles_are_words_and_spoil_no_layout(odd, screen):
+def test_odd_titles_are_plain_text_and_keep_the_layout(odd, screen):
     odd.set_viewport_size(screen)
     ask(odd, "red")
     odd.wait_for_selector(RERANKED)
@@ -114,7 +114,7 @@ def test_odd_titles_are_words_and_spoil_no_layout(odd, screen):
     assert odd.evaluate("getComputedStyle(document.querySelector('#details-title')).direction") == ("rtl")
 
 
-def test_a_result_whose_file_is_gone_says_so(odd):
+def test_a_result_whose_file_was_deleted_is_marked_gone(odd):
     ask(odd, "black")
     odd.wait_for_selector(RERANKED)
     tile = odd.locator("#retrieved .card", has_text="soon gone").locator(".tile")
@@ -123,12 +123,12 @@ def test_a_result_whose_file_is_gone_says_so(odd):
     assert not tile.locator("img").is_visible()
 
 
-def test_words_are_written_in_their_own_direction(page):
+def test_right_to_left_text_is_written_right_to_left(page):
     page.fill("#text", "كوب أحمر")
     assert page.evaluate("getComputedStyle(document.querySelector('#text')).direction") == "rtl"
 
 
-def test_nothing_found_shows_no_empty_rows(page):
+def test_no_result_shows_no_empty_rows(page):
     page.fill("#filter", 'product == "boat"')
     ask(page, "red")
     wait_until(page, "document.querySelector('#status').textContent.startsWith('Nothing')")
@@ -139,13 +139,13 @@ def test_nothing_found_shows_no_empty_rows(page):
 
 
 @pytest.mark.parametrize("width", [320, 800, 1000])
-def test_a_filter_can_be_read_on_every_screen(page, width):
+def test_the_filter_field_is_wide_enough_on_every_screen(page, width):
     page.set_viewport_size({"width": width, "height": 800})
     assert page.locator("#filter").bounding_box()["width"] >= 200
     assert page.evaluate("document.documentElement.scrollWidth <= innerWidth")
 
 
-def test_tabs_and_history_are_told_apart_by_their_names(page):
+def test_tabs_and_history_entries_are_named_after_the_query(page):
     assert page.title() == "Search shop · mmrag"
     ask(page, "red")
     page.wait_for_selector(RERANKED)
@@ -154,7 +154,7 @@ def test_tabs_and_history_are_told_apart_by_their_names(page):
     wait_until(page, "document.title === 'Search shop · mmrag'")
 
 
-def test_a_word_is_dragged_into_a_field_and_what_is_no_file_is_told_elsewhere(page):
+def test_text_can_be_dropped_into_a_field_and_nowhere_else(page):
     drop = """(selector) => {
         const dataTransfer = new DataTransfer();
         dataTransfer.setData("text/plain", "mug");

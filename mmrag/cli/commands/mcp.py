@@ -6,6 +6,7 @@ import os
 import signal
 import sys
 from contextlib import redirect_stdout
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Unpack
 
@@ -45,16 +46,15 @@ def mcp(
     Example: mmrag mcp --db shop.db
     """
     require("mcp", extra="mcp", feature="mmrag mcp")
-    from mmrag.serving.listening import address, listen, serve_on
+    from mmrag.serving.security import bind_socket, run_server, server_url
     from mmrag.settings import read_settings
 
     settings = read_settings(db=db, **options)
-    listening = listen(bind, port, access_token) if http else None
+    listening = bind_socket(bind, port, access_token) if http else None
     with redirect_stdout(sys.stderr), stderr_console().status("loading the models"):
         from llama_index.postprocessor.llvm_rerank import LLVMRerank
-        from llama_index.tools.image_search import ImageSearch
 
-        from mmrag.images import ImagePolicy
+        from mmrag.agent_tool.tool import ImageSearch
         from mmrag.search import ImageSearcher
         from mmrag.serving import mcp as mcp_server
 
@@ -62,23 +62,23 @@ def mcp(
         engine = searcher.index.as_query_engine(
             similarity_top_k=settings.top, node_postprocessors=[LLVMRerank(llm=searcher.reranker)] if rerank else []
         )
-        search = ImageSearch(engine, ImagePolicy(roots=root or (), hosts=settings.hosts))
+        search = ImageSearch(engine, replace(searcher.policy, roots=root or ()))
         server = mcp_server.create_server(search, thumbnails=thumbnails)
     with searcher:
         if listening is None:
             import anyio
 
             _exit_on_signals(searcher)
-            anyio.run(mcp_server.over_stdio, server)
+            anyio.run(mcp_server.serve_stdio, server)
             return
         signal.signal(signal.SIGTERM, _exit)  # after uvicorn's own shutdown
-        url = f"{address(bind, listening)}/mcp"
+        url = f"{server_url(bind, listening)}/mcp"
         if as_json:
             write_json({"url": url})
         else:
             stderr_console().print(f"MCP at {url}   (Ctrl-C stops)", soft_wrap=True)
         with listening:
-            serve_on(listening, mcp_server.http_app(server, bind=bind, token=access_token))
+            run_server(listening, mcp_server.http_app(server, bind=bind, token=access_token))
 
 
 def _exit(*_: object) -> None:

@@ -1,50 +1,50 @@
-// Arrows from each retrieved card to the same image's reranked card, wherever the two stand.
+// Arrows from each retrieved card to the reranked card of the same image, wherever the two stand.
 
 const SVG = "http://www.w3.org/2000/svg";
 const HEAD = 5;
 
 /** Draw an arrow for each result, between two lists that stand one below or beside the other. */
-export function drawMoves(svg, retrieved, reranked, results) {
+export function drawArrows(svg, retrieved, reranked, results) {
   const frame = svg.getBoundingClientRect();
   const [from, to] = [retrieved, reranked].map((list) => list.getBoundingClientRect());
   const beside = to.left >= from.right;
   svg.replaceChildren(
     ...results.map((result) => {
-      const start = end(retrieved.children[result.retrieval_rank - 1], frame, beside, true);
-      const stop = end(reranked.children[result.rank - 1], frame, beside, false);
-      return arrow(start, stop, beside, wayOf(result), result.id);
+      const start = endpoint(retrieved.children[result.retrieval_rank - 1], frame, beside, true);
+      const end = endpoint(reranked.children[result.rank - 1], frame, beside, false);
+      return arrow(start, end, beside, direction(result), result.id);
     }),
   );
 }
 
-/** Tell where a result went: "up", "down" or "same". */
-export function wayOf({ rank, retrieval_rank }) {
-  return rank < retrieval_rank ? "up" : rank > retrieval_rank ? "down" : "same";
+/** Return the direction of a result's rank change: "up", "down" or "same". */
+export function direction({ rank, retrieval_rank: before }) {
+  return rank < before ? "up" : rank > before ? "down" : "same";
 }
 
-/** Light one result's arrow and cards, or none. */
-export function light(svg, lists, id) {
-  svg.classList.toggle("lit", id !== null);
+/** Highlight the arrow and the cards of one result; null highlights none. */
+export function highlight(svg, lists, id) {
+  svg.classList.toggle("highlighted", id !== null);
   for (const element of [...svg.children, ...lists.flatMap((list) => [...list.children])]) {
-    element.classList.toggle("lit", id !== null && element.dataset.id === id);
+    element.classList.toggle("highlighted", id !== null && element.dataset.id === id);
   }
 }
 
-function end(card, frame, beside, leaves) {
+function endpoint(card, frame, beside, isStart) {
   const whole = card.getBoundingClientRect();
   const tile = card.querySelector(".tile").getBoundingClientRect();
   if (beside) {
-    return [(leaves ? whole.right + 3 : whole.left - 4) - frame.left, (tile.top + tile.bottom) / 2 - frame.top];
+    return [(isStart ? whole.right + 3 : whole.left - 4) - frame.left, (tile.top + tile.bottom) / 2 - frame.top];
   }
   // arrows end above the heading of the list below
   const heading = card.closest(".row").getBoundingClientRect().top;
-  const y = leaves ? card.closest(".row").getBoundingClientRect().bottom + 3 : heading - 4;
+  const y = isStart ? card.closest(".row").getBoundingClientRect().bottom + 3 : heading - 4;
   return [(whole.left + whole.right) / 2 - frame.left, y - frame.top];
 }
 
-function arrow([x0, y0], [x1, y1], beside, way, id) {
+function arrow([x0, y0], [x1, y1], beside, className, id) {
   const group = document.createElementNS(SVG, "g");
-  group.setAttribute("class", way);
+  group.setAttribute("class", className);
   group.dataset.id = id;
   const [xm, ym] = [(x0 + x1) / 2, (y0 + y1) / 2];
   const tip = beside ? [x1 - HEAD, y1] : [x1, y1 - HEAD];
@@ -56,9 +56,9 @@ function arrow([x0, y0], [x1, y1], beside, way, id) {
   return group;
 }
 
-function path(d, name = "line") {
+function path(d, className = "line") {
   const element = document.createElementNS(SVG, "path");
   element.setAttribute("d", d);
-  element.setAttribute("class", name);
+  element.setAttribute("class", className);
   return element;
 }
