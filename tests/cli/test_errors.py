@@ -11,10 +11,10 @@ from types import SimpleNamespace
 
 import httpx
 import pytest
-from mmrag.serving.listening import listen
 from sample_catalog import ENCODER, write_sample_catalog
 
 from mmrag.errors import SettingError
+from mmrag.serving.security import bind_socket
 
 
 @pytest.fixture
@@ -134,7 +134,7 @@ def test_a_missing_root_is_refused(mmrag, db):
 @pytest.mark.parametrize("bind", ["203.0.113.1", "nowhere.invalid"])
 def test_a_foreign_address_is_told_apart_from_a_taken_port(bind):
     with pytest.raises(SettingError, match="--bind") as refused:
-        listen(bind, 0, "secret")
+        bind_socket(bind, 0, "secret")
     assert "while attempting" not in str(refused.value)
 
 
@@ -156,17 +156,17 @@ except SystemExit:
 def test_a_server_logs_request_failures():
     code = """
 import logging
-from mmrag.serving.listening import address, listen, serve_on
+from mmrag.serving.security import bind_socket, run_server, server_url
 logging.basicConfig(level=logging.CRITICAL)  # as for every command
 
 async def app(scope, receive, send):
     if scope["type"] == "http":
-        logging.getLogger("mmrag.serving.faults").error("a request failed")
+        logging.getLogger("mmrag.serving.routes").error("a request failed")
         raise RuntimeError("the roof leaks")
 
-listening = listen("127.0.0.1", 0, "")
-print(address("127.0.0.1", listening), flush=True)
-serve_on(listening, app)
+listening = bind_socket("127.0.0.1", 0, "")
+print(server_url("127.0.0.1", listening), flush=True)
+run_server(listening, app)
 """
     with subprocess.Popen(
         [sys.executable, "-c", code], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True

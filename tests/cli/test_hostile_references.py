@@ -14,11 +14,12 @@ from image_server import serving
 from llama_index.core.schema import ImageNode, QueryBundle
 from llama_index.embeddings.visualized_bge import VisualizedBGEEmbedding
 from llama_index.indices.composed_image import ComposedImageIndex
-from llama_index.tools.image_search import ImageSearch, ImageSearchToolSpec
+from llama_index.tools.image_search import ImageSearchToolSpec
 from mcp import Client
 from PIL import Image
 from sample_catalog import ENCODER
 
+from mmrag.agent_tool.tool import ImageSearch
 from mmrag.errors import MMRagError
 from mmrag.images import ImagePolicy
 from mmrag.query import Query
