@@ -18,6 +18,7 @@ from mmrag.query import Query
 if TYPE_CHECKING:
     from mmrag.embedding import VisualizedBGE
 
+TOLERANCE = 1e-5
 HOME = Path(__file__).parents[1] / "golden" / "visualized_bge"
 
 
@@ -62,7 +63,11 @@ class Golden:
         encoder = self.encoder()
         with torch.no_grad():
             mutant(monkeypatch, encoder.network, self.weights)
-        return self.error(encoder)
+        error = 0.0
+        for part in (slice(start, None, 4) for start in range(4)):  # mixed items; one part shows most mutants
+            if error <= TOLERANCE:
+                error = max(error, float(np.abs(encoder.encode(self.items[part]) - self.expected[part]).max()))
+        return error
 
 
 def read_golden(name: str) -> Golden:
