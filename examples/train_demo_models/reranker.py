@@ -43,7 +43,7 @@ RANKING_CONFIG = RankingConfig(
     max_description_tokens=4,
     max_reason_tokens=12,
 )
-"""How the demo reranker is asked: it knows the wish's words, and those of no instruction."""
+"""Ranking settings of the demo reranker: its prompt is the query alone, because it knows no words of instructions."""
 
 _SEE = Stage("reranker-see", steps=1800, rate=1.5e-3, matrix_rate=0.015, hold=0.2)
 _WORDS = Stage("reranker-words", steps=600, rate=2e-3, matrix_rate=0.02, hold=0.5)

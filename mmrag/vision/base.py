@@ -52,11 +52,6 @@ def place_images(messages: Sequence[Message], num_images: int) -> list[tuple[str
     -------
     list of tuple
         Role and content parts of each message.
-
-    Raises
-    ------
-    QueryError
-        If the messages place more or fewer images than ``num_images``.
     """
     turns = [(turn["role"], _content_parts(turn["content"])) for turn in messages]
     if not any(part.get("type") == "image" for _, parts in turns for part in parts):

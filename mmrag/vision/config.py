@@ -82,13 +82,7 @@ class RankingConfig:
 
 
 def read_json_object(file: Path) -> dict[str, Any]:
-    """Read a JSON object from a file of a checkpoint.
-
-    Raises
-    ------
-    CheckpointError
-        If the file is missing, is not valid JSON, or does not hold an object.
-    """
+    """Read a JSON object from a file of a checkpoint."""
     if not file.is_file():
         raise CheckpointError(
             f"{file.parent} holds no {file.name}: name a folder in Phi-3 Vision's published layout, "

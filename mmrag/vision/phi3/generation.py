@@ -61,7 +61,7 @@ class CachedDecoder:
         self._lock, self._prompt, self._pixel_inputs = lock, list(prompt), pixel_inputs
 
     def step(self, ids: Sequence[int]) -> Tensor:
-        """Read ``ids`` and return the logits of the next token: (vocabulary,), float32, on the CPU."""
+        """Return the logits of the next token, see `Decoder.step`."""
         device = self.network.device
         input_ids = torch.tensor([[*self._prompt, *ids]], device=device)  # (1, tokens)
         tensors = cast("dict[str, Tensor]", self._pixel_inputs or {})

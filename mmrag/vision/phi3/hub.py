@@ -20,13 +20,6 @@ _FILES = ["*.safetensors", "*.safetensors.index.json", "*config.json", "tokenize
 def find_checkpoint(name_or_path: str | Path, *, revision: str | None = None) -> Path:
     """Return the folder of a checkpoint, downloading it if necessary.
 
-    Parameters
-    ----------
-    name_or_path : str or Path
-        ``"demo"``, a folder, or a repository on the hub.
-    revision : str or None
-        Branch, tag or commit on the hub.
-
     Raises
     ------
     CheckpointError

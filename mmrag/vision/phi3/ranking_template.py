@@ -28,12 +28,9 @@ _LETTERS = ascii_uppercase + ascii_lowercase
 class RankingTemplate:
     """Template of an answer that ranks candidates 1..n.
 
-    The slots, by the method and description setting of ``config``:
-
-    - ``query``, ``description 1`` … ``description n`` if the candidates are described;
-    - ``grade 1`` … ``grade n`` for the method ``"grades"``, ``rank 1`` … ``rank n`` for ``"permutation"``,
-      ``rank 1`` for ``"first"``;
-    - ``reason``, but not for ``"first"``. It begins with the description of the best candidate.
+    The slots: ``query`` and ``description 1`` … ``description n``, if candidates are described; ``grade 1`` …
+    ``grade n`` for the method ``"grades"``, ``rank 1`` … ``rank n`` for ``"permutation"``, ``rank 1`` for ``"first"``;
+    ``reason``, but not for ``"first"``.
 
     Parameters
     ----------
@@ -41,11 +38,6 @@ class RankingTemplate:
         Number of candidates.
     config : RankingConfig
         Its method, description setting and token limits.
-
-    Raises
-    ------
-    QueryError
-        If there are no candidates, or more than one ranking can hold.
     """
 
     n: int
@@ -74,11 +66,10 @@ class RankingTemplate:
         Scores are the expected grade (0 to 10) for ``"grades"``, otherwise the probability of being first.
         """
         reason = filled.texts.get("reason", "")
-        descriptions: list[str] = []
-        if self.config.describe:
-            descriptions = [filled.texts[f"description {label}"] for label in self._labels]
-            if self.config.method != "first":
-                reason = self._best_description(filled) + reason
+        if self.config.describe and self.config.method != "first":
+            reason = self._best_description(filled) + reason
+        described = self._labels if self.config.describe else ()
+        descriptions = [filled.texts[f"description {label}"].strip() for label in described]
         scores = self._scores(filled)
         if self.config.method == "grades":
             ranking = ranking_from_grades(scores, self.n, reason=reason.strip(), answer=filled.text)
@@ -86,7 +77,7 @@ class RankingTemplate:
             ranking = ranking_from_labels(
                 self._order(filled), self.n, reason=reason.strip(), scores=list(scores.values()), answer=filled.text
             )
-        return ranking.model_copy(update={"descriptions": [text.strip() for text in descriptions]})
+        return ranking.model_copy(update={"descriptions": descriptions})
 
     @property
     def _labels(self) -> range:
@@ -114,11 +105,11 @@ class RankingTemplate:
     def _permutation(self) -> AnswerTemplate:
         names = [f"rank {rank}" for rank in self._labels]
         opening, between, closing = self._list_syntax
-        pieces: AnswerTemplate = (FixedText(opening),)
+        pieces: AnswerTemplate = ()
         for index, name in enumerate(names):
             slot = ChoiceSlot(name, self._label_names, exclude=tuple(names[:index]))
-            pieces = (*pieces, slot, FixedText(between))
-        return (*pieces[:-1], FixedText(f"{closing}, "))
+            pieces = (*pieces, FixedText(between if index else opening), slot)
+        return (*pieces, FixedText(f"{closing}, "))
 
     def _first(self) -> AnswerTemplate:
         opening, between, closing = self._list_syntax

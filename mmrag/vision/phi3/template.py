@@ -133,10 +133,7 @@ def fill_template(template: AnswerTemplate, fill_slot: SlotFiller, tokenizer: Ph
 
 
 def encode_template(template: AnswerTemplate, texts: Mapping[str, str], tokenizer: Phi3Tokenizer) -> FilledTemplate:
-    """Fill a template with given texts, by slot name, for teacher forcing.
-
-    The ids are those that a model reads and writes when it gives the same answer.
-    """
+    """Fill a template with given texts, by slot name, for teacher forcing: with the ids that decoding produces."""
 
     def fill_slot(slot: Slot, filled: FilledTemplate) -> SlotValue:
         text = texts[slot.name]

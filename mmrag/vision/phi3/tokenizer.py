@@ -30,11 +30,6 @@ class Phi3Tokenizer:
         Any vocabulary with ``<|user|>``, ``<|assistant|>``, ``<|end|>``, ``<|endoftext|>``, ``<|image|>``, and
         ``<|system|>`` where system turns are needed. To rank, it must write digits (and capitals, past nine
         candidates) as single tokens, and decode what it encoded.
-
-    Raises
-    ------
-    CheckpointError
-        If one of these tokens is missing.
     """
 
     def __init__(self, backend: Tokenizer) -> None:

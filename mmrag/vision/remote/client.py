@@ -54,13 +54,7 @@ class OpenAICompatibleClient:
     def __call__(
         self, *, messages: Sequence[Mapping[str, Any]], model: str | None = None, **settings: Any
     ) -> ChatCompletion:
-        """Send one request.
-
-        Raises
-        ------
-        AnswerError
-            If it fails; the message shows neither prompt nor reply.
-        """
+        """Send one request; a failure is an `AnswerError` that shows neither prompt nor reply."""
         from openai.types.chat import ChatCompletion
 
         extra_body: dict[str, Any] = settings.pop("extra_body", {})

@@ -25,13 +25,7 @@ def image_content_part(image: PIL.Image.Image) -> dict[str, Any]:
 
 
 def insert_images(messages: Sequence[Message], images: Sequence[PIL.Image.Image]) -> list[dict[str, Any]]:
-    """Replace the ``{"type": "image"}`` parts by images; without such parts, images open the first user turn.
-
-    Raises
-    ------
-    QueryError
-        If the messages place more or fewer images than given.
-    """
+    """Replace the ``{"type": "image"}`` parts by images, see `mmrag.vision.base.place_images`."""
     image_parts = map(image_content_part, images)
     return [
         {"role": role, "content": [next(image_parts) if part.get("type") == "image" else part for part in parts]}
