@@ -21,17 +21,7 @@ SUFFIXES = (".jpg", ".jpeg", ".png", ".webp")
 
 @dataclass(frozen=True)
 class Annotations:
-    """An annotation file with the folder of its images.
-
-    Attributes
-    ----------
-    file : Path
-        The file under its published name, which contains the split.
-    records : sequence
-        Unchecked records, each with its place in the file.
-    images : Path
-        Folder of the images; sub-folders are searched too.
-    """
+    """An annotation file under its published name, its unchecked records, and the folder of its images."""
 
     file: Path
     records: Sequence[Located]
@@ -75,10 +65,7 @@ def read_cirr(annotations: Annotations) -> EvalDataset:
     The query's own image is excluded from its ranking. The gallery is ``../image_splits/split.rc2.{split}.json``
     where that file exists, else the whole index. ``subset recall@k`` ranks the members of ``img_set``.
 
-    Raises
-    ------
-    SettingError
-        If a record is invalid; names file, line, record and field.
+    Raises `SettingError` with file, line, record and field if a record is invalid.
     """
     queries = tuple(
         EvalQuery(
@@ -114,10 +101,7 @@ def read_fashioniq(annotations: Annotations) -> EvalDataset:
     recall@10 and recall@50 by category and their mean. The gallery is
     ``../image_splits/split.{category}.{split}.json`` where that file exists, else the whole index.
 
-    Raises
-    ------
-    SettingError
-        If a record is invalid; names file, line, record and field.
+    Raises `SettingError` with file, line, record and field if a record is invalid.
     """
     file = annotations.file
     match file.name.split("."):
@@ -154,10 +138,7 @@ def read_circo(annotations: Annotations) -> EvalDataset:
     Each of ``gt_img_ids`` counts for mAP and recall; hit@k and MRR count ``target_img_id`` only. The gallery is the
     whole index; the published one has 123,403 images.
 
-    Raises
-    ------
-    SettingError
-        If a record is invalid; names file, line, record and field.
+    Raises `SettingError` with file, line, record and field if a record is invalid.
     """
     queries = tuple(
         EvalQuery(

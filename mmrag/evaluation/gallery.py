@@ -2,17 +2,14 @@
 
 from __future__ import annotations
 
-import logging
-from collections.abc import Collection, Generator, Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass
 from functools import cached_property
+from itertools import chain
 from pathlib import PurePath
 from typing import Any, cast
 
-from llama_index.core.vector_stores.utils import metadata_dict_to_node
 from llama_index.indices.composed_image import ComposedImageIndex
-from llama_index.indices.composed_image.connection import translate_errors
 
 from mmrag.errors import SettingError
 from mmrag.evaluation.result import ImageInfo
@@ -22,7 +19,6 @@ from mmrag.results import RankedImage
 __all__ = ["Gallery", "load_gallery"]
 
 FILE_NAME, NAMES = "file_name", "names"
-PAGE = 1000
 
 
 @dataclass(frozen=True)
@@ -108,7 +104,7 @@ def load_gallery(index: ComposedImageIndex, field: str | None = None) -> Gallery
     values: dict[str, Scalar] = {}
     ambiguous: set[str] = set()
     size = unnamed = 0
-    for node in _nodes(index, field):
+    for node in chain.from_iterable(index.vector_store.pages()):
         size += 1
         image = RankedImage.from_node(node, rank=size, score=None)
         info = ImageInfo(path=image.path, title=image.title)
@@ -131,26 +127,3 @@ def _names(metadata: Mapping[str, Any], field: str) -> Iterator[str]:
     # The index keeps one row for files of the same content, with the names of all of them.
     files = [metadata[FILE_NAME], *metadata.get(NAMES, ())]
     yield from dict.fromkeys(PurePath(file).stem for file in files)
-
-
-def _nodes(index: ComposedImageIndex, field: str) -> Iterator[Any]:
-    store = index.vector_store
-    with translate_errors(store.connection, "reading the names of its images"), _without_clock_warnings():
-        rows = cast("Any", store.client).query_iterator(
-            store.collection_name, batch_size=PAGE, output_fields=[field, NAMES, "_node_content", "_node_type"]
-        )
-        while page := rows.next():
-            yield from map(metadata_dict_to_node, page)
-        rows.close()
-
-
-@contextmanager
-def _without_clock_warnings() -> Generator[None]:
-    """Silence pymilvus' warning that Lite has no clock; nothing writes meanwhile."""
-    log = logging.getLogger("pymilvus.orm.iterator")
-    level = log.level
-    log.setLevel(logging.ERROR)
-    try:
-        yield
-    finally:
-        log.setLevel(level)

@@ -21,7 +21,6 @@ from mmrag.results import RankedImages
 
 __all__ = [
     "ALL",
-    "MEAN_OF_KINDS",
     "Grades",
     "Metrics",
     "Score",

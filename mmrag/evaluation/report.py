@@ -29,7 +29,7 @@ def query_card(
             {
                 "title": images[name].title,
                 "image": small(images[name].path),
-                "place": ranking.index(name) + 1 if name in ranking else None,
+                "rank": ranking.index(name) + 1 if name in ranking else None,
             }
             for name in right[:top]
             if name in images

@@ -1,7 +1,4 @@
-"""A contact sheet. In: a search. Out: one image with the query, and each hit numbered and named.
-
-A reranked search shows two strips: as retrieved, and as reranked with what moved.
-"""
+"""Contact sheet: one image with the query and all results, before and after reranking."""
 
 from __future__ import annotations
 
@@ -32,16 +29,16 @@ WORSE = (190, 60, 40)
 MARGIN = 20
 CAPTION = 44
 HEADING = 30
-MOST_LINES = 5
+MAX_LINES = 5
 
 
 def write_sheet(file: Path, found: RankedImages) -> None:
-    """Write `contact_sheet` to an image file; the name's ending says which kind.
+    """Write `contact_sheet` to an image file in the format of its extension.
 
     Raises
     ------
     SettingError
-        When the ending names no kind of image.
+        If the extension is unknown.
     """
     sheet = contact_sheet(found)
     file.parent.mkdir(parents=True, exist_ok=True)
@@ -52,7 +49,7 @@ def write_sheet(file: Path, found: RankedImages) -> None:
 
 
 def contact_sheet(found: RankedImages, *, cell: int = 180) -> Image.Image:
-    """Draw a search for people: query at the left, hits at the right, best first.
+    """Draw the query at the left and the results at the right, best first.
 
     Examples
     --------
@@ -107,7 +104,7 @@ def _draw_query(sheet: Image.Image, found: RankedImages, cell: int) -> None:
         sheet.paste(thumbnail(query.image, cell, found.policy), (MARGIN, top))
         draw.rectangle((MARGIN - 3, top - 3, MARGIN + cell + 2, top + cell + 2), outline=QUERY, width=3)
         top += cell + 10
-    for line in _lines(query.text, cell, _font(16)):
+    for line in _wrap(query.text, cell, _font(16)):
         draw.text((MARGIN, top), line, INK, _font(16))
         top += 21
 
@@ -130,8 +127,8 @@ def _draw_result(
     cell = image.width
     sheet.paste(image, corner)
     draw.rectangle((left, top, left + cell - 1, top + cell - 1), outline=LINE)
-    _draw_plate(draw, str(result.rank if reranked else result.retrieval_rank), (left + 6, top + 6))
-    draw.text((left, top + cell + 4), _shortened(result.title, cell, _font(13)), INK, _font(13))
+    _draw_badge(draw, str(result.rank if reranked else result.retrieval_rank), (left + 6, top + 6))
+    draw.text((left, top + cell + 4), _truncate(result.title, cell, _font(13)), INK, _font(13))
     draw.text((left, top + cell + 21), f"{result.score:.3f}", FAINT, _font(12))
     if reranked and result.direction != "same":
         change = f"{result.direction} {abs(result.retrieval_rank - result.rank)}"  # the built-in font has no arrows
@@ -139,7 +136,7 @@ def _draw_result(
         draw.text((left + cell, top + cell + 21), change, color, _font(12), anchor="ra")
 
 
-def _draw_plate(draw: ImageDraw.ImageDraw, text: str, corner: tuple[int, int]) -> None:
+def _draw_badge(draw: ImageDraw.ImageDraw, text: str, corner: tuple[int, int]) -> None:
     font = _font(15)
     box = draw.textbbox((corner[0] + 7, corner[1] + 4), text, font)
     draw.rounded_rectangle((*corner, box[2] + 7, corner[1] + 24), 6, fill=INK)
@@ -150,12 +147,12 @@ def _font(size: int) -> ImageFont.FreeTypeFont | ImageFont.ImageFont:
     return ImageFont.load_default(size)
 
 
-def _lines(text: str, width: int, font: ImageFont.FreeTypeFont | ImageFont.ImageFont) -> list[str]:
+def _wrap(text: str, width: int, font: ImageFont.FreeTypeFont | ImageFont.ImageFont) -> list[str]:
     letters = max(8, int(width / font.getlength("e")))
-    return wrap(text, letters, max_lines=MOST_LINES, placeholder=" …")
+    return wrap(text, letters, max_lines=MAX_LINES, placeholder=" …")
 
 
-def _shortened(text: str, width: int, font: ImageFont.FreeTypeFont | ImageFont.ImageFont) -> str:
+def _truncate(text: str, width: int, font: ImageFont.FreeTypeFont | ImageFont.ImageFont) -> str:
     if font.getlength(text) <= width:
         return text
     while text and font.getlength(text + "…") > width:

@@ -1,7 +1,4 @@
-"""One self-contained HTML page. In: searches, and figures measured over many. Out: a file to send.
-
-Images stand inside the page as data URIs; nothing is fetched when it is opened.
-"""
+"""Self-contained HTML report of searches, with images as data URIs."""
 
 from __future__ import annotations
 
@@ -26,7 +23,7 @@ QUERY_SIDE = 288
 
 @dataclass(frozen=True)
 class Figure:
-    """One measured figure, before and after reranking."""
+    """A metric before and after reranking."""
 
     name: str
     before: float
@@ -36,34 +33,34 @@ class Figure:
 def write_report(
     file: Path, searches: Sequence[RankedImages], *, title: str, figures: Sequence[Figure] = (), note: str = ""
 ) -> None:
-    """Write `report_page` to a file, in folders that are made when missing."""
+    """Write `report_page` to a file; creates the folder."""
     file.parent.mkdir(parents=True, exist_ok=True)
     page = report_page(searches, title=title, figures=figures, note=note)
     file.write_text(page, encoding="utf-8")
 
 
 def report_page(searches: Sequence[RankedImages], *, title: str, figures: Sequence[Figure] = (), note: str = "") -> str:
-    """Render searches as one HTML page: before, after, what moved, and what the model saw.
+    """Render searches as one HTML page: before and after reranking, rank changes, and the calls of the model.
 
     Parameters
     ----------
-    searches
-        Each becomes a section.
-    title
-        Heads the page.
-    figures
-        A table above the sections; left out when empty.
-    note
-        A sentence below the table: how the figures were measured.
+    searches : sequence of RankedImages
+        One section each.
+    title : str
+        Title of the page.
+    figures : sequence of Figure, optional
+        Table above the sections. Default: none.
+    note : str, optional
+        Sentence below the table.
     """
     return render(
         "report.html", title=title, figures=figures, note=note, searches=[section(found) for found in searches]
     )
 
 
-def render(template: str, **facts: Any) -> str:
-    """Fill one of the page templates."""
-    return _templates().get_template(template).render(facts)
+def render(template: str, **values: Any) -> str:
+    """Render one of the page templates."""
+    return _templates().get_template(template).render(values)
 
 
 def section(found: RankedImages) -> dict[str, Any]:
@@ -81,7 +78,7 @@ def section(found: RankedImages) -> dict[str, Any]:
 
 
 def small(image: str, policy: ImagePolicy | None = None) -> str:
-    """Make the `data:` URI of a small image."""
+    """Return the thumbnail of an image as a `data:` URI."""
     return data_uri(thumbnail(image, SIDE, policy))
 
 
