@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from .attributes import COLORS, HELD_OUT_PAIRS, PATTERNS, PRODUCTS, Target, colors_of
-from .catalog import Item, draw_files, plan_catalog, read_catalog, write_catalog
-from .queries import ALL_PAIRS, AttributePairs, DrawnQuery, make_query, qrels, queries, write_queries
-from .render import ImageSpec, draw_product, draw_swatch
-from .wording import QueryType, vocabulary
+from mmrag.datasets.attributes import COLORS, HELD_OUT_PAIRS, PATTERNS, PRODUCTS, Target, colors_of
+from mmrag.datasets.catalog import Item, draw_files, plan_catalog, read_catalog, write_catalog
+from mmrag.datasets.queries import ALL_PAIRS, AttributePairs, DrawnQuery, make_query, qrels, queries, write_queries
+from mmrag.datasets.render import ImageSpec, draw_product, draw_swatch
+from mmrag.datasets.wording import QueryType, vocabulary
 
 __all__ = [
     "ALL_PAIRS",

@@ -10,8 +10,8 @@ from random import Random
 import numpy as np
 from PIL import Image, ImageDraw, ImageFilter
 
-from .palette import RGB, Color, Field, Paint, darken, jitter, mix
-from .shapes import Outline
+from mmrag.datasets.palette import RGB, Color, Field, Paint, darken, jitter, mix
+from mmrag.datasets.shapes import Outline
 
 __all__ = ["DRAPED", "FLAT", "FOLDED", "PUFFED", "ROUND", "SOFT", "Canvas", "Materials", "Pose", "Surface"]
 

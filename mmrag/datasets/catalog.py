@@ -14,10 +14,9 @@ from pathlib import Path
 from random import Random
 from threading import Lock
 
+from mmrag.datasets.attributes import PATTERNS, PRODUCTS, colors_of
+from mmrag.datasets.render import ImageSpec
 from mmrag.errors import ImageError, MMRagError
-
-from .attributes import PATTERNS, PRODUCTS, colors_of
-from .render import ImageSpec
 
 __all__ = ["Item", "draw_files", "plan_catalog", "read_catalog", "write_catalog"]
 

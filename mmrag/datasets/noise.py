@@ -8,7 +8,7 @@ from random import Random
 import numpy as np
 from numpy.typing import NDArray
 
-from .palette import Field, Paint
+from mmrag.datasets.palette import Field, Paint
 
 __all__ = ["Lattice", "LatticePoints", "Noise", "inside", "rotate", "wave"]
 

@@ -8,8 +8,8 @@ from random import Random
 
 import numpy as np
 
-from .noise import Lattice, LatticePoints, Noise, inside, rotate, wave
-from .palette import CREAM, RGB, Color, Field, Paint, blend, darken, jitter, lighten, mix
+from mmrag.datasets.noise import Lattice, LatticePoints, Noise, inside, rotate, wave
+from mmrag.datasets.palette import CREAM, RGB, Color, Field, Paint, blend, darken, jitter, lighten, mix
 
 __all__ = ["ANIMALS", "make_paint"]
 

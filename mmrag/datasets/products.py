@@ -8,9 +8,9 @@ from random import Random
 
 import numpy as np
 
-from .canvas import DRAPED, FLAT, FOLDED, PUFFED, ROUND, SOFT, Canvas, Materials
-from .palette import CREAM, Paint, darken, lighten, mix
-from .shapes import arc, circle, curve, ellipse, mirrored, polygon, rounded, smooth, stroke
+from mmrag.datasets.canvas import DRAPED, FLAT, FOLDED, PUFFED, ROUND, SOFT, Canvas, Materials
+from mmrag.datasets.palette import CREAM, Paint, darken, lighten, mix
+from mmrag.datasets.shapes import arc, circle, curve, ellipse, mirrored, polygon, rounded, smooth, stroke
 
 __all__ = ["DRAWERS"]
 

@@ -11,12 +11,11 @@ from random import Random
 
 from PIL import Image
 
+from mmrag.datasets.attributes import PATTERNS, PRODUCTS, Target, colors_of
+from mmrag.datasets.catalog import Item, draw_files
+from mmrag.datasets.render import ImageSpec
+from mmrag.datasets.wording import QueryType, sentence
 from mmrag.errors import QueryError
-
-from .attributes import PATTERNS, PRODUCTS, Target, colors_of
-from .catalog import Item, draw_files
-from .render import ImageSpec
-from .wording import QueryType, sentence
 
 __all__ = ["ALL_PAIRS", "AttributePairs", "DrawnQuery", "make_query", "qrels", "queries", "write_queries"]
 

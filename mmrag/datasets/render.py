@@ -9,13 +9,12 @@ from random import Random
 import numpy as np
 from PIL import Image, ImageFilter
 
+from mmrag.datasets.attributes import PATTERNS, PRODUCTS
+from mmrag.datasets.canvas import Canvas, Materials, Pose
+from mmrag.datasets.palette import RGB, Color, Field, Paint
+from mmrag.datasets.patterns import ANIMALS, make_paint
+from mmrag.datasets.products import DRAWERS
 from mmrag.errors import MMRagError
-
-from .attributes import PATTERNS, PRODUCTS
-from .canvas import Canvas, Materials, Pose
-from .palette import RGB, Color, Field, Paint
-from .patterns import ANIMALS, make_paint
-from .products import DRAWERS
 
 __all__ = ["ImageSpec", "draw_product", "draw_swatch"]
 

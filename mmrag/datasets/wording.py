@@ -8,7 +8,7 @@ from enum import StrEnum
 from itertools import chain
 from random import Random
 
-from .attributes import COLORS, Target
+from mmrag.datasets.attributes import COLORS, Target
 
 __all__ = [
     "COLOR_WORDS",
