@@ -78,12 +78,11 @@ class Manifest:
         self._thread_lock = threading.Lock()
         try:
             self._database = sqlite3.connect(file, isolation_level=None, check_same_thread=False, timeout=10)
+            self._database.execute("PRAGMA foreign_keys = ON")
+            with self.transaction():
+                self._open_tables((collection, model, str(dim)))
         except sqlite3.DatabaseError as error:
             raise self._translate(error) from error
-        self._execute("PRAGMA foreign_keys = ON")
-        with self.transaction():
-            self._create_tables()
-            self._reset_if_foreign((collection, model, str(dim)))
 
     def get(self, path: str) -> FileRecord | None:
         """Look up a file."""
@@ -134,13 +133,17 @@ class Manifest:
     @contextmanager
     def transaction(self) -> Generator[None]:
         """Record all changes of the block, or none."""
-        self._execute("BEGIN IMMEDIATE")
         try:
+            with self._thread_lock:
+                self._database.execute("BEGIN IMMEDIATE")
             yield
-            self._execute("COMMIT")
-        except BaseException:
+            with self._thread_lock:
+                self._database.execute("COMMIT")
+        except BaseException as error:
             if self._database.in_transaction:  # on a full disk, SQLite has rolled back itself
                 self._database.rollback()
+            if isinstance(error, sqlite3.DatabaseError):
+                raise self._translate(error) from error
             raise
 
     def upsert(self, record: FileRecord) -> None:
@@ -223,16 +226,15 @@ class Manifest:
     def __exit__(self, *failure: object) -> None:
         self._database.close()
 
-    def _create_tables(self) -> None:
-        if self._execute("PRAGMA user_version") != [(SCHEMA_VERSION,)]:
+    def _open_tables(self, owner: tuple[str, str, str]) -> None:
+        execute = self._database.execute
+        if execute("PRAGMA user_version").fetchone() != (SCHEMA_VERSION,):
             for statement in SCHEMA:
-                self._execute(statement)
-
-    def _reset_if_foreign(self, owner: tuple[str, str, str]) -> None:
-        if self._execute("SELECT collection, model, dim FROM owner") != [owner]:
+                execute(statement)
+        if execute("SELECT collection, model, dim FROM owner").fetchall() != [owner]:
             for table in ("files", "pending", "owner"):
-                self._execute(f"DELETE FROM {table}")
-            self._execute("INSERT INTO owner (collection, model, dim) VALUES (?, ?, ?)", *owner)
+                execute(f"DELETE FROM {table}")
+            execute("INSERT INTO owner (collection, model, dim) VALUES (?, ?, ?)", owner)
 
     def _files(self, where: str, *values: str) -> list[FileRecord]:
         rows = self._execute(f"SELECT path, image, size, mtime_ns, {METADATA} FROM files {where}", *values)

@@ -79,7 +79,7 @@ def index_source(
     source = as_source(source)
     if sync and not source.name:
         raise SettingError("sync needs a source with a name, to know what it held before: Entries(entries, name)")
-    pipeline = IndexingPipeline(source.key, manifest, store, embed, source.restrict(policy or ImagePolicy()))
+    pipeline = IndexingPipeline(source.key, manifest, store, embed, source.restrict(policy))
     pipeline.commit()  # what an interrupted run left pending
     listed: set[str] = set()
     files = source.files(listed)
@@ -213,18 +213,23 @@ class IndexingPipeline:
             self.manifest.delete_file(skipped.name)
 
     def _record_file(self, loaded: LoadedFile, verify: bool) -> None:
-        record = loaded.file.to_record(loaded.image_id, self.source)
-        old = self.manifest.get(record.path)
-        same_image = [] if old else self.manifest.files_of_image(record.image_id)
+        old = self.manifest.get(loaded.file.path)
+        same_image = [] if old else self.manifest.files_of_image(loaded.image_id)
         moved_from = [file.path for file in same_image if is_deleted(file.path)]
-        kind = "moved" if moved_from else "duplicate" if same_image else self._compare(old, record)
+        record = loaded.file.to_record(loaded.image_id, self.source)
+        if old:
+            kind = self._compare(old, record)
+            described = _with_sources_of(old, record)
+        else:
+            kind = "moved" if moved_from else "duplicate" if same_image else "new"
+            described = record
         if old and kind == "unchanged" and self.source in old.metadata:
             self.manifest.update_stat(record)
             if verify:
                 self.manifest.mark_pending([record.image_id])
         else:
             try:
-                self._to_row(ImageRecord.from_files([_with_sources_of(old, record)]))
+                self._to_row(ImageRecord.from_files([described]))
             except StoreError as error:
                 self.skipped.append(Skipped(loaded.file.display_name, str(error)))
                 if old and old.image_id != record.image_id:  # what it held is not there any more
@@ -238,18 +243,14 @@ class IndexingPipeline:
                 self.manifest.mark_committed([record.image_id])
         self.counts[kind] += 1
 
-    def _compare(self, old: FileRecord | None, new: FileRecord) -> str:
-        if old is None:
-            return "new"
+    def _compare(self, old: FileRecord, new: FileRecord) -> str:
         same_image = old.image_id == new.image_id
         same_metadata = old.metadata.get(self.source, "{}") == new.metadata[self.source]
         return "unchanged" if same_image and same_metadata else "changed"
 
 
-def _with_sources_of(old: FileRecord | None, record: FileRecord) -> FileRecord:
+def _with_sources_of(old: FileRecord, record: FileRecord) -> FileRecord:
     """Add what other sources say about the file, before what the new record says."""
-    if old is None:
-        return record
     others = {source: values for source, values in old.metadata.items() if source not in record.metadata}
     return replace(record, metadata=others | dict(record.metadata))
 
@@ -267,12 +268,12 @@ def _prefetch(items: Iterable[Outcome | Future[Outcome]], depth: int) -> Iterato
     for item in items:
         underway.append(item)
         if len(underway) == depth:
-            yield _result(underway.popleft())
+            yield _wait(underway.popleft())
     while underway:
-        yield _result(underway.popleft())
+        yield _wait(underway.popleft())
 
 
-def _result(item: Outcome | Future[Outcome]) -> Outcome:
+def _wait(item: Outcome | Future[Outcome]) -> Outcome:
     return item.result() if isinstance(item, Future) else item
 
 

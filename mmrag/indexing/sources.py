@@ -39,7 +39,7 @@ class Source(Protocol):
         """Name in the manifest, the same in each run."""
         ...
 
-    def restrict(self, policy: ImagePolicy) -> ImagePolicy:
+    def restrict(self, policy: ImagePolicy | None) -> ImagePolicy:
         """Return the policy that its files are read with."""
         ...
 
@@ -84,15 +84,17 @@ class Folder:
         """One key for all folders: a file may move from one to the other."""
         return FOLDER_SOURCE
 
-    def restrict(self, policy: ImagePolicy) -> ImagePolicy:
+    def restrict(self, policy: ImagePolicy | None) -> ImagePolicy:
         """Keep symbolic links inside of the folder, unless the policy names other roots."""
-        return replace(policy, roots=[self.name]) if policy.roots is None else policy
+        if policy and policy.roots is None:
+            return replace(policy, roots=[self.name])
+        return policy or ImagePolicy(roots=[self.name])
 
     def files(self, listed: set[str]) -> Iterator[SourceFile | Skipped]:
         """Iterate over the files of a folder, by name, then those of its sub-folders.
 
-        Symbolic links to folders are not followed. A sub-folder that cannot be listed is skipped;
-        one that holds a manifest is an index, not images. Raises `ImageError` without the folder.
+        Links to folders are not followed. A sub-folder that cannot be listed is skipped; one that
+        holds a manifest is an index, not images. Raises `ImageError` if the folder is missing.
         """
         root = self.name
         if not os.path.isdir(root):
@@ -154,8 +156,7 @@ class Entries:
     entries : iterable of ImageEntry
         Paths or URLs with metadata. A file that is named twice keeps its first metadata.
     name : str, optional
-        Name in the manifest, the same each time; `sync` needs one. Without it, entries are
-        recorded like the files of a folder.
+        Name in the manifest, the same each time. Default: recorded like the files of a folder.
     """
 
     entries: Iterable[ImageEntry]
@@ -170,9 +171,9 @@ class Entries:
         """The name."""
         return self.name
 
-    def restrict(self, policy: ImagePolicy) -> ImagePolicy:
-        """Return the policy as it is."""
-        return policy
+    def restrict(self, policy: ImagePolicy | None) -> ImagePolicy:
+        """Return the policy, or the default one."""
+        return policy or ImagePolicy()
 
     def files(self, listed: set[str]) -> Iterator[SourceFile | Skipped]:
         """Iterate over the entries, with size and time of local files."""
@@ -207,10 +208,9 @@ class Glob:
 
 
 def as_source(source: SourceLike) -> Source:
-    """Convert a folder, glob, table, file or iterable of entries to a source."""
-    if isinstance(source, (str, os.PathLike)):
-        (source,) = open_sources([os.fspath(source)])
-    return source if isinstance(source, Source) else Entries(source, getattr(source, "name", FOLDER_SOURCE))
+    """Convert any kind of source to one."""
+    opened = open_sources([os.fspath(source)])[0] if isinstance(source, (str, os.PathLike)) else source
+    return opened if isinstance(opened, Source) else Entries(opened, getattr(opened, "name", FOLDER_SOURCE))
 
 
 def open_sources(
@@ -254,8 +254,8 @@ def open_sources(
 
 def column_types(sources: Iterable[object]) -> dict[str, type[Scalar]]:
     """Collect the types of all tables' columns; int becomes float: a price of 5 may be 5.5 tomorrow."""
-    tables = [source for source in sources if isinstance(source, (Table, AmazonItems))]
-    return {name: float if kind is int else kind for table in tables for name, kind in table.columns.items()}
+    columns = [source.columns for source in sources if isinstance(source, (Table, AmazonItems))]
+    return {name: float if scalar is int else scalar for types in columns for name, scalar in types.items()}
 
 
 def _to_source_file(entry: ImageEntry) -> SourceFile | Skipped:

@@ -13,6 +13,7 @@ from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, rule
 from PIL import Image
+from run_profile import scaled
 
 from mmrag.indexing import Folder, ImageEntry, ImageRecord, index_source, pipeline
 from mmrag.indexing.manifest import Manifest
@@ -143,7 +144,7 @@ class ShopUnderWay(RuleBasedStateMachine):
 
 
 TestShopUnderWay = ShopUnderWay.TestCase
-TestShopUnderWay.settings = settings(max_examples=60, stateful_step_count=25, deadline=None)
+TestShopUnderWay.settings = settings(max_examples=scaled(fast=25, full=100), stateful_step_count=25, deadline=None)
 
 
 @pytest.mark.parametrize("calls", range(14))

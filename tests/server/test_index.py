@@ -48,13 +48,6 @@ def index(milvus, collection):
         yield index
 
 
-def test_a_folder_indexed_twice_is_indexed_once(index, folder):
-    index.add_folder(folder)
-    again = index.add_folder(folder)
-    assert index.vector_store.count() == len(COLORS) * len(CORNERS)
-    assert again.new == again.changed == 0
-
-
 def test_image_and_sentence_find_what_neither_finds_alone(index, folder, seen):
     index.add_folder(folder)
     engine = index.as_query_engine(similarity_top_k=1)
@@ -69,13 +62,6 @@ def test_the_stock_engine_finds_it_too_and_leaves_the_bundle_alone(index, folder
     bundle = QueryBundle("in red", image_path=seen)
     assert _first(stock.query(bundle)) == "red bottom right.png"
     assert bundle == QueryBundle("in red", image_path=seen)
-
-
-def test_a_deleted_image_is_added_again_by_the_next_run(index, folder):
-    index.add_folder(folder)
-    red = index.as_retriever(similarity_top_k=1).retrieve("![](%s)" % (folder / "red top left.png"))
-    index.delete(red[0].node_id)
-    assert index.add_folder(folder).new == 1
 
 
 def test_a_table_is_followed_row_by_row(index, folder):

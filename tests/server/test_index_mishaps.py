@@ -13,6 +13,7 @@ import pytest
 from llama_index.embeddings.visualized_bge import VisualizedBGEEmbedding
 from llama_index.indices.composed_image import ComposedImageIndex, metadata_filters
 from PIL import Image
+from run_profile import scaled
 
 from mmrag.filters import parse_filter
 from mmrag.indexing.tables import open_table
@@ -74,7 +75,7 @@ def prices(index: ComposedImageIndex) -> list[int]:
     return sorted(int(node.metadata["price"]) for node in store.get_nodes(ids))
 
 
-@pytest.mark.parametrize("rows", [10, 150, 290])
+@pytest.mark.parametrize("rows", [10, 150, 290][: scaled(fast=2, full=3)])
 def test_a_run_killed_in_a_table_is_completed_by_the_next(milvus, collection, open_index, table, rows):
     with open_index() as index:
         index.add_folder(open_table(write(table, range(0, IMAGES, 2), price=1000)))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from threading import Event
 
@@ -36,24 +37,15 @@ def test_after_kill_9_every_acknowledged_row_is_back(milvus, store):
     assert _search(again, 700) == row_id(700)
 
 
-def test_writing_goes_on_through_a_restart(milvus, store):
-    half_way = Event()
+def test_writing_and_searching_go_on_through_a_restart(milvus, store):
+    store.add(rows(range(100)))
+    half_way, warm = Event(), Event()
 
     def write() -> None:
-        for start in range(0, N, 100):
+        for start in range(100, N, 100):
             store.add(rows(range(start, start + 100)))
             if start >= N // 2:
                 half_way.set()
-
-    _restart_meanwhile(milvus, write, half_way)
-    again = milvus_store(milvus.uri, store.collection_name, DIM, model="toy")
-    assert again.count() == N
-    assert set(again.vectors([row_id(i) for i in range(N)])) == {row_id(i) for i in range(N)}
-
-
-def test_searching_goes_on_through_a_restart(milvus, store):
-    store.add(rows(range(N)))
-    warm = Event()
 
     def search() -> None:
         for number in range(60):
@@ -61,7 +53,10 @@ def test_searching_goes_on_through_a_restart(milvus, store):
             if number >= 30:
                 warm.set()
 
-    _restart_meanwhile(milvus, search, warm)
+    _restart_meanwhile(milvus, {write: half_way, search: warm})
+    again = milvus_store(milvus.uri, store.collection_name, DIM, model="toy")
+    assert again.count() == N
+    assert set(again.vectors([row_id(i) for i in range(N)])) == {row_id(i) for i in range(N)}
 
 
 def test_indexing_a_folder_goes_on_through_a_restart(milvus, collection, tmp_path):
@@ -74,18 +69,20 @@ def test_indexing_a_folder_goes_on_through_a_restart(milvus, collection, tmp_pat
     def add() -> None:
         index.add_folder(tmp_path, on_progress=lambda done, total: done * 2 < total or half_way.set())
 
-    _restart_meanwhile(milvus, add, half_way)
+    _restart_meanwhile(milvus, {add: half_way})
     assert ComposedImageIndex.open(milvus.uri, model, collection).vector_store.count() == 400
 
 
-def _restart_meanwhile(milvus, work, moment: Event) -> None:
+def _restart_meanwhile(milvus, work: dict[Callable[[], None], Event]) -> None:
     # The server is started by this thread, the only one that outlives the restart.
-    with ThreadPoolExecutor(1) as pool:
-        working = pool.submit(work)
-        assert moment.wait(timeout=120) or working.result()
+    with ThreadPoolExecutor(len(work)) as pool:
+        working = {pool.submit(task): moment for task, moment in work.items()}
+        for task, moment in working.items():
+            assert moment.wait(timeout=120) or task.result()
         milvus.kill()
         milvus.start()
-        working.result(timeout=180)
+        for task in working:
+            task.result(timeout=180)
 
 
 def _search(store: ImageVectorStore, number: int) -> str:

@@ -6,6 +6,7 @@ import hashlib
 import os
 import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 from urllib.parse import unquote, urlsplit
@@ -27,27 +28,27 @@ __all__ = ["MilvusImageStore", "open_manifest", "rebuild_manifest", "to_image_no
 MAX_NAMES_BYTES = 8_000
 
 
+@dataclass(frozen=True)
 class MilvusImageStore:
     """An `ImageVectorStore` as the vector store of `mmrag.indexing`."""
 
-    def __init__(self, store: ImageVectorStore) -> None:
-        self._store = store
+    store: ImageVectorStore
 
     def to_row(self, record: ImageRecord) -> dict[str, Any]:
         """Convert an image to a row; raises `StoreError` if the collection cannot keep its metadata."""
-        return self._store.to_row(to_image_node(record))
+        return self.store.to_row(to_image_node(record))
 
     def upsert(self, rows: Sequence[Mapping[str, Any]], vectors: Sequence[Sequence[float]]) -> None:
         """Write rows with their vectors."""
-        self._store.upsert_rows(rows, vectors)
+        self.store.upsert_rows(rows, vectors)
 
     def delete(self, ids: Sequence[str]) -> None:
         """Delete images."""
-        self._store.delete_nodes(list(ids))
+        self.store.delete_nodes(list(ids))
 
     def vectors(self, ids: Sequence[str]) -> Mapping[str, Sequence[float]]:
         """Fetch the vectors that are stored."""
-        return self._store.vectors(ids)
+        return self.store.vectors(ids)
 
 
 def to_image_node(image: ImageRecord) -> ImageNode:
@@ -69,8 +70,11 @@ def to_image_node(image: ImageRecord) -> ImageNode:
 
 def open_manifest(store: ImageVectorStore, embed_model: ComposedImageEmbedding) -> Manifest:
     """Open the manifest of a collection, in its Milvus Lite folder or in the user's data folder."""
-    address = hashlib.sha256(str(store.connection).encode()).hexdigest()[:16]
-    folder = store.connection.folder or user_data_path("mmrag", appauthor=False) / address
+    connection, identity, encoder = store.connection, store.identity, embed_model.info
+    folder = connection.folder
+    if folder is None:
+        address = hashlib.sha256(connection.name.encode()).hexdigest()[:16]
+        folder = user_data_path("mmrag", appauthor=False) / address
     try:
         folder.mkdir(parents=True, exist_ok=True)
     except OSError as error:
@@ -79,7 +83,7 @@ def open_manifest(store: ImageVectorStore, embed_model: ComposedImageEmbedding) 
             "check that you may write there, or set XDG_DATA_HOME"
         ) from error
     file = folder / f"{store.collection_name}{MANIFEST_SUFFIX}"
-    return Manifest(file, store.identity, embed_model.info.name, embed_model.info.dim)
+    return Manifest(file, identity, encoder.name, encoder.dim)
 
 
 def rebuild_manifest(store: ImageVectorStore, manifest: Manifest) -> None:
