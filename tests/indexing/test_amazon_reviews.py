@@ -140,4 +140,4 @@ def test_items_are_indexed_and_missing_images_reported(mmrag, tmp_path):
         *("search", "thing", "--filter", "price < 10 and rating_number >= 12"),
         *("--db", "x.db", "--model", ENCODER, "--no-rerank", "--json"),
     )
-    assert [hit["metadata"]["parent_asin"] for hit in found.json["hits"]] == ["B1"]
+    assert [hit["metadata"]["parent_asin"] for hit in found.json["results"]] == ["B1"]
