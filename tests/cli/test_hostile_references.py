@@ -119,41 +119,49 @@ def by_node(index) -> Surface:
 def by_tool(index) -> Surface:
     spec = ImageSearchToolSpec(index.as_query_engine(), index._embed_model.image_policy)
 
-    def told(reference: str) -> str:
+    def error(reference: str) -> str:
         (words,) = spec.search_images(image=reference)
         return json.loads(words.text)["error"]
 
-    return told
+    return error
 
 
 def by_mcp(index) -> Surface:
     search = ImageSearch(index.as_query_engine(), index._embed_model.image_policy)
 
-    async def told(reference: str) -> str:
+    async def error(reference: str) -> str:
         async with Client(create_server(search)) as client:
             answer = await client.call_tool("search_images", {"image": reference})
             assert answer.is_error
             return answer.content[0].text
 
-    return lambda reference: asyncio.run(told(reference))
+    return lambda reference: asyncio.run(error(reference))
 
 
-CLOSED = [by_bundle, by_text, by_text_in_a_loop, by_node, by_tool, by_mcp]
+SURFACES = [by_bundle, by_text, by_text_in_a_loop, by_node, by_tool]
+# MCP resolves by the same ImageResolver as the tool, and the page takes ids and uploads alone: a few prove it.
+A_FEW = ("an absolute path", "a link", "another loopback address", "a redirect to a name")
 
 
-@pytest.mark.parametrize("surface", CLOSED)
+@pytest.mark.parametrize("kind", A_FEW)
+def test_mcp_refuses_as_the_tool_does(index, home, server, kind):
+    reference = (FILES | ADDRESSES)[kind].format(home=home, port=server.server_port)
+    assert by_mcp(index)(reference) == json.dumps({"error": by_tool(index)(reference)}, separators=(",", ":"))
+
+
+@pytest.mark.parametrize("surface", SURFACES)
 @pytest.mark.parametrize("kind", FILES)
 def test_no_file_outside_of_the_allowed_folder_is_read(index, home, surface, kind):
-    told = surface(index)(FILES[kind].format(home=home))
-    assert "outside of the allowed folders" in told
+    message = surface(index)(FILES[kind].format(home=home))
+    assert "outside of the allowed folders" in message
 
 
-@pytest.mark.parametrize("surface", CLOSED)
+@pytest.mark.parametrize("surface", SURFACES)
 @pytest.mark.parametrize("kind", ADDRESSES)
 def test_no_other_host_is_asked(index, home, server, surface, kind):
     server.seen.clear()
-    told = surface(index)(ADDRESSES[kind].format(home=home, port=server.server_port))
-    assert "is on the host" in told or "has the scheme" in told
+    message = surface(index)(ADDRESSES[kind].format(home=home, port=server.server_port))
+    assert "is on the host" in message or "has the scheme" in message
     only_the_redirect = [path for path, _ in server.seen if not path.startswith("/to?")]
     assert only_the_redirect == []
 
@@ -190,9 +198,9 @@ def test_a_table_names_no_other_host_and_nothing_that_is_no_image(mmrag, home, s
     assert "root:" not in json.dumps(run)
 
 
-@pytest.mark.parametrize("kind", [*FILES, *ADDRESSES])
+@pytest.mark.parametrize("kind", A_FEW)
 @pytest.mark.parametrize("field", ["image_id", "image", "file", "text"])
-def test_the_web_takes_no_reference_to_anything_but_a_result_or_an_upload(searcher, home, server, field, kind):
+def test_the_page_takes_ids_and_uploads_and_no_other_reference(searcher, home, server, field, kind):
     server.seen.clear()
     reference = (FILES | ADDRESSES)[kind].format(home=home, port=server.server_port)
     client = TestClient(create_app(searcher, Limits(rerank=False)), base_url="http://127.0.0.1")
