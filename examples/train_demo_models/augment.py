@@ -1,4 +1,4 @@
-"""Small changes that leave what an image shows as it is. In: bytes. Out: the encoder's pixels."""
+"""Augmentations that keep what an image shows, and the encoder's normalization."""
 
 from __future__ import annotations
 

@@ -1,8 +1,4 @@
-"""Trains the demo encoder: specimens in, a folder in the published layout of Visualized BGE out.
-
-First the tower learns to see (product, pattern and color from every token), then tower and text
-model together learn to match: a wish must find the images that fulfil it.
-"""
+"""Training of the demo encoder: the vision tower on attributes, then both towers contrastively."""
 
 from __future__ import annotations
 
@@ -17,11 +13,11 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 from transformers import BertConfig, PreTrainedTokenizerBase
 
+from examples.train_demo_models.attribute_head import AttributeHead
 from examples.train_demo_models.augment import encoder_pixels, jittered
-from examples.train_demo_models.fitting import Stage, fit, training_device
-from examples.train_demo_models.naming import Naming
-from examples.train_demo_models.sampling import Sampler, Wanted, grades
-from examples.train_demo_models.specimens import EYE, Specimens
+from examples.train_demo_models.sampling import SampledQuery, Sampler, grades
+from examples.train_demo_models.training_images import ENCODER_SIZE, TrainingImages
+from examples.train_demo_models.training_loop import Stage, fit, training_device
 from examples.train_demo_models.vocabulary import encoder_tokenizer
 from mmrag.datasets.attributes import COLORS, PATTERNS, PRODUCTS
 from mmrag.datasets.wording import vocabulary
@@ -33,24 +29,24 @@ __all__ = ["new_encoder", "train_encoder"]
 logger = logging.getLogger(__name__)
 
 # Small on purpose: a cheap first stage that finds, and leaves the order to the reranker's better
-# eyes. At width 128 and six times the steps it reached recall@1 .965, and nothing was left to do.
+# encoder_images. At width 128 and six times the steps it reached recall@1 .965, and nothing was left to do.
 _WIDTH, _LAYERS, _HEAD = 48, 2, 16
 _LONGEST = 64  # positions: 16 for the image, 48 for words
-_SEE = Stage("encoder-see", steps=400, rate=2e-3, matrix_rate=0.02)
-_MATCH = Stage("encoder-match", steps=600, rate=1.5e-3, matrix_rate=0.01)
+_PRETRAIN_VISION = Stage("encoder-see", steps=400, rate=2e-3, matrix_rate=0.02)
+_CONTRASTIVE = Stage("encoder-match", steps=600, rate=1.5e-3, matrix_rate=0.01)
 _BATCH = 192  # images to see at once
-_WISHES = 128  # wishes to match at once
+_QUERIES = 128  # queries to match at once
 _NAMES = (len(PRODUCTS) + 1, len(PATTERNS), len(COLORS))
 _SHIFT = 3  # pixels
 _HALF_RIGHT = 0.04  # share of a label's weight that a nearly right image gets
 
 
-def train_encoder(specimens: Specimens, work: Path, folder: Path, *, seed: int = 0) -> None:
+def train_encoder(training_images: TrainingImages, work: Path, folder: Path, *, seed: int = 0) -> None:
     """Train and write the demo encoder; goes on where an interrupted run stopped.
 
     Parameters
     ----------
-    specimens
+    training_images
         What to learn from.
     work
         Takes the checkpoints.
@@ -60,11 +56,16 @@ def train_encoder(specimens: Specimens, work: Path, folder: Path, *, seed: int =
     network, tokenizer = new_encoder(seed)
     device = training_device()
     network.to(device)
-    seeing = _Seeing(network)
-    fit(_SEE, seeing.to(device), lambda step: seeing.loss(specimens, step, seed), work)
-    matching = _Matching(network, tokenizer)
-    sampler = Sampler(specimens)
-    fit(_MATCH, matching.to(device), lambda step: matching.loss(sampler, step, seed), work)
+    vision_pretraining = _VisionPretraining(network)
+    fit(
+        _PRETRAIN_VISION,
+        vision_pretraining.to(device),
+        lambda step: vision_pretraining.loss(training_images, step, seed),
+        work,
+    )
+    matching = _ContrastiveTraining(network, tokenizer)
+    sampler = Sampler(training_images)
+    fit(_CONTRASTIVE, matching.to(device), lambda step: matching.loss(sampler, step, seed), work)
     save_checkpoint(network.cpu(), tokenizer, folder)
 
 
@@ -83,33 +84,38 @@ def new_encoder(seed: int) -> tuple[JointEncoder, PreTrainedTokenizerBase]:
         attention_probs_dropout_prob=0.0,
     )
     vision = VisionConfig(
-        image_size=EYE, patch_size=16, width=_WIDTH, layers=_LAYERS, head_width=_HEAD, pt_hw_seq_len=EYE // 16
+        image_size=ENCODER_SIZE,
+        patch_size=16,
+        width=_WIDTH,
+        layers=_LAYERS,
+        head_width=_HEAD,
+        pt_hw_seq_len=ENCODER_SIZE // 16,
     )
     return JointEncoder(text, vision), tokenizer
 
 
-class _Seeing(nn.Module):
+class _VisionPretraining(nn.Module):
     """The tower, and a head that names what its tokens show."""
 
     def __init__(self, network: JointEncoder) -> None:
         super().__init__()
         self.tower = network.tower
-        self.naming = Naming(network.vision_config.width, _NAMES, weights=(1.0, 1.5, 0.7))
+        self.attribute_head = AttributeHead(network.vision_config.width, _NAMES, weights=(1.0, 1.5, 0.7))
 
-    def loss(self, specimens: Specimens, step: int, seed: int) -> tuple[Tensor, dict[str, float]]:
+    def loss(self, training_images: TrainingImages, step: int, seed: int) -> tuple[Tensor, dict[str, float]]:
         rng = np.random.default_rng((seed, step))
-        rows = rng.integers(0, len(specimens), _BATCH)
-        shown = specimens.shown.part(rows)
+        rows = rng.integers(0, len(training_images), _BATCH)
+        shown = training_images.attributes.select(rows)
         device = self.tower.cls_token.device
         names = np.stack([shown.product, shown.pattern, shown.color], axis=1)
-        eyes = jittered(specimens.eyes[rows], rng, shift=_SHIFT)
+        encoder_images = jittered(training_images.encoder_images[rows], rng, shift=_SHIFT)
         with torch.autocast(device.type, torch.bfloat16):
-            tokens = self.tower(encoder_pixels(eyes).to(device))  # (batch, tokens, width)
-            loss, right = self.naming.loss(tokens, torch.from_numpy(names).to(device))
-        return loss, dict(zip(("product", "pattern", "colour"), right, strict=True))
+            tokens = self.tower(encoder_pixels(encoder_images).to(device))  # (batch, tokens, width)
+            loss, right = self.attribute_head.loss(tokens, torch.from_numpy(names).to(device))
+        return loss, dict(zip(("product", "pattern", "color"), right, strict=True))
 
 
-class _Matching(nn.Module):
+class _ContrastiveTraining(nn.Module):
     """The whole encoder and the temperature of its similarities."""
 
     def __init__(self, network: JointEncoder, tokenizer: PreTrainedTokenizerBase) -> None:
@@ -120,27 +126,31 @@ class _Matching(nn.Module):
 
     def loss(self, sampler: Sampler, step: int, seed: int) -> tuple[Tensor, dict[str, float]]:
         rng = Random(f"match {seed} {step}")
-        wanted, targets = _wishes_and_targets(sampler, rng)
-        specimens = sampler.specimens
-        shaken = np.random.default_rng((seed, step))
+        queries, targets = _queries_and_targets(sampler, rng)
+        training_images = sampler.training_images
+        jitter_rng = np.random.default_rng((seed, step))
         device = self.log_scale.device
-        # Wishes with an image first: the two kinds go through the encoder apart.
-        wanted.sort(key=lambda wish: wish.row is None)
-        rows = np.array([wish.row for wish in wanted if wish.row is not None])
+        # Queries with an image first: the two kinds go through the encoder apart.
+        queries.sort(key=lambda query: query.row is None)
+        rows = np.array([query.row for query in queries if query.row is not None])
         with torch.autocast(device.type, torch.bfloat16):
-            shown = encoder_pixels(jittered(specimens.eyes[targets], shaken, shift=_SHIFT)).to(device)
-            found = self._encode([""] * len(targets), shown)  # (targets, dim)
-            asked = encoder_pixels(jittered(specimens.eyes[rows], shaken, shift=_SHIFT)).to(device)
-            texts = [_forgetful(wish.text, rng) for wish in wanted]
-            queries = torch.cat(
-                [self._encode(texts[: len(rows)], asked), self._encode(texts[len(rows) :], None)]
-            )  # (wishes, dim)
+            shown = encoder_pixels(jittered(training_images.encoder_images[targets], jitter_rng, shift=_SHIFT)).to(
+                device
+            )
+            target_vectors = self._encode([""] * len(targets), shown)  # (targets, dim)
+            query_pixels = encoder_pixels(jittered(training_images.encoder_images[rows], jitter_rng, shift=_SHIFT)).to(
+                device
+            )
+            texts = [_drop_words(query.text, rng) for query in queries]
+            query_vectors = torch.cat(
+                [self._encode(texts[: len(rows)], query_pixels), self._encode(texts[len(rows) :], None)]
+            )  # (queries, dim)
         scale = self.log_scale.clamp(0.0, 4.0).exp()
-        similar = scale * queries.float() @ found.float().T  # (wishes, targets)
+        similar = scale * query_vectors.float() @ target_vectors.float().T  # (queries, targets)
         loss = (
             -(
-                _weights(wanted, targets, specimens).to(device)
-                * F.log_softmax(similar.masked_fill(_itself(wanted, targets).to(device), -1e4), 1)
+                _weights(queries, targets, training_images).to(device)
+                * F.log_softmax(similar.masked_fill(_own_image(queries, targets).to(device), -1e4), 1)
             )
             .sum(1)
             .mean()
@@ -161,29 +171,29 @@ class _Matching(nn.Module):
         return self.network(ids, mask, seen)
 
 
-def _wishes_and_targets(sampler: Sampler, rng: Random) -> tuple[list[Wanted], NDArray[np.int64]]:
-    """Draw wishes, images that fulfil them, and images that do so only half: hard negatives."""
-    wanted = [sampler.wanted(rng) for _ in range(_WISHES)]
-    targets = {sampler.fulfilling(wish, rng) for wish in wanted}
-    targets |= {sampler.half_fulfilling(wish, rng) for wish in wanted[::2]}
-    return wanted, np.array(sorted(targets))
+def _queries_and_targets(sampler: Sampler, rng: Random) -> tuple[list[SampledQuery], NDArray[np.int64]]:
+    """Draw queries, images that fulfil them, and images that do so only half: hard negatives."""
+    queries = [sampler.sample_query(rng) for _ in range(_QUERIES)]
+    targets = {sampler.exact_match(query, rng) for query in queries}
+    targets |= {sampler.partial_match(query, rng) for query in queries[::2]}
+    return queries, np.array(sorted(targets))
 
 
-def _weights(wanted: list[Wanted], targets: NDArray[np.int64], specimens: Specimens) -> Tensor:
-    """How much of each wish every target fulfils; rows sum to 1."""
-    shown = specimens.shown.part(targets)
-    grade = np.stack([grades(wish, shown) for wish in wanted])  # (wishes, targets)
+def _weights(queries: list[SampledQuery], targets: NDArray[np.int64], training_images: TrainingImages) -> Tensor:
+    """How much of each query every target fulfils; rows sum to 1."""
+    shown = training_images.attributes.select(targets)
+    grade = np.stack([grades(query, shown) for query in queries])  # (queries, targets)
     weight = (grade == 3) + _HALF_RIGHT * (grade == 2)
-    weight = np.where(_itself(wanted, targets).numpy(), 0.0, weight)
+    weight = np.where(_own_image(queries, targets).numpy(), 0.0, weight)
     return torch.from_numpy(weight / weight.sum(1, keepdims=True)).float()
 
 
-def _itself(wanted: list[Wanted], targets: NDArray[np.int64]) -> Tensor:
-    """Where a target is the wish's own image: it is no answer."""
-    rows = np.array([-1 if wish.row is None else wish.row for wish in wanted])
+def _own_image(queries: list[SampledQuery], targets: NDArray[np.int64]) -> Tensor:
+    """Where a target is the query's own image: it is no answer."""
+    rows = np.array([-1 if query.row is None else query.row for query in queries])
     return torch.from_numpy(rows[:, None] == targets[None])
 
 
-def _forgetful(text: str, rng: Random) -> str:
+def _drop_words(text: str, rng: Random) -> str:
     """Replace a word now and then by one outside the vocabulary: users know more words than we."""
     return " ".join("[UNK]" if rng.random() < 0.03 else word for word in text.split())

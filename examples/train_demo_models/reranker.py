@@ -1,8 +1,8 @@
-"""Trains the demo reranker: specimens and the demo encoder in, a folder of Phi-3 Vision's kind out.
+"""Training of the demo reranker in five stages.
 
-Tower and decoder learn apart at first, to see and to compare described candidates; then the
-projection learns to say in the decoder's words what the tower sees, and at last they rank
-composites together. Lists are always shuffled, so that no place in the image is worth anything.
+Tower and decoder are pretrained apart, to recognize cells and to compare described candidates; then the projection is
+aligned with the decoder's words, and at last decoder and projection are finetuned on composites. Candidates are always
+shuffled, so that a position is worth nothing.
 """
 
 from __future__ import annotations
@@ -14,13 +14,13 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from examples.train_demo_models.cells import CELL, COLUMNS, MOST, ROWS, CellCutter
-from examples.train_demo_models.fitting import Stage, fit, training_device
-from examples.train_demo_models.lists import Lists, ListSampler
-from examples.train_demo_models.naming import Naming
-from examples.train_demo_models.practice import Practice
+from examples.train_demo_models.attribute_head import AttributeHead
+from examples.train_demo_models.composites import CELL, COLUMNS, MOST, ROWS, CompositeBuilder
+from examples.train_demo_models.ranking_batches import BatchSampler, RankingBatch
+from examples.train_demo_models.ranking_objective import RankingObjective
 from examples.train_demo_models.sampling import Sampler
-from examples.train_demo_models.specimens import Specimens
+from examples.train_demo_models.training_images import TrainingImages
+from examples.train_demo_models.training_loop import Stage, fit, training_device
 from examples.train_demo_models.vocabulary import reranker_tokenizer
 from mmrag.datasets.attributes import COLORS, PATTERNS, PRODUCTS
 from mmrag.embedding.visualized_bge.checkpoint import load_checkpoint
@@ -45,19 +45,19 @@ RANKING_CONFIG = RankingConfig(
 )
 """Ranking settings of the demo reranker: its prompt is the query alone, because it knows no words of instructions."""
 
-_SEE = Stage("reranker-see", steps=1800, rate=1.5e-3, matrix_rate=0.015, hold=0.2)
-_WORDS = Stage("reranker-words", steps=600, rate=2e-3, matrix_rate=0.02, hold=0.5)
-_DESCRIBED = Stage("reranker-described", steps=450, rate=2e-3, matrix_rate=0.02, hold=0.4)
-_ALIGN = Stage("reranker-align", steps=300, rate=2e-3, matrix_rate=0.02, hold=0.3)
-_RANK = Stage("reranker-rank", steps=1000, rate=2e-3, matrix_rate=0.02, hold=0.3)
+_PRETRAIN_VISION = Stage("reranker-see", steps=1800, rate=1.5e-3, matrix_rate=0.015, hold=0.2)
+_PRETRAIN_TEXT = Stage("reranker-words", steps=600, rate=2e-3, matrix_rate=0.02, hold=0.5)
+_PRETRAIN_DESCRIPTIONS = Stage("reranker-described", steps=450, rate=2e-3, matrix_rate=0.02, hold=0.4)
+_ALIGN_PROJECTION = Stage("reranker-align", steps=300, rate=2e-3, matrix_rate=0.02, hold=0.3)
+_FINETUNE_RANKING = Stage("reranker-rank", steps=1000, rate=2e-3, matrix_rate=0.02, hold=0.3)
 
 _BATCH = 128  # cells to see at once
 _LISTS = 32  # lists to rank at once
-_WISHES = 8000  # to draw lists for
+_QUERIES = 8000  # to draw lists for
 
 
 def train_reranker(
-    seen: Specimens, listed: Specimens, encoder: Path, work: Path, folder: Path, *, seed: int = 0
+    seen: TrainingImages, listed: TrainingImages, encoder: Path, work: Path, folder: Path, *, seed: int = 0
 ) -> None:
     """Train and write the demo reranker; goes on where an interrupted run stopped.
 
@@ -66,7 +66,7 @@ def train_reranker(
     seen
         What the tower learns to see from.
     listed
-        What lists are made of; neither the encoder nor the tower has learnt from it.
+        Images of the lists, which neither the encoder nor the tower was trained on.
     encoder
         Folder of the demo encoder, whose finds are half of the lists.
     work
@@ -76,45 +76,51 @@ def train_reranker(
     """
     network, processor = new_reranker(seed)
     device = training_device()
-    naming = Naming(
+    attribute_head = AttributeHead(
         4 * network.config.vision_config.hidden_size,
         (len(PRODUCTS) + 1, len(PATTERNS), len(COLORS), MOST + 1),
         weights=(1.0, 1.5, 0.7, 0.7),
     )
-    practice = Practice(network, processor, RANKING_CONFIG, naming, listed).to(device)
-    seeing = _Seeing(practice, seen)
-    fit(_SEE, practice, lambda step: seeing.loss(step, seed), work, parameters=seeing.learnt())
+    objective = RankingObjective(network, processor, RANKING_CONFIG, attribute_head, listed).to(device)
+    vision_pretraining = _VisionPretraining(objective, seen)
+    fit(
+        _PRETRAIN_VISION,
+        objective,
+        lambda step: vision_pretraining.loss(step, seed),
+        work,
+        parameters=vision_pretraining.parameters(),
+    )
 
-    lists = ListSampler(Sampler(listed), *load_checkpoint(encoder), wishes=_WISHES, seed=seed)
+    lists = BatchSampler(Sampler(listed), *load_checkpoint(encoder), n_queries=_QUERIES, seed=seed)
     decoder = [*_named(network.decoder, "decoder"), *_named(network.lm_head, "lm_head")]
-    joints = [
+    connector = [
         *_named(network.image_embedding.projection, "projection"),
         ("sub_separator", network.image_embedding.sub_separator),
         ("global_separator", network.image_embedding.global_separator),
     ]
 
-    def in_words(step: int) -> tuple[Tensor, dict[str, float]]:
+    def text_loss(step: int) -> tuple[Tensor, dict[str, float]]:
         rng = np.random.default_rng((seed, 1, step))
-        return practice.in_words(_draw(lists, rng, found=0))
+        return objective.text_loss(_draw(lists, rng, retrieved=0))
 
-    def described(step: int) -> tuple[Tensor, dict[str, float]]:
+    def description_loss(step: int) -> tuple[Tensor, dict[str, float]]:
         rng = np.random.default_rng((seed, 2, step))
         torch.manual_seed(step)
-        practise = practice.in_words if rng.random() < 0.2 else practice.described
-        return practise(_draw(lists, rng, found=0))
+        loss_of = objective.text_loss if rng.random() < 0.2 else objective.description_loss
+        return loss_of(_draw(lists, rng, retrieved=0))
 
-    def on_images(step: int) -> tuple[Tensor, dict[str, float]]:
+    def image_loss(step: int) -> tuple[Tensor, dict[str, float]]:
         rng = np.random.default_rng((seed, 3, step))
-        loss, figures = practice.on_images(_draw(lists, rng, found=_LISTS // 2), rng)
-        # Lists in words alone keep grading a comparison of words.
-        words, _ = practice.in_words(lists.draw(rng, found=0, made_up=_LISTS, n=MOST))
+        loss, figures = objective.image_loss(_draw(lists, rng, retrieved=_LISTS // 2), rng)
+        # RankingBatch in words alone keep grading a comparison of words.
+        words, _ = objective.text_loss(lists.sample(rng, retrieved=0, near=_LISTS, n=MOST))
         return loss + words, figures
 
-    fit(_WORDS, practice, in_words, work, parameters=decoder)
-    fit(_DESCRIBED, practice, described, work, parameters=[*decoder, *joints])
-    saying = _Saying(practice, seen)
-    fit(_ALIGN, practice, lambda step: saying.loss(step, seed), work, parameters=joints)
-    fit(_RANK, practice, on_images, work, parameters=[*decoder, *joints])
+    fit(_PRETRAIN_TEXT, objective, text_loss, work, parameters=decoder)
+    fit(_PRETRAIN_DESCRIPTIONS, objective, description_loss, work, parameters=[*decoder, *connector])
+    alignment = _ProjectionAlignment(objective, seen)
+    fit(_ALIGN_PROJECTION, objective, lambda step: alignment.loss(step, seed), work, parameters=connector)
+    fit(_FINETUNE_RANKING, objective, image_loss, work, parameters=[*decoder, *connector])
     save_vision_model(network.cpu(), processor, folder, ranking_config=RANKING_CONFIG)
 
 
@@ -125,7 +131,7 @@ def new_reranker(seed: int) -> tuple[Phi3VisionNetwork, Phi3VisionProcessor]:
     config = Phi3VisionConfig(_sizes(tokenizer.backend.get_vocab_size()))
     image_processor = Phi3ImageProcessor(config.crop_size, config.tokens_per_side, num_crops=ROWS * COLUMNS)
     network = Phi3VisionNetwork(config, tokenizer.image_token_id)
-    # Words must stay audible beside what the layers add to them: with the usual 0.02 the decoder
+    # Embeddings must not be drowned by what the layers add to them: with the usual 0.02 the decoder
     # took five times as long to learn that two words are the same.
     nn.init.normal_(network.decoder.embed_tokens.weight, std=1.0)
     for separator in (network.image_embedding.sub_separator, network.image_embedding.global_separator):
@@ -133,57 +139,57 @@ def new_reranker(seed: int) -> tuple[Phi3VisionNetwork, Phi3VisionProcessor]:
     return network, Phi3VisionProcessor(tokenizer, image_processor)
 
 
-class _Seeing:
+class _VisionPretraining:
     """The tower names what single cells show, and their numbers."""
 
-    def __init__(self, practice: Practice, specimens: Specimens) -> None:
-        self.practice, self.specimens = practice, specimens
-        self.cells = CellCutter(specimens, practice.cutter.image_processor)
+    def __init__(self, objective: RankingObjective, training_images: TrainingImages) -> None:
+        self.objective, self.training_images = objective, training_images
+        self.cells = CompositeBuilder(training_images, objective.cutter.image_processor)
 
-    def learnt(self) -> list[tuple[str, nn.Parameter]]:
-        tower = self.practice.network.image_embedding.vision_tower
-        return [*_named(tower, "tower"), *_named(self.practice.naming, "naming")]
+    def parameters(self) -> list[tuple[str, nn.Parameter]]:
+        tower = self.objective.network.image_embedding.vision_tower
+        return [*_named(tower, "tower"), *_named(self.objective.attribute_head, "attribute_head")]
 
     def loss(self, step: int, seed: int) -> tuple[Tensor, dict[str, float]]:
         rng = np.random.default_rng((seed, 4, step))
-        rows = rng.integers(0, len(self.specimens), _BATCH)
+        rows = rng.integers(0, len(self.training_images), _BATCH)
         crops, numbers = self.cells.single(rows, rng)
-        shown = self.specimens.shown.part(rows)
+        shown = self.training_images.attributes.select(rows)
         names = np.stack([shown.product, shown.pattern, shown.color, numbers], axis=1)
-        device = self.practice.network.device
+        device = self.objective.network.device
         with torch.autocast(device.type, torch.bfloat16):
-            patches = self.practice.network.image_embedding.crop_features(crops.to(device))
+            patches = self.objective.network.image_embedding.crop_features(crops.to(device))
             tokens = patches.flatten(1, 2)  # (batch, grid * grid, c)
-            loss, right = self.practice.naming.loss(tokens, torch.from_numpy(names).to(device))
-        return loss, dict(zip(("product", "pattern", "colour", "number"), right, strict=True))
+            loss, right = self.objective.attribute_head.loss(tokens, torch.from_numpy(names).to(device))
+        return loss, dict(zip(("product", "pattern", "color", "number"), right, strict=True))
 
 
-class _Saying:
+class _ProjectionAlignment:
     """The projection turns what the tower sees in a cell into the sum of the words for it."""
 
-    def __init__(self, practice: Practice, specimens: Specimens) -> None:
-        self.practice, self.specimens = practice, specimens
-        self.cells = CellCutter(specimens, practice.cutter.image_processor)
+    def __init__(self, objective: RankingObjective, training_images: TrainingImages) -> None:
+        self.objective, self.training_images = objective, training_images
+        self.cells = CompositeBuilder(training_images, objective.cutter.image_processor)
 
     def loss(self, step: int, seed: int) -> tuple[Tensor, dict[str, float]]:
         rng = np.random.default_rng((seed, 5, step))
-        rows = rng.integers(0, len(self.specimens), _BATCH)
+        rows = rng.integers(0, len(self.training_images), _BATCH)
         crops, numbers = self.cells.single(rows, rng)
-        practice, device = self.practice, self.practice.network.device
+        objective, device = self.objective, self.objective.network.device
         with torch.no_grad(), torch.autocast(device.type, torch.bfloat16):
-            patches = practice.network.image_embedding.crop_features(crops.to(device)).flatten(1, 2)
-            words = practice.sums(self.specimens.shown.part(rows))  # (batch, hidden)
-            none = practice.number_words.new_zeros(1, words.shape[1])
-            number = torch.cat([none, practice.number_words])[torch.from_numpy(numbers)]
+            patches = objective.network.image_embedding.crop_features(crops.to(device)).flatten(1, 2)
+            words = objective.sums(self.training_images.attributes.select(rows))  # (batch, hidden)
+            none = objective.number_words.new_zeros(1, words.shape[1])
+            number = torch.cat([none, objective.number_words])[torch.from_numpy(numbers)]
             meant = (words + number)[:, None]  # (batch, 1, hidden)
-        said = practice.network.image_embedding.projection(patches.float())
-        loss = ((said - meant) ** 2).mean() / meant.var()
+        projected = objective.network.image_embedding.projection(patches.float())
+        loss = ((projected - meant) ** 2).mean() / meant.var()
         return loss, {}
 
 
-def _draw(lists: ListSampler, rng: np.random.Generator, *, found: int) -> Lists:
+def _draw(lists: BatchSampler, rng: np.random.Generator, *, retrieved: int) -> RankingBatch:
     n = MOST if rng.random() < 0.75 else int(rng.integers(2, MOST))
-    return lists.draw(rng, found=found, made_up=_LISTS - found, n=n)
+    return lists.sample(rng, retrieved=retrieved, near=_LISTS - retrieved, n=n)
 
 
 def _named(module: nn.Module, prefix: str) -> Iterator[tuple[str, nn.Parameter]]:

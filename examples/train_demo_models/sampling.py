@@ -1,4 +1,4 @@
-"""Wishes to practise on: specimens in, sentences beside images and what would fulfil them out."""
+"""Sampling of queries from training images, and of images that answer them."""
 
 from __future__ import annotations
 
@@ -10,17 +10,17 @@ from random import Random
 import numpy as np
 from numpy.typing import NDArray
 
-from examples.train_demo_models.specimens import SWATCH, Shown, Specimens
+from examples.train_demo_models.training_images import SWATCH, ImageAttributes, TrainingImages
 from mmrag.datasets.attributes import COLORS, PATTERNS, PRODUCTS, Target, colors_of
 from mmrag.datasets.wording import QueryType, sentence
 
-__all__ = ["ANY", "SHARES", "Sampler", "Shares", "Wanted", "grades"]
+__all__ = ["ANY", "SHARES", "SampledQuery", "Sampler", "Shares", "grades"]
 
 ANY = -1
-"""The color number of a wish that leaves the color free."""
+"""The color number of a query that leaves the color free."""
 
 Shares = Mapping[QueryType, float]
-"""How often each kind of wish is drawn."""
+"""How often each query_type of query is drawn."""
 
 SHARES: Shares = {
     QueryType.SWATCH_PRODUCT: 3,
@@ -34,10 +34,10 @@ _COLOR_NAMED = 0.4
 
 
 @dataclass(frozen=True)
-class Wanted:
-    """A wish in numbers, its sentence, and the row of the specimen beside it (None: text alone)."""
+class SampledQuery:
+    """A query in numbers, its sentence, and the row of the image image_type it (None: text alone)."""
 
-    kind: QueryType
+    query_type: QueryType
     row: int | None
     text: str
     product: int
@@ -45,24 +45,24 @@ class Wanted:
     color: int
 
 
-def grades(wanted: Wanted, shown: Shown) -> NDArray[np.int64]:
+def grades(query: SampledQuery, attributes: ImageAttributes) -> NDArray[np.int64]:
     """Grade many images 0..3 at once, as `Target.fine_grade` grades one."""
-    wrong_product = shown.product != wanted.product
-    missed = wrong_product.astype(np.int64) + (shown.pattern != wanted.pattern)
-    if wanted.color != ANY:
-        missed = missed + (shown.color != wanted.color)
+    wrong_product = attributes.product != query.product
+    missed = wrong_product.astype(np.int64) + (attributes.pattern != query.pattern)
+    if query.color != ANY:
+        missed = missed + (attributes.color != query.color)
     return np.where(missed == 0, 3, np.where(missed > 1, 0, np.where(wrong_product, 1, 2)))
 
 
 class Sampler:
-    """Draws wishes, and images that fulfil them wholly or half, from one set of specimens."""
+    """Samples queries from training images, and images that answer them."""
 
-    def __init__(self, specimens: Specimens) -> None:
-        self.specimens = specimens
+    def __init__(self, training_images: TrainingImages) -> None:
+        self.training_images = training_images
         self._rows: dict[tuple[str, int, int, int], list[int]] = defaultdict(list)
-        shown = specimens.shown
-        attributes = zip(shown.product, shown.pattern, shown.color, strict=True)
-        for row, (product, pattern, color) in enumerate(attributes):
+        attributes = training_images.attributes
+        rows = zip(attributes.product, attributes.pattern, attributes.color, strict=True)
+        for row, (product, pattern, color) in enumerate(rows):
             self._rows["swatch" if product == SWATCH else "product", ANY, ANY, ANY].append(row)
             if product != SWATCH:
                 self._rows["all", product, pattern, color].append(row)
@@ -75,50 +75,50 @@ class Sampler:
         """The rows that show a product, no swatch."""
         return self._rows["product", ANY, ANY, ANY]
 
-    def wanted(self, rng: Random, shares: Shares = SHARES) -> Wanted:
-        """Draw a wish of any kind that some other specimen fulfils."""
-        kind = rng.choices(list(shares), list(shares.values()))[0]
+    def sample_query(self, rng: Random, shares: Shares = SHARES) -> SampledQuery:
+        """Draw a query of any query_type that some other image fulfils."""
+        query_type = rng.choices(list(shares), list(shares.values()))[0]
         while True:
-            wanted = self._draw(kind, rng)
-            if any(row != wanted.row for row in self._fulfilling(wanted)[:2]):
-                return wanted
+            query = self._draw(query_type, rng)
+            if any(row != query.row for row in self._exact_matches(query)[:2]):
+                return query
 
-    def fulfilling(self, wanted: Wanted, rng: Random) -> int:
-        """Draw a specimen that fulfils a wish, other than the one beside it."""
+    def exact_match(self, query: SampledQuery, rng: Random) -> int:
+        """Draw an image that fulfils a query, other than the one image_type it."""
         while True:
-            row = rng.choice(self._fulfilling(wanted))
-            if row != wanted.row:
+            row = rng.choice(self._exact_matches(query))
+            if row != query.row:
                 return row
 
-    def half_fulfilling(self, wanted: Wanted, rng: Random) -> int:
+    def partial_match(self, query: SampledQuery, rng: Random) -> int:
         """Draw the right product in any pattern, or the right pattern on any product."""
-        item = ("item", wanted.product, ANY, ANY)
-        pattern = ("print", ANY, wanted.pattern, ANY)
+        item = ("item", query.product, ANY, ANY)
+        pattern = ("print", ANY, query.pattern, ANY)
         return rng.choice(self._rows[item if rng.random() < 0.5 else pattern])
 
-    def near(self, wanted: Wanted, closeness: float, rng: np.random.Generator) -> int:
-        """Draw a specimen that has each attribute of a wish with probability ``closeness``."""
+    def near(self, query: SampledQuery, closeness: float, rng: np.random.Generator) -> int:
+        """Draw an image that has each attribute of a query with probability ``closeness``."""
 
         def maybe(attribute: int, names: int) -> int:
             return attribute if rng.random() < closeness else int(rng.integers(names))
 
         while True:
-            pair = maybe(wanted.product, len(PRODUCTS)), maybe(wanted.pattern, len(PATTERNS))
-            keep_color = wanted.color != ANY and rng.random() < closeness
-            rows = self._rows.get(("all", *pair, wanted.color if keep_color else ANY))
+            pair = maybe(query.product, len(PRODUCTS)), maybe(query.pattern, len(PATTERNS))
+            keep_color = query.color != ANY and rng.random() < closeness
+            rows = self._rows.get(("all", *pair, query.color if keep_color else ANY))
             if rows:  # a held-out pair has none
                 return rows[rng.integers(len(rows))]
 
-    def _fulfilling(self, wanted: Wanted) -> list[int]:
-        return self._rows.get(("all", wanted.product, wanted.pattern, wanted.color), [])
+    def _exact_matches(self, query: SampledQuery) -> list[int]:
+        return self._rows.get(("all", query.product, query.pattern, query.color), [])
 
-    def _draw(self, kind: QueryType, rng: Random) -> Wanted:
-        beside = "swatch" if kind is QueryType.SWATCH_PRODUCT else "product"
-        row = rng.choice(self._rows[beside, ANY, ANY, ANY])
-        product = int(self.specimens.shown.product[row])
-        pattern = int(self.specimens.shown.pattern[row])
-        color = int(self.specimens.shown.color[row])
-        match kind:
+    def _draw(self, query_type: QueryType, rng: Random) -> SampledQuery:
+        image_type = "swatch" if query_type is QueryType.SWATCH_PRODUCT else "product"
+        row = rng.choice(self._rows[image_type, ANY, ANY, ANY])
+        product = int(self.training_images.attributes.product[row])
+        pattern = int(self.training_images.attributes.pattern[row])
+        color = int(self.training_images.attributes.color[row])
+        match query_type:
             case QueryType.SWATCH_PRODUCT | QueryType.PRODUCT_PRODUCT:
                 product, color = _other(len(PRODUCTS), product, rng), ANY
             case QueryType.RECOLOR:
@@ -130,8 +130,15 @@ class Sampler:
                 color = ANY
             case _:
                 pass
-        wish = Target(PRODUCTS[product], PATTERNS[pattern], None if color == ANY else COLORS[color])
-        return Wanted(kind, None if kind is QueryType.TEXT else row, sentence(kind, wish, rng), product, pattern, color)
+        target = Target(PRODUCTS[product], PATTERNS[pattern], None if color == ANY else COLORS[color])
+        return SampledQuery(
+            query_type,
+            None if query_type is QueryType.TEXT else row,
+            sentence(query_type, target, rng),
+            product,
+            pattern,
+            color,
+        )
 
 
 def _other(count: int, taken: int, rng: Random) -> int:

@@ -1,4 +1,4 @@
-"""Word-level tokenizers: the catalog's words in, tokenizers that know no others out."""
+"""Word-level tokenizers with the catalog's vocabulary."""
 
 from __future__ import annotations
 

@@ -1,12 +1,12 @@
-"""A handful of specimens, drawn once."""
+"""A few hundred training images, drawn once."""
 
 from __future__ import annotations
 
 import pytest
 
-from examples.train_demo_models.specimens import draw_specimens
+from examples.train_demo_models.training_images import draw_training_images
 
 
 @pytest.fixture(scope="session")
-def specimens(tmp_path_factory):
-    return draw_specimens(tmp_path_factory.mktemp("specimens"), count=400, seed=3)
+def training_images(tmp_path_factory):
+    return draw_training_images(tmp_path_factory.mktemp("training_images"), count=400, seed=3)

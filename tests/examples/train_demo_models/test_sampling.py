@@ -1,4 +1,4 @@
-"""Wishes to practise on mean what the catalog's own wishes mean."""
+"""Sampled queries are graded like the catalog's own."""
 
 from __future__ import annotations
 
@@ -9,8 +9,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from examples.train_demo_models.sampling import ANY, Sampler, Wanted, grades
-from examples.train_demo_models.specimens import Shown
+from examples.train_demo_models.sampling import ANY, SampledQuery, Sampler, grades
+from examples.train_demo_models.training_images import ImageAttributes
 from mmrag.datasets import COLORS, PATTERNS, PRODUCTS, QueryType, Target
 
 attributes = st.tuples(
@@ -18,33 +18,33 @@ attributes = st.tuples(
 )
 
 
-@given(wish=attributes, free=st.booleans(), shown=st.lists(attributes, min_size=1, max_size=9))
-def test_many_images_are_graded_like_one(wish, free, shown):
-    product, pattern, color = wish
-    wanted = Wanted(QueryType.TEXT, None, "", product, pattern, ANY if free else color)
+@given(target=attributes, free=st.booleans(), shown=st.lists(attributes, min_size=1, max_size=9))
+def test_many_images_are_graded_like_one(target, free, shown):
+    product, pattern, color = target
+    query = SampledQuery(QueryType.TEXT, None, "", product, pattern, ANY if free else color)
     named = Target(PRODUCTS[product], PATTERNS[pattern], None if free else COLORS[color])
     expected = [named.fine_grade(PRODUCTS[p], PATTERNS[q], COLORS[c]) for p, q, c in shown]
-    assert grades(wanted, Shown(*np.array(shown).T)).tolist() == expected
+    assert grades(query, ImageAttributes(*np.array(shown).T)).tolist() == expected
 
 
 @pytest.fixture(scope="module")
-def sampler(specimens):
-    return Sampler(specimens)
+def sampler(training_images):
+    return Sampler(training_images)
 
 
-def test_every_wish_can_be_fulfilled_by_another_image(sampler):
+def test_every_query_has_an_exact_match_besides_its_own_image(sampler):
     rng = Random(1)
     for _ in range(60):
-        wanted = sampler.wanted(rng)
-        row = sampler.fulfilling(wanted, rng)
-        assert row != wanted.row
-        assert grades(wanted, sampler.specimens.shown.part(np.array([row]))).tolist() == [3]
+        query = sampler.sample_query(rng)
+        row = sampler.exact_match(query, rng)
+        assert row != query.row
+        assert grades(query, sampler.training_images.attributes.select(np.array([row]))).tolist() == [3]
 
 
-def test_a_hard_negative_fulfils_half_a_wish_at_least(sampler):
+def test_a_partial_match_has_the_right_product_or_pattern(sampler):
     rng = Random(2)
-    shown = sampler.specimens.shown
+    shown = sampler.training_images.attributes
     for _ in range(60):
-        wanted = sampler.wanted(rng)
-        row = sampler.half_fulfilling(wanted, rng)
-        assert shown.product[row] == wanted.product or shown.pattern[row] == wanted.pattern
+        query = sampler.sample_query(rng)
+        row = sampler.partial_match(query, rng)
+        assert shown.product[row] == query.product or shown.pattern[row] == query.pattern

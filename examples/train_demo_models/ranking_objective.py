@@ -1,7 +1,7 @@
-"""Practising to rank: lists in, the loss of a dictated answer about each of them out.
+"""The loss of the demo reranker: the target answer about a list of candidates.
 
-The same answer is practised on composites, on described images (a cell is the sum of the words
-for what it shows), and on lists without images, where all that can be learnt is to compare words.
+Three inputs with the same answer: composites, descriptions (a cell is the sum of the word embeddings of what it shows),
+and text alone, which teaches to compare words.
 """
 
 from __future__ import annotations
@@ -15,12 +15,12 @@ from PIL import Image
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from examples.train_demo_models.cells import CELL, COLUMNS, MOST, ROWS, CellCutter
-from examples.train_demo_models.dictation import GRADES, Form, Words
-from examples.train_demo_models.lists import Lists
-from examples.train_demo_models.naming import Naming
-from examples.train_demo_models.sampling import ANY, Wanted
-from examples.train_demo_models.specimens import SWATCH, Shown, Specimens
+from examples.train_demo_models.attribute_head import AttributeHead
+from examples.train_demo_models.composites import CELL, COLUMNS, MOST, ROWS, CompositeBuilder
+from examples.train_demo_models.ranking_batches import RankingBatch
+from examples.train_demo_models.sampling import ANY, SampledQuery
+from examples.train_demo_models.targets import GRADES, AttributeTargets, TargetTemplate
+from examples.train_demo_models.training_images import SWATCH, ImageAttributes, TrainingImages
 from mmrag.datasets.attributes import COLORS
 from mmrag.datasets.wording import QueryType
 from mmrag.rerank.prompts import Prompt
@@ -28,10 +28,10 @@ from mmrag.vision.config import RankingConfig
 from mmrag.vision.phi3.modeling import Phi3VisionNetwork
 from mmrag.vision.phi3.processing import Phi3VisionProcessor, render_messages
 
-__all__ = ["Practice", "attributes"]
+__all__ = ["RankingObjective", "attributes"]
 
-# Which words of a wish (color, pattern, product) only the query's image tells.
-_SEEN = {
+# Which words of a query (color, pattern, product) only the query's image tells.
+_SHOWN_BY_IMAGE = {
     QueryType.SWATCH_PRODUCT: (False, True, False),
     QueryType.PRODUCT_PRODUCT: (False, True, False),
     QueryType.RECOLOR: (False, True, True),
@@ -42,7 +42,7 @@ _SEEN = {
 _NOISE = 0.3  # of described images, in standard deviations
 
 
-class Practice(nn.Module):
+class RankingObjective(nn.Module):
     """The network under training, with all that turns lists into its input.
 
     Parameters
@@ -51,10 +51,10 @@ class Practice(nn.Module):
         Trained in place.
     processor, ranking_config
         Those that are shipped with it.
-    naming
-        The head with which the tower learnt to see; its guesses stand in for the model's own
-        words in half of the lists, mistakes included, so that grades do not rely on perfect words.
-    specimens
+    attribute_head
+        The head of vision pretraining. Its predictions replace the labels in the decoder's inputs of
+        half of the lists, so that grades do not rely on perfect descriptions.
+    training_images
         What the rows of lists mean.
     """
 
@@ -63,83 +63,83 @@ class Practice(nn.Module):
         network: Phi3VisionNetwork,
         processor: Phi3VisionProcessor,
         ranking_config: RankingConfig,
-        naming: Naming,
-        specimens: Specimens,
+        attribute_head: AttributeHead,
+        training_images: TrainingImages,
     ) -> None:
         super().__init__()
-        self.network, self.naming = network, naming
-        self.specimens = specimens
-        self.cutter = CellCutter(specimens, processor.image_processor)
+        self.network, self.attribute_head = network, attribute_head
+        self.training_images = training_images
+        self.cutter = CompositeBuilder(training_images, processor.image_processor)
         self._processor = processor
         self._wording = Prompt(ranking_config.prompt or "{query}")
         self._form = lru_cache(maxsize=MOST)(
-            lambda n: Form(n, ranking_config, processor.tokenizer)  # pyright: ignore
+            lambda n: TargetTemplate(n, ranking_config, processor.tokenizer)  # pyright: ignore
         )
         self._ids = lru_cache(maxsize=100_000)(self._prompt_ids)
 
-    def in_words(self, lists: Lists) -> tuple[Tensor, dict[str, float]]:
+    def text_loss(self, lists: RankingBatch) -> tuple[Tensor, dict[str, float]]:
         """Practise without images: compare the words that are dictated."""
         words = self._words(lists)
         form = self._form(lists.rows.shape[1])
-        return self._answer_loss(lists.wanted, form, form.filled(words), words, None)
+        return self._answer_loss(lists.queries, form, form.fill(words), words, None)
 
-    def described(self, lists: Lists) -> tuple[Tensor, dict[str, float]]:
+    def description_loss(self, lists: RankingBatch) -> tuple[Tensor, dict[str, float]]:
         """Practise on described images: find a candidate by its number, say what is there."""
         words = self._words(lists)
         form = self._form(lists.rows.shape[1])
         images = self._raster(*self._descriptions(lists), projected=True)
-        return self._answer_loss(lists.wanted, form, form.filled(words), words, images)
+        return self._answer_loss(lists.queries, form, form.fill(words), words, images)
 
-    def on_images(self, lists: Lists, rng: np.random.Generator) -> tuple[Tensor, dict[str, float]]:
+    def image_loss(self, lists: RankingBatch, rng: np.random.Generator) -> tuple[Tensor, dict[str, float]]:
         """Practise on composites."""
         words = self._words(lists)
         form = self._form(lists.rows.shape[1])
-        rows = [wish.row for wish in lists.wanted]
+        rows = [query.row for query in lists.queries]
         device = self.network.device
-        crops = self.cutter.crops_of(rows, lists.rows, rng).to(device)
+        crops = self.cutter.build(rows, lists.rows, rng).to(device)
         with torch.autocast(device.type, torch.bfloat16):
             patches = self.network.image_embedding.crop_features(crops.flatten(0, 1))
             patches = patches.unflatten(0, crops.shape[:2])  # (lists, cells, grid, grid, c)
             images = self._raster(patches[:, 1:], patches[:, 0], projected=False)
             images = self.network.image_embedding.projection(images)  # (lists, tokens, hidden)
             own = self._own_words(lists, words, patches[:, 1:].detach())
-        spoken = form.filled(own)
-        half = torch.from_numpy(rng.random(len(spoken)) < 0.5)
-        truth = form.filled(words)
-        spoken = torch.where(half[:, None], spoken, truth)
-        return self._answer_loss(lists.wanted, form, truth, words, images, spoken=spoken)
+        inputs = form.fill(own)
+        half = torch.from_numpy(rng.random(len(inputs)) < 0.5)
+        labels = form.fill(words)
+        inputs = torch.where(half[:, None], inputs, labels)
+        return self._answer_loss(lists.queries, form, labels, words, images, inputs=inputs)
 
     def _answer_loss(
         self,
-        wanted: list[Wanted],
-        form: Form,
-        truth: Tensor,
-        words: Words,
+        queries: list[SampledQuery],
+        form: TargetTemplate,
+        labels: Tensor,
+        words: AttributeTargets,
         images: Tensor | None,
-        spoken: Tensor | None = None,
+        inputs: Tensor | None = None,
     ) -> tuple[Tensor, dict[str, float]]:
-        """Let the model read ``spoken`` (the truth, when not given) and expect the truth."""
+        """Let the model read ``inputs`` (the labels, when not given) and expect the labels."""
         device = self.network.device
-        prompts, mask = self._prompts(wanted, imaged=images is not None)
-        answers = truth if spoken is None else spoken
+        prompts, mask = self._prompts(queries, imaged=images is not None)
+        answers = labels if inputs is None else inputs
         ids = torch.cat([prompts, answers], dim=1).to(device)
         mask = torch.cat([mask, torch.ones_like(answers)], dim=1).to(device)
         with torch.autocast(device.type, torch.bfloat16):
             seen = None if images is None else images.flatten(0, 1)
             output = self.network(ids, mask, image_tokens=seen, logits_to_keep=answers.shape[1] + 1)
         logits = output.logits[:, :-1].float()  # (lists, answer, vocabulary)
-        wrong = F.cross_entropy(logits.transpose(1, 2), truth.to(device), reduction="none")
-        said = torch.tensor([[not seen for seen in _SEEN[wish.kind]] for wish in wanted])
-        told = said.to(device) | (images is not None)  # what can be known at all
-        wish = (wrong[:, form.wish] * told).sum() / told.sum()
+        wrong = F.cross_entropy(logits.transpose(1, 2), labels.to(device), reduction="none")
+        named = torch.tensor([[not seen for seen in _SHOWN_BY_IMAGE[query.query_type]] for query in queries])
+        knowable = named.to(device) | (images is not None)  # what can be known at all
+        target = (wrong[:, form.target] * knowable).sum() / knowable.sum()
         grade = wrong[:, form.grades].mean()
         reason = wrong[:, form.reason : form.reason + 2].mean()  # and the quote that closes it
-        closed = wrong[:, form.shows[:, -1] + 1].mean() + wrong[:, form.wish[-1] + 1].mean()
+        closed = wrong[:, form.shows[:, -1] + 1].mean() + wrong[:, form.target[-1] + 1].mean()
         grades = words.grades.to(device)
         at_grades = logits[:, form.grades][..., form.digits]  # (lists, n, 4)
         order = _rank_loss(at_grades.softmax(-1) @ torch.tensor(GRADES, device=device).float(), grades)
-        loss = wish + 2 * grade + order + 0.2 * (closed + reason)
-        figures = {"wish": wish.item(), "grade": grade.item(), "order": order.item()}
+        loss = target + 2 * grade + order + 0.2 * (closed + reason)
+        figures = {"target": target.item(), "grade": grade.item(), "order": order.item()}
         if images is not None:
             shows = wrong[:, form.shows].mean()
             loss = loss + 3 * shows
@@ -148,29 +148,29 @@ class Practice(nn.Module):
         figures["reason"] = reason.item()
         return loss, figures
 
-    def _words(self, lists: Lists) -> Words:
-        shown = attributes(self.specimens.shown.part(lists.rows))
+    def _words(self, lists: RankingBatch) -> AttributeTargets:
+        shown = attributes(self.training_images.attributes.select(lists.rows))
         grades = torch.from_numpy(lists.grades)
-        return Words(_wishes(lists.wanted), shown, grades, best=grades.argmax(1))
+        return AttributeTargets(_target_attributes(lists.queries), shown, grades, best=grades.argmax(1))
 
-    def _own_words(self, lists: Lists, words: Words, patches: Tensor) -> Words:
+    def _own_words(self, lists: RankingBatch, words: AttributeTargets, patches: Tensor) -> AttributeTargets:
         """Name each cell (lists, places, grid, grid, c) as the tower alone would."""
         tokens = patches.flatten(2, 3).flatten(0, 1)
-        named = self.naming.guesses(tokens).unflatten(0, patches.shape[:2]).cpu()
+        named = self.attribute_head.guesses(tokens).unflatten(0, patches.shape[:2]).cpu()
         guess = named[..., [2, 1, 0]]  # (lists, places, 3): color, pattern, product
         guess[..., 2] = guess[..., 2].clamp(max=SWATCH - 1)
-        seen = torch.tensor([_SEEN[wish.kind] for wish in lists.wanted])
-        wish = torch.where(seen, guess[:, 0], words.wish)
-        return Words(wish, guess[:, 1 : 1 + lists.rows.shape[1]], words.grades, words.best)
+        seen = torch.tensor([_SHOWN_BY_IMAGE[query.query_type] for query in lists.queries])
+        target = torch.where(seen, guess[:, 0], words.target)
+        return AttributeTargets(target, guess[:, 1 : 1 + lists.rows.shape[1]], words.grades, words.best)
 
-    def _descriptions(self, lists: Lists) -> tuple[Tensor, Tensor]:
+    def _descriptions(self, lists: RankingBatch) -> tuple[Tensor, Tensor]:
         """Cells (lists, places, grid, grid, hidden) as sums of words, and the global view."""
         n, grid = lists.rows.shape[1], self.network.config.tokens_per_side
-        cells = self.sums(self.specimens.shown.part(lists.rows))  # (lists, n, hidden)
+        cells = self.sums(self.training_images.attributes.select(lists.rows))  # (lists, n, hidden)
         cells = cells + self.number_words[:n]
-        rows = np.array([wish.row or 0 for wish in lists.wanted])
-        query = self.sums(self.specimens.shown.part(rows))  # (lists, hidden)
-        worded = torch.tensor([wish.row is None for wish in lists.wanted], device=query.device)
+        rows = np.array([query.row or 0 for query in lists.queries])
+        query = self.sums(self.training_images.attributes.select(rows))  # (lists, hidden)
+        worded = torch.tensor([query.row is None for query in lists.queries], device=query.device)
         query = query.masked_fill(worded[:, None], 0.0)
         empty = query.new_zeros(len(query), MOST - n, query.shape[-1])
         places = torch.cat([query[:, None], cells, empty], dim=1)[:, :, None, None]
@@ -179,14 +179,14 @@ class Practice(nn.Module):
         places = places + noise * torch.randn_like(places)
         return places, noise * torch.randn_like(places[:, 0])
 
-    def sums(self, shown: Shown) -> Tensor:
+    def sums(self, shown: ImageAttributes) -> Tensor:
         """Add up the words for what is shown: (…, hidden)."""
-        said = attributes(shown)
+        named = attributes(shown)
         words = self.network.decoder.embed_tokens.weight
-        product = said[..., 2].clamp(max=SWATCH - 1)
+        product = named[..., 2].clamp(max=SWATCH - 1)
         colors, patterns, products = (words[names.to(words.device)] for names in self._form(MOST).names)
-        thing = products[product] * (said[..., 2:] != SWATCH).to(words.device)
-        return colors[said[..., 0]] + patterns[said[..., 1]] + thing
+        thing = products[product] * (named[..., 2:] != SWATCH).to(words.device)
+        return colors[named[..., 0]] + patterns[named[..., 1]] + thing
 
     @property
     def number_words(self) -> Tensor:
@@ -204,8 +204,8 @@ class Practice(nn.Module):
         between = global_separator.to(lines[0].dtype).expand(len(parts), 1, -1)
         return torch.cat([lines[0], between, lines[1]], dim=1)
 
-    def _prompts(self, wanted: list[Wanted], *, imaged: bool) -> tuple[Tensor, Tensor]:
-        prompts = [self._ids(wish.text, imaged) for wish in wanted]
+    def _prompts(self, queries: list[SampledQuery], *, imaged: bool) -> tuple[Tensor, Tensor]:
+        prompts = [self._ids(query.text, imaged) for query in queries]
         longest = max(map(len, prompts))
         padding = self._processor.tokenizer.pad_token_id
         ids = [[padding] * (longest - len(prompt)) + prompt for prompt in prompts]
@@ -223,14 +223,14 @@ class Practice(nn.Module):
         return Image.new("RGB", (COLUMNS * CELL, ROWS * CELL))
 
 
-def attributes(shown: Shown) -> Tensor:
-    """Stack what is shown in the order in which it is said: (…, 3) color, pattern, product."""
-    said: list[NDArray[np.int64]] = [shown.color, shown.pattern, shown.product]
-    return torch.from_numpy(np.stack(said, axis=-1))
+def attributes(shown: ImageAttributes) -> Tensor:
+    """Stack what is shown in the order in which it is named: (…, 3) color, pattern, product."""
+    named: list[NDArray[np.int64]] = [shown.color, shown.pattern, shown.product]
+    return torch.from_numpy(np.stack(named, axis=-1))
 
 
-def _wishes(wanted: list[Wanted]) -> Tensor:
-    return torch.tensor([[len(COLORS) if w.color == ANY else w.color, w.pattern, w.product] for w in wanted])
+def _target_attributes(queries: list[SampledQuery]) -> Tensor:
+    return torch.tensor([[len(COLORS) if w.color == ANY else w.color, w.pattern, w.product] for w in queries])
 
 
 def _lines(image: Tensor, sub_separator: Tensor) -> Tensor:

@@ -1,8 +1,4 @@
-"""One stage of training: a loss by step goes in, a trained network comes out, also after a stop.
-
-Matrices learn with Muon (Jordan et al. 2024), everything else with AdamW; the rate warms up, holds
-and falls linearly. The state is saved at intervals, and a stage that is done is loaded, not redone.
-"""
+"""A resumable training loop: Muon (Jordan et al. 2024) for matrices, AdamW for the rest, trapezoidal learning rates."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Learning to see: a tower's tokens in, names of what they show, and how wrong they are, out."""
+"""A classification head for the attributes of an image, by token and by image."""
 
 from __future__ import annotations
 
@@ -8,10 +8,10 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-__all__ = ["Naming"]
+__all__ = ["AttributeHead"]
 
 
-class Naming(nn.Module):
+class AttributeHead(nn.Module):
     """A head that names several attributes from every token, and from all of an image's together.
 
     Parameters

@@ -1,8 +1,4 @@
-"""What the demo reranker should answer: lists in, whole answers as ids out, for teacher forcing.
-
-The ids are exactly those of `mmrag.vision.phi3.ranking_template`; only words, grades and the best label differ
-from list to list, so one dictated answer serves as a form that is filled in many times.
-"""
+"""Target answers of the demo reranker as token ids, for teacher forcing."""
 
 from __future__ import annotations
 
@@ -19,23 +15,23 @@ from mmrag.vision.phi3.ranking_template import RankingTemplate
 from mmrag.vision.phi3.template import encode_template
 from mmrag.vision.phi3.tokenizer import Phi3Tokenizer
 
-__all__ = ["GRADES", "Form", "Words"]
+__all__ = ["GRADES", "AttributeTargets", "TargetTemplate"]
 
 GRADES = (0, 3, 6, 9)
 """What the finer grades none, print, item and full are called in an answer."""
 
 
 @dataclass(frozen=True)
-class Words:
-    """Attributes as numbers, in the order in which they are said: color, pattern, product."""
+class AttributeTargets:
+    """Attributes as numbers, in the order of the answer: color, pattern, product."""
 
-    wish: Tensor  # (lists, 3); the last color number means any
-    shown: Tensor  # (lists, n, 3)
+    target: Tensor  # (lists, 3); the last color number means any
+    candidates: Tensor  # (lists, n, 3)
     grades: Tensor  # (lists, n), 0..3
     best: Tensor  # (lists,), the place of the candidate that the reason is about
 
 
-class Form:
+class TargetTemplate:
     """The answer about n candidates, with blanks."""
 
     def __init__(self, n: int, ranking_config: RankingConfig, tokenizer: Phi3Tokenizer) -> None:
@@ -47,20 +43,20 @@ class Form:
         answer = encode_template(template, blanks, tokenizer)
         self.ids = torch.tensor(answer.ids)  # (tokens,)
         spans = answer.spans
-        self.wish = torch.tensor(spans["query"])  # (3,)
+        self.target = torch.tensor(spans["query"])  # (3,)
         self.shows = torch.tensor([list(spans[f"description {label}"]) for label in range(1, n + 1)])
         self.grades = torch.tensor([spans[f"grade {label}"].start for label in range(1, n + 1)])
         self.reason = spans["reason"].start  # one word, behind the description that we repeat
         self.best = self.reason - 5  # then comes the opening of the reason, and the description
 
-    def filled(self, words: Words) -> Tensor:
+    def fill(self, words: AttributeTargets) -> Tensor:
         """Fill in many at once: (lists, tokens)."""
-        lists = torch.arange(len(words.wish))
+        lists = torch.arange(len(words.target))
         ids = self.ids.repeat(len(lists), 1)
-        ids[:, self.wish] = self._say(words.wish)
-        ids[:, self.shows] = self._say(words.shown)  # (lists, n, 3)
+        ids[:, self.target] = self._token_ids(words.target)
+        ids[:, self.shows] = self._token_ids(words.candidates)  # (lists, n, 3)
         ids[:, self.grades] = self.digits[words.grades]
-        ids[:, self.reason - 3 : self.reason] = self._say(words.shown[lists, words.best])
+        ids[:, self.reason - 3 : self.reason] = self._token_ids(words.candidates[lists, words.best])
         ids[:, self.best] = self.labels[words.best]
         return ids
 
@@ -69,7 +65,7 @@ class Form:
         """The ids of the four grades."""
         return torch.tensor([self.tokenizer.single_token_id(str(grade)) for grade in GRADES])
 
-    def _say(self, attributes: Tensor) -> Tensor:
+    def _token_ids(self, attributes: Tensor) -> Tensor:
         parts = zip(self.names, attributes.unbind(-1), strict=True)
         return torch.stack([names[part] for names, part in parts], dim=-1)
 

@@ -1,7 +1,7 @@
-"""Composites by the thousand: rows of specimens in, the crops that Phi-3 Vision would cut out.
+"""Batches of composites as the crops of Phi-3 Vision, built from cached cells.
 
-With a cell as large as a crop, cutting a composite gives its cells back; so cells are numbered,
-lined up and normalized here without ever drawing the whole, and a test compares the pixels.
+With cells as large as crops, the crops of a composite are its cells; so they are numbered, arranged and normalized
+without drawing the composite. A test compares the pixels.
 """
 
 from __future__ import annotations
@@ -16,11 +16,11 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from examples.train_demo_models.augment import jittered
-from examples.train_demo_models.specimens import CELL, Specimens
+from examples.train_demo_models.training_images import CELL, TrainingImages
 from mmrag.rerank.composite import compose, draw_label, draw_query
 from mmrag.vision.phi3.image_processing import Phi3ImageProcessor
 
-__all__ = ["COLUMNS", "MOST", "ROWS", "CellCutter"]
+__all__ = ["COLUMNS", "MOST", "ROWS", "CompositeBuilder"]
 
 COLUMNS = 5
 ROWS = 2
@@ -30,13 +30,13 @@ MOST = 9
 _SHIFT = 4  # pixels
 
 
-class CellCutter:
+class CompositeBuilder:
     """Makes the crops of composites from cached cells."""
 
-    def __init__(self, specimens: Specimens, image_processor: Phi3ImageProcessor) -> None:
-        self.specimens, self.image_processor = specimens, image_processor
+    def __init__(self, training_images: TrainingImages, image_processor: Phi3ImageProcessor) -> None:
+        self.training_images, self.image_processor = training_images, image_processor
 
-    def crops_of(
+    def build(
         self, queries: list[int | None], candidates: NDArray[np.int64], rng: np.random.Generator | None = None
     ) -> Tensor:
         """Cut one composite for each query.
@@ -44,7 +44,7 @@ class CellCutter:
         Parameters
         ----------
         queries
-            Rows of the specimens beside the wishes; None for a wish in words alone.
+            Rows of the queries' images; None for a query of text alone.
         candidates
             ``(lists, n)`` rows, at most `MOST` of them.
         rng
@@ -57,10 +57,10 @@ class CellCutter:
         """
         lists, n = candidates.shape
         seen = np.array([0 if row is None else row for row in queries])
-        query = self._pixels(self.specimens.queries[seen], rng)
+        query = self._pixels(self.training_images.queries[seen], rng)
         unseen = torch.tensor([row is None for row in queries])[:, None, None, None]
         query = torch.where(unseen, self._wordless, query)
-        shown = self._pixels(self.specimens.candidates[candidates.reshape(-1)], rng)
+        shown = self._pixels(self.training_images.candidates[candidates.reshape(-1)], rng)
         numbers = torch.arange(n).repeat(lists)
         cells = self.numbered(shown, numbers).unflatten(0, (lists, n))
         empty = self._empty.expand(lists, MOST - n, -1, -1, -1)
@@ -75,9 +75,9 @@ class CellCutter:
             Crops ``(batch, 3, CELL, CELL)`` and numbers ``(batch,)``.
         """
         numbers = rng.integers(0, MOST + 1, len(rows))
-        candidates = self._pixels(self.specimens.candidates[rows], rng)
+        candidates = self._pixels(self.training_images.candidates[rows], rng)
         cells = self.numbered(candidates, torch.from_numpy(numbers.clip(min=1) - 1))
-        queries = self._pixels(self.specimens.queries[rows], rng)
+        queries = self._pixels(self.training_images.queries[rows], rng)
         cells = torch.where(torch.from_numpy(numbers == 0)[:, None, None, None], queries, cells)
         return self.normalized(cells), numbers
 

@@ -1,7 +1,6 @@
-"""The images to learn from: a count and a seed in, pixels and what they show out.
+"""Training images at the sizes of both models, drawn in resumable chunks.
 
-Each image goes the way a user's does: drawn at catalog size, written as JPEG, read again, and
-brought to the sizes at which the two models look. Chunks on disk make drawing resumable.
+Each image is drawn at catalog size, encoded and decoded as JPEG, and resized as the models' preprocessing does.
 """
 
 from __future__ import annotations
@@ -24,18 +23,18 @@ from mmrag.datasets.attributes import COLORS, HELD_OUT_PAIRS, PATTERNS, PRODUCTS
 from mmrag.datasets.render import draw_product, draw_swatch
 from mmrag.rerank.composite import draw_candidate, draw_query
 
-__all__ = ["CELL", "EYE", "SWATCH", "Specimens", "draw_specimens"]
+__all__ = ["CELL", "ENCODER_SIZE", "SWATCH", "TrainingImages", "draw_training_images"]
 
 logger = logging.getLogger(__name__)
 
-EYE = 64
+ENCODER_SIZE = 64
 """Side at which the demo encoder looks."""
 CELL = 96
 """Side of a composite's cell, at which the demo reranker looks."""
 SWATCH = len(PRODUCTS)
 """The product number of a swatch: none of the products."""
 
-_COLUMNS = ("eyes", "candidates", "queries", "product", "pattern", "colour")
+_COLUMNS = ("encoder_images", "candidates", "queries", "product", "pattern", "color")
 _CHUNK = 500
 _SWATCHES_OF_TEN = 1
 # Far above the seeds of catalogs and queries, which count from small numbers.
@@ -43,32 +42,32 @@ _SEEDS = 1_000_000_000
 
 
 @dataclass(frozen=True)
-class Shown:
+class ImageAttributes:
     """What images show, as numbers into `PRODUCTS` (or `SWATCH`), `PATTERNS` and `COLORS`."""
 
     product: NDArray[np.int64]  # (n,)
     pattern: NDArray[np.int64]  # (n,)
     color: NDArray[np.int64]  # (n,)
 
-    def part(self, rows: slice | NDArray[np.int64]) -> Shown:
+    def select(self, rows: slice | NDArray[np.int64]) -> ImageAttributes:
         """Take some of them."""
-        return Shown(self.product[rows], self.pattern[rows], self.color[rows])
+        return ImageAttributes(self.product[rows], self.pattern[rows], self.color[rows])
 
 
 @dataclass(frozen=True)
-class Specimens:
+class TrainingImages:
     """Images at the sizes at which the models look, and what they show."""
 
-    eyes: NDArray[np.uint8]  # (n, EYE, EYE, 3): as the encoder's preprocessing leaves them
+    encoder_images: NDArray[np.uint8]  # (n, ENCODER_SIZE, ENCODER_SIZE, 3): as the encoder's preprocessing leaves them
     candidates: NDArray[np.uint8]  # (n, CELL, CELL, 3): as candidates' cells, not yet numbered
     queries: NDArray[np.uint8]  # (n, CELL, CELL, 3): as the query's cell
-    shown: Shown
+    attributes: ImageAttributes
 
     def __len__(self) -> int:
-        return len(self.eyes)
+        return len(self.encoder_images)
 
 
-def draw_specimens(folder: Path, count: int, seed: int) -> Specimens:
+def draw_training_images(folder: Path, count: int, seed: int) -> TrainingImages:
     """Draw ``count`` images, or as many as are not yet in ``folder``.
 
     No image shows a pair of `HELD_OUT_PAIRS`.
@@ -80,13 +79,13 @@ def draw_specimens(folder: Path, count: int, seed: int) -> Specimens:
         drawn = pool.map(partial(_draw_chunk, seed=seed, folder=folder), missing)
         for done, _ in enumerate(drawn, start=len(files) - len(missing) + 1):
             if done % 10 == 0:
-                logger.info("drawn %d of %d pictures", done * _CHUNK, count)
+                logger.info("drawn %d of %d images", done * _CHUNK, count)
     return _join(files, count)
 
 
 def _draw_chunk(chunk: int, *, seed: int, folder: Path) -> None:
-    specimens = [_draw(seed, number) for number in range(chunk * _CHUNK, (chunk + 1) * _CHUNK)]
-    columns = dict(zip(_COLUMNS, zip(*specimens, strict=True), strict=True))
+    training_images = [_draw(seed, number) for number in range(chunk * _CHUNK, (chunk + 1) * _CHUNK)]
+    columns = dict(zip(_COLUMNS, zip(*training_images, strict=True), strict=True))
     file = folder / f"seed{seed}-{chunk:04}.npz"
     partial_file = file.with_suffix(".partial.npz")
     stacked = {name: np.stack(values) for name, values in columns.items()}
@@ -107,7 +106,7 @@ def _draw(seed: int, number: int) -> tuple[NDArray[np.uint8] | int, ...]:
         product, image = PRODUCTS.index(name), draw_product(name, pattern, color, own_seed)
     seen = _through_jpeg(image)
     return (
-        np.asarray(seen.resize((EYE, EYE), Image.Resampling.BICUBIC)),
+        np.asarray(seen.resize((ENCODER_SIZE, ENCODER_SIZE), Image.Resampling.BICUBIC)),
         np.asarray(draw_candidate(seen, CELL)),
         np.asarray(draw_query(seen, CELL)),
         product,
@@ -122,10 +121,12 @@ def _through_jpeg(image: Image.Image) -> Image.Image:
     return Image.open(buffer).convert("RGB")
 
 
-def _join(files: Iterable[Path], count: int) -> Specimens:
+def _join(files: Iterable[Path], count: int) -> TrainingImages:
     chunks: list[list[NDArray[np.uint8]]] = []
     for file in files:
         with np.load(file) as chunk:
             chunks.append([chunk[name] for name in _COLUMNS])
-    eyes, candidates, queries, *shown = (np.concatenate(column)[:count] for column in zip(*chunks, strict=True))
-    return Specimens(eyes, candidates, queries, Shown(*shown))
+    encoder_images, candidates, queries, *shown = (
+        np.concatenate(column)[:count] for column in zip(*chunks, strict=True)
+    )
+    return TrainingImages(encoder_images, candidates, queries, ImageAttributes(*shown))

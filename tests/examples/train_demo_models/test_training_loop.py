@@ -1,4 +1,4 @@
-"""A stage that was interrupted ends like one that was not."""
+"""An interrupted training stage resumes and ends like an uninterrupted one."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import pytest
 import torch
 from torch import nn
 
-from examples.train_demo_models.fitting import Stage, fit
+from examples.train_demo_models.training_loop import Stage, fit
 
 STAGE = Stage("toy", steps=12, warmup=3)
 
@@ -35,7 +35,7 @@ def test_training_lowers_the_loss(tmp_path):
 
 
 def test_a_resumed_stage_ends_like_an_uninterrupted_one(tmp_path, monkeypatch):
-    monkeypatch.setattr("examples.train_demo_models.fitting._SAVE_EVERY", 0.0)
+    monkeypatch.setattr("examples.train_demo_models.training_loop._SAVE_EVERY", 0.0)
     straight, broken, resumed = small_network(), small_network(), small_network()
     fit(STAGE, straight, loss_of(straight), tmp_path / "a")
     with pytest.raises(KeyboardInterrupt):
