@@ -1,10 +1,9 @@
-"""Tokens and keys are used, and never told: not by logs, errors, reports, reprs or pickles."""
+"""Tokens, keys and passwords appear in no log, error, report, repr or pickle."""
 
 from __future__ import annotations
 
 import io
 import logging
-import os
 import pickle
 import subprocess
 import sys
@@ -48,7 +47,7 @@ def logged() -> Iterator[Callable[[], str]]:
     root.setLevel(level)
 
 
-def told(error: BaseException) -> str:
+def traceback_of(error: BaseException) -> str:
     """An error with all that led to it, as a log would show it."""
     return "".join(traceback.format_exception(error)) + repr(error)
 
@@ -62,10 +61,10 @@ def settings(tmp_path) -> Settings:
 
 
 @pytest.mark.parametrize("uri", [f"http://root:{PASSWORD}@{NOWHERE}", f"ftp://u:{PASSWORD}@{NOWHERE}"])
-def test_a_server_that_cannot_be_reached_is_told_without_its_token(uri, logged):
+def test_the_error_of_an_unreachable_server_has_no_token(uri, logged):
     with pytest.raises(MMRagError) as refused:
         milvus_store(uri, "shop", 4, model="toy", token=TOKEN)
-    assert "SECRET" not in told(refused.value) + logged()
+    assert "SECRET" not in traceback_of(refused.value) + logged()
 
 
 def test_an_open_index_does_not_keep_its_token(tmp_path, logged):
@@ -90,25 +89,25 @@ def test_settings_show_and_pickle_no_secret(settings):
     assert pickle.loads(pickle.dumps(settings)).db == settings.db
 
 
-def test_a_key_goes_to_its_server_and_nowhere_else(logged):
+def test_a_key_goes_to_its_server_only(logged):
     llm = InstructorVision.from_openai(base_url=f"http://{NOWHERE}/v1", model="m", api_key=KEY)
     with pytest.raises(MMRagError) as refused:
         llm.rank("Rank.", Image.new("RGB", (9, 9)), 2)
     with pytest.raises(MMRagError) as refused_too:
         llm.chat([{"role": "user", "content": "hi"}])
-    shown = told(refused.value) + told(refused_too.value) + repr(llm) + repr(vars(llm))
+    shown = traceback_of(refused.value) + traceback_of(refused_too.value) + repr(llm) + repr(vars(llm))
     assert "SECRET" not in shown + logged()
     assert b"SECRET" not in pickle.dumps(llm)
 
 
-def test_a_url_that_fails_is_told_without_password_and_query(logged):
+def test_the_error_of_a_url_has_no_password_and_no_query_string(logged):
     url = f"http://me:{PASSWORD}@{NOWHERE}/a.png?token={TOKEN}"
     with pytest.raises(MMRagError) as refused:
         load_image(url, ImagePolicy(hosts=["127.0.0.1"]))
-    assert "SECRET" not in told(refused.value) + logged()
+    assert "SECRET" not in traceback_of(refused.value) + logged()
 
 
-def test_a_image_by_signed_url_is_shown_without_its_signature(mmrag, logged):
+def test_an_image_by_signed_url_is_shown_without_its_signature(mmrag, logged):
     with serving() as server:
         urls = [f"http://127.0.0.1:{server.server_port}/{n}.png?sig={TOKEN}.x" for n in "ab"]
         Path("t.csv").write_text("\n".join(["url", *urls]))
@@ -121,16 +120,16 @@ def test_a_image_by_signed_url_is_shown_without_its_signature(mmrag, logged):
         nodes = searcher.index.as_retriever().retrieve("dot")
         engine = searcher.index.as_query_engine()
         answer = engine.query("dot")
-        told_agents = ImageSearchToolSpec(engine).search_images("dot")
+        tool_response = ImageSearchToolSpec(engine).search_images("dot")
     assert [node.node.image_url for node in nodes] == urls[:1]  # it can still be opened
     shown = [node.get_content(MetadataMode.LLM) for node in nodes]
-    shown += [str(answer), answer._repr_html_(), str(told_agents), logged()]
+    shown += [str(answer), answer._repr_html_(), str(tool_response), logged()]
     shown += [one.out + one.err for one in ran] + [Path("x.html").read_text()]
     assert "b.png" in "".join(shown)
     assert "SECRET" not in "".join(shown)
 
 
-def test_a_search_that_fails_on_its_way_shows_no_secret(settings, tmp_path, logged, capfd):
+def test_a_failing_search_shows_no_secret(settings, tmp_path, logged, capfd):
     write_sample_catalog(tmp_path)
     with ImageSearcher(settings) as searcher:
         searcher.index.add_folder(tmp_path)
@@ -145,14 +144,23 @@ def test_a_search_that_fails_on_its_way_shows_no_secret(settings, tmp_path, logg
     assert "SECRET" not in shown
 
 
-@pytest.mark.parametrize("words", [["search", "red"], ["--debug", "search", "red"], ["doctor"]])
-def test_the_command_line_shows_no_secret_even_when_it_debugs(tmp_path, words):
+@pytest.fixture
+def secret_settings(tmp_path, monkeypatch):
+    """A settings file and variables that are full of secrets, in the current folder."""
     (tmp_path / "mmrag.toml").write_text(f'db = "http://root:{PASSWORD}@{NOWHERE}"\n')
-    secrets = {"TOKEN": TOKEN, "LLM_KEY": KEY, "LLM_URL": f"http://{NOWHERE}/v1", "MODEL": ENCODER}
-    ran = subprocess.run(
-        [sys.executable, "-c", "from mmrag.cli.main import main; main()", *words],
-        env=os.environ | {f"MMRAG_{name}": secret for name, secret in secrets.items()},
-        cwd=tmp_path, capture_output=True, text=True,
-    )  # fmt: skip
+    for name, value in {"TOKEN": TOKEN, "LLM_KEY": KEY, "LLM_URL": f"http://{NOWHERE}/v1", "MODEL": ENCODER}.items():
+        monkeypatch.setenv(f"MMRAG_{name}", value)
+
+
+@pytest.mark.parametrize("words", [["search", "red"], ["doctor"]])
+def test_the_command_line_shows_no_secret(mmrag, secret_settings, logged, words):
+    ran = mmrag(*words)
+    assert NOWHERE in ran.out + ran.err
+    assert "SECRET" not in ran.out + ran.err + logged()
+
+
+def test_debug_output_shows_no_secret(secret_settings, tmp_path):
+    program = [sys.executable, "-c", "from mmrag.cli.main import main; main()", "--debug", "search", "red"]
+    ran = subprocess.run(program, cwd=tmp_path, capture_output=True, text=True)  # logging is set up by process
     assert NOWHERE in ran.stdout + ran.stderr
     assert "SECRET" not in ran.stdout + ran.stderr
