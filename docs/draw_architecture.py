@@ -28,7 +28,7 @@ STYLE = """
     }"""
 
 UNIT, BOX, GAP, MARGIN, PAD = 76, 60, 38, 20, 6
-MANY = 5  # imports, from which on an arrow is thick
+MANY = 4  # imports, from which on an arrow is thick
 
 
 # The lazy front page, and what stands beside the stack: nothing imports it.
@@ -61,9 +61,9 @@ ROOMS = {
     "mmrag.agent_tool": Box("agent_tool", 6, 0, 3, "llama", "search as a tool call"),
     "mmrag.search": Box("search", 6, 3, 8, "result", "ImageSearcher: opens an index, runs its engine"),
     "mmrag.reports": Box("reports", 6, 8, 11, "surface", "contact sheets, HTML"),
-    "llama_index.tools": Box("llama_index.tools", 7, 0, 2.5, "llama", "the tool for agents"),
+    "llama_index.tools": Box("llama_index.tools", 7, 0, 2.3, "llama", "the tool for agents"),
     "mmrag.evaluation": Box("evaluation", 7, 6, 11, "surface", "CIRR, FashionIQ, CIRCO, own folders; metrics"),
-    "mmrag.serving": Box("serving", 8, 0, 6, "surface", "search page, JSON API, MCP"),
+    "mmrag.serving": Box("serving", 8, 2.3, 6, "surface", "search page, JSON API, MCP"),
     "mmrag.cli": Box("cli", 9, 0, 14, "surface", "index, search, serve, mcp, eval, doctor, demo"),
 }  # fmt: skip
 

@@ -133,7 +133,6 @@ def test_no_room_holds_more_than_15_percent_of_the_lines():
     assert {room: f"{share:.1%}" for room, share in shares.items() if share > MAX_SHARE} == {}
 
 
-@pytest.mark.xfail(reason="nine do")
 def test_no_class_name_stands_twice():
     homes: defaultdict[str, list[str]] = defaultdict(list)
     for module, tree in trees():
@@ -153,7 +152,6 @@ def test_an_image_is_never_called_a_picture():
     assert found == []
 
 
-@pytest.mark.xfail(reason="about a hundred modules are not rewritten yet")
 def test_docstrings_of_modules_are_plain():
     docs = {module: ast.get_docstring(tree) or "" for module, tree in trees()}
     assert [module for module, doc in docs.items() if re.search(r"\bIn: .*\bOut: ", doc, re.DOTALL)] == []

@@ -1,4 +1,4 @@
-"""What a run did. In: counts. Out: one line, a table, or the reasons one by one."""
+"""Report of an indexing run: counts, and the reason for each skipped file."""
 
 from __future__ import annotations
 
