@@ -41,7 +41,7 @@ assert "zebra" in result.ranking.reason
     "03_your_own_images": """
 assert (report.new, report.changed, report.moved, report.deleted) == (1, 2, 1, 1)
 assert (report.embedded, len(report.skipped)) == (2, 2)
-assert answer.response.items[0].title == "black zebra tote bag"
+assert answer.response.results[0].title == "black zebra tote bag"
 facts = [node.metadata for node in answer.source_nodes]
 assert all(fact["price"] < 30 and fact["in_stock"] for fact in facts)
 """,
