@@ -4,10 +4,9 @@ from __future__ import annotations
 
 from mmrag.rerank.base import OnFailure, Reranker
 from mmrag.rerank.composite import compose
-from mmrag.rerank.listwise import ListwiseReranker
+from mmrag.rerank.listwise import ListwiseReranker, load_reranker
 from mmrag.rerank.pointwise import PointwiseReranker, Scorer
 from mmrag.rerank.prompts import Prompt
-from mmrag.rerank.registry import load_reranker
 from mmrag.rerank.result import LLMCall, RerankResult
 
 __all__ = [

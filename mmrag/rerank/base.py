@@ -17,15 +17,12 @@ from mmrag.errors import AnswerError, ImageError, MMRagError, SettingError
 from mmrag.images import ImagePolicy, ImageSource, load_image
 from mmrag.query import Query
 from mmrag.ranking import Ranking
-from mmrag.rerank.result import LLMCall, RerankResult, Timer
+from mmrag.rerank.result import LLMCall, RerankResult, measure
 
 __all__ = ["Candidates", "ImageReranker", "OnFailure", "RerankRun", "Reranker"]
 
-Candidates = Sequence[ImageSource | None]
-"""Images in retrieval order; None for a candidate without one."""
-
-OnFailure = Literal["keep_order", "raise"]
-"""What to do if the model fails: keep retrieval order and report the failure, or raise."""
+Candidates = Sequence[ImageSource | None]  # in retrieval order; None for a candidate without an image
+OnFailure = Literal["keep_order", "raise"]  # if the model fails: keep retrieval order and report it, or raise
 
 _log = logging.getLogger(__name__)
 
@@ -45,7 +42,7 @@ class Reranker(Protocol):
 
 @dataclass
 class RerankRun:
-    """State of one reranking: the loaded images, and what is reported of it."""
+    """State of one reranking: the loaded images, and what its result reports."""
 
     query: Query
     image: PIL.Image.Image | None = None
@@ -55,7 +52,7 @@ class RerankRun:
     caption: str = ""
     missing: dict[int, str] = field(default_factory=dict[int, str])
     failures: list[str] = field(default_factory=list[str])
-    timer: Timer = field(default_factory=Timer)
+    timings_ms: dict[str, float] = field(default_factory=dict[str, float])
     cancelled: bool = False  # set by another thread
 
     def check_cancelled(self) -> None:
@@ -74,15 +71,11 @@ class ImageReranker(ABC):
         self.policy = policy or ImagePolicy()
 
     def rerank(self, query: Query, candidates: Candidates, top_n: int | None = None) -> RerankResult:
-        """Rank all candidates; ``top_n`` (1 or more, default all) only shortens ``RerankResult.top``.
-
-        Raises `ImageError` if the query's own image cannot be loaded, and what the model raises if
-        ``on_failure="raise"``.
-        """
+        """Rank all candidates; an `ImageError` of the query's own image is raised, one of a candidate reported."""
         return self._run(RerankRun(query), candidates, top_n)
 
     async def arerank(self, query: Query, candidates: Candidates, top_n: int | None = None) -> RerankResult:
-        """Async version of `rerank`. Runs in a worker thread; cancellation stops further calls of the model."""
+        """Run `rerank` in a worker thread; cancellation stops further calls of the model."""
         run = RerankRun(query)
         # A thread of its own: asyncio's are few, and what the model awaits may need one of them.
         pool = ThreadPoolExecutor(1, thread_name_prefix="rerank")
@@ -100,8 +93,8 @@ class ImageReranker(ABC):
     def _run(self, run: RerankRun, candidates: Candidates, top_n: int | None) -> RerankResult:
         if top_n is not None and top_n < 1:
             raise SettingError(f"top_n={top_n} leaves no candidate: use 1 or more")
-        with run.timer.measure("total"):
-            with run.timer.measure("load"):
+        with measure(run.timings_ms, "total"):
+            with measure(run.timings_ms, "load"):
                 self._load_images(run, candidates)
             n = len(run.images)
             if len(run.missing) < n:
@@ -116,7 +109,7 @@ class ImageReranker(ABC):
             caption=run.caption,
             missing=run.missing,
             failures=tuple(run.failures),
-            timings_ms=run.timer.timings_ms,
+            timings_ms=run.timings_ms,
         )
 
     def _load_images(self, run: RerankRun, candidates: Candidates) -> None:
@@ -124,15 +117,14 @@ class ImageReranker(ABC):
             run.image = load_image(run.query.image, self.policy)
             run.query = Query(run.query.text, run.image)
         for label, source in enumerate(candidates, start=1):
-            image = None
+            run.images.append(None)
             if source is None:
                 run.missing[label] = "it has no image"
-            else:
-                try:
-                    image = load_image(source, self.policy)
-                except ImageError as error:
-                    run.missing[label] = str(error)
-            run.images.append(image)
+                continue
+            try:
+                run.images[-1] = load_image(source, self.policy)
+            except ImageError as error:
+                run.missing[label] = str(error)
 
     def _record_failure(self, run: RerankRun, error: Exception, model: str) -> None:
         if self.on_failure == "raise":

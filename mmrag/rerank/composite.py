@@ -1,17 +1,23 @@
-"""Composite image for a vision LLM: a grid with the framed query first, then the numbered candidates."""
+"""Composite image for a vision LLM: a grid of square cells, the framed query first, then numbered candidates."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 from functools import lru_cache
 from textwrap import wrap
 
 from PIL import Image, ImageDraw, ImageFont
 
-from mmrag.rerank.layout import QUERY, Box, layout_cell, layout_grid
+from mmrag.errors import SettingError
 
-__all__ = ["compose", "draw_candidate", "draw_label", "draw_query", "draw_text", "fit"]
+__all__ = ["MAX_CANDIDATES", "compose", "draw_candidate", "draw_label", "draw_query", "draw_text", "layout_grid"]
 
+Box = tuple[int, int, int, int]  # left, top, right, bottom in pixels
+
+QUERY = "query"
+MAX_CANDIDATES = 25
+MIN_CELL = 32  # pixels
 BACKGROUND = (244, 244, 244)
 WHITE = (255, 255, 255)
 DARK = (16, 18, 24)
@@ -44,12 +50,6 @@ def compose(
         Cells per row.
     min_cells : int, default 0
         Lay out at least this many candidate cells, so that short lists keep the shape of long ones.
-
-    Examples
-    --------
-    >>> red = Image.new("RGB", (30, 20), "red")
-    >>> compose(red, [red] * 9).size
-    (1344, 1008)
     """
     layout = layout_grid(len(candidates), cell=cell, columns=columns, min_cells=min_cells)
     canvas = Image.new("RGB", layout.size, BACKGROUND)
@@ -88,11 +88,10 @@ def draw_query(image: Image.Image | None, cell: int, *, query_text: str = "") ->
     slot = layout_cell(QUERY, cell)
     canvas = Image.new("RGB", (cell, cell), BLUE)
     canvas.paste(BACKGROUND, slot.frame)
-    font_size = cell // 14
     if image is not None:
         _paste_fitted(canvas, image, slot.frame)
-    elif font_size >= MIN_FONT_SIZE:
-        _write_lines(canvas, _wrap(query_text or "text only", cell * 7 // 8, font_size), font_size)
+    elif cell // 14 >= MIN_FONT_SIZE:
+        _write_wrapped(canvas, query_text or "text only", cell // 14)
     badge = _render_badge(QUERY, cell, BLUE)
     canvas.paste(badge, slot.badge, badge)
     return canvas
@@ -101,24 +100,73 @@ def draw_query(image: Image.Image | None, cell: int, *, query_text: str = "") ->
 def draw_text(text: str, side: int = 336) -> Image.Image:
     """Draw a text as a square image, the candidate image of a node without one."""
     canvas = Image.new("RGB", (side, side), BACKGROUND)
-    _write_lines(canvas, _wrap(text, side * 7 // 8, side // 14), side // 14)
+    _write_wrapped(canvas, text, side // 14)
     return canvas
 
 
-def fit(size: tuple[int, int], frame: Box) -> Box:
-    """Center an image of ``size`` in ``frame``, as large as possible, with its aspect ratio.
+@dataclass(frozen=True)
+class Cell:
+    """One square of the grid, with the badge that shows ``"query"`` or a label."""
 
-    Examples
-    --------
-    >>> fit((400, 200), (1, 1, 95, 95))
-    (1, 24, 95, 71)
-    """
+    text: str
+    box: Box
+    frame: Box  # the part that an image may fill
+    badge: Box
+    font_size: int
+
+
+@dataclass(frozen=True)
+class Layout:
+    """Size of the grid in pixels, and its cells in reading order: the query, then candidates 1..n."""
+
+    size: tuple[int, int]
+    cells: tuple[Cell, ...]
+
+
+@lru_cache(maxsize=1024)
+def layout_cell(text: str, side: int, left: int = 0, top: int = 0) -> Cell:
+    """Lay out the cell with the badge ``text`` and its top-left corner at ``(left, top)``."""
+    if side < MIN_CELL:
+        raise SettingError(f"a cell of {side} pixels is too small to be read: use {MIN_CELL} or more")
+    # The word only names its cell, but the model must read a number: numbers are larger.
+    if text == QUERY:
+        margin, height = max(2, side // 48), side // 8
+        font_size = height * 2 // 3
+    else:
+        margin, height = max(1, side // 96), side * 5 // 24
+        font_size = height * 4 // 5
+    ink_left, _top, ink_right, _bottom = ImageFont.load_default(font_size).getbbox(text)
+    # A single figure fits on a disc; longer texts widen it to a rounded badge.
+    width = max(height, round(ink_right - ink_left) + height * 3 // 5)
+    x, y = left + max(2, side // 48), top + max(2, side // 48)
+    box = (left, top, left + side, top + side)
+    frame = (left + margin, top + margin, left + side - margin, top + side - margin)
+    return Cell(text, box, frame, (x, y, x + width, y + height), font_size)
+
+
+@lru_cache(maxsize=256)
+def layout_grid(n: int, *, cell: int = 336, columns: int = 4, min_cells: int = 0) -> Layout:
+    """Lay out the query and ``n`` candidates, in a grid that has room for at least ``min_cells`` candidates."""
+    if not 1 <= n <= MAX_CANDIDATES:
+        raise SettingError(
+            f"{n} candidates do not fit into one image: give 1 to {MAX_CANDIDATES}, "
+            "or let ListwiseReranker split longer lists into windows"
+        )
+    if columns < 1:
+        raise SettingError(f"{columns} columns make no grid: use 1 or more")
+    rows = -(-(max(n, min_cells) + 1) // columns)
+    corners = ((label % columns * cell, label // columns * cell) for label in range(n + 1))
+    cells = (layout_cell(str(label) if label else QUERY, cell, *corner) for label, corner in enumerate(corners))
+    return Layout((columns * cell, rows * cell), tuple(cells))
+
+
+def fit(size: tuple[int, int], frame: Box) -> Box:
+    """Center an image of ``size`` in ``frame``, as large as possible, with its aspect ratio."""
     left, top, right, bottom = frame
-    max_width, max_height = right - left, bottom - top
-    scale = min(max_width / size[0], max_height / size[1])
-    width = min(max_width, max(1, round(size[0] * scale)))
-    height = min(max_height, max(1, round(size[1] * scale)))
-    x, y = left + (max_width - width) // 2, top + (max_height - height) // 2
+    scale = min((right - left) / size[0], (bottom - top) / size[1])
+    width = min(right - left, max(1, round(size[0] * scale)))
+    height = min(bottom - top, max(1, round(size[1] * scale)))
+    x, y = (left + right - width) // 2, (top + bottom - height) // 2
     return x, y, x + width, y + height
 
 
@@ -129,11 +177,9 @@ def _paste_fitted(canvas: Image.Image, image: Image.Image, frame: Box) -> None:
     elif image.mode.startswith("I"):  # 16 bits per pixel: Pillow would clip, not scale
         image = image.convert("I").point(lambda value: value / 256).convert("L")
     box = fit(image.size, frame)
+    size = (box[2] - box[0], box[3] - box[1])
     # reducing_gap makes camera-sized photos ten times faster and leaves small ones untouched.
-    resized = image.convert("RGB").resize(
-        (box[2] - box[0], box[3] - box[1]), Image.Resampling.LANCZOS, reducing_gap=3.0
-    )
-    canvas.paste(resized, box)
+    canvas.paste(image.convert("RGB").resize(size, Image.Resampling.LANCZOS, reducing_gap=3.0), box)
 
 
 @lru_cache(maxsize=256)
@@ -164,10 +210,9 @@ def _write_lines(canvas: Image.Image, lines: list[str], font_size: int, color: t
         draw.text(origin, line, fill=color, font=font)
 
 
-def _wrap(text: str, width: int, font_size: int) -> list[str]:
+def _write_wrapped(canvas: Image.Image, text: str, font_size: int) -> None:
     font = ImageFont.load_default(font_size)
     for characters in range(32, 0, -2):  # wrap ever shorter until the widest line fits
         lines = wrap(" ".join(text.split()), width=characters, max_lines=7, placeholder="…")
-        if all(font.getlength(line) <= width for line in lines):
-            return lines
-    return []
+        if all(font.getlength(line) <= canvas.width * 7 // 8 for line in lines):
+            return _write_lines(canvas, lines, font_size)

@@ -13,6 +13,7 @@ from mmrag.images import ImagePolicy
 from mmrag.query import Query
 from mmrag.ranking import Ranking
 from mmrag.rerank.base import ImageReranker, OnFailure, RerankRun
+from mmrag.rerank.result import measure
 
 __all__ = ["PointwiseReranker", "Scorer"]
 
@@ -81,7 +82,7 @@ class PointwiseReranker(ImageReranker):
     def _score(self, run: RerankRun, images: dict[int, PIL.Image.Image]) -> dict[int, float]:
         run.check_cancelled()
         try:
-            with run.timer.measure("score"):
+            with measure(run.timings_ms, "score"):
                 scores = [float(score) for score in self.scorer.score(run.query, list(images.values()))]
             if len(scores) != len(images):
                 counts = f"{len(scores)} scores for {len(images)} candidates"

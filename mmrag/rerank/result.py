@@ -13,7 +13,7 @@ import PIL.Image
 from mmrag.images.encode import img_tag
 from mmrag.ranking import Ranking
 
-__all__ = ["LLMCall", "RerankResult", "Timer"]
+__all__ = ["LLMCall", "RerankResult", "measure"]
 
 
 @dataclass(frozen=True)
@@ -38,8 +38,7 @@ class RerankResult:
     Attributes
     ----------
     ranking : Ranking
-        Of all candidates; ``repairs`` lists what was repaired and where retrieval order was kept. It has scores
-        only if all candidates were scored on one scale: scores of several windows do not compare.
+        Of all candidates. It has scores only if all were scored on one scale: scores of several windows do not compare.
     top : tuple of int
         The first ``top_n`` labels of the ranking.
     calls : tuple of LLMCall
@@ -82,39 +81,21 @@ class RerankResult:
         return f"<p>{'<br>'.join(lines)}</p>{''.join(map(_call_html, self.calls))}"
 
 
-@dataclass(frozen=True)
-class Timer:
-    """Milliseconds by stage; a stage measured again adds up.
-
-    Examples
-    --------
-    >>> timer = Timer()
-    >>> with timer.measure("load"):
-    ...     pass
-    >>> list(timer.timings_ms)
-    ['load']
-    """
-
-    timings_ms: dict[str, float] = field(default_factory=dict[str, float])
-
-    @contextmanager
-    def measure(self, stage: str) -> Generator[None]:
-        """Measure the block."""
-        start = perf_counter()
-        try:
-            yield
-        finally:
-            self.timings_ms[stage] = self.timings_ms.get(stage, 0.0) + (perf_counter() - start) * 1000
+@contextmanager
+def measure(timings_ms: dict[str, float], stage: str) -> Generator[None]:
+    """Add the milliseconds that the block takes to those of its stage."""
+    start = perf_counter()
+    try:
+        yield
+    finally:
+        timings_ms[stage] = timings_ms.get(stage, 0.0) + (perf_counter() - start) * 1000
 
 
 def _call_html(call: LLMCall) -> str:
-    return (
-        f"{img_tag(call.composite, 'composite image given to the vision LLM')}"
-        f"<p>Cells, best first: <b>{', '.join(map(str, call.ranking.order))}</b></p>"
-        f"{_details('prompt', call.prompt)}{_details('answer', call.ranking.answer)}"
+    details = "".join(
+        f'<details><summary>{name}</summary><pre style="white-space: pre-wrap">{escape(text)}</pre></details>'
+        for name, text in (("prompt", call.prompt), ("answer", call.ranking.answer))
+        if text
     )
-
-
-def _details(name: str, text: str) -> str:
-    pre = f'<pre style="white-space: pre-wrap">{escape(text)}</pre>'
-    return f"<details><summary>{name}</summary>{pre}</details>" if text else ""
+    image, order = img_tag(call.composite, "composite given to the vision LLM"), ", ".join(map(str, call.ranking.order))
+    return f"{image}<p>Cells, best first: <b>{order}</b></p>{details}"

@@ -10,8 +10,7 @@ from hypothesis import strategies as st
 from PIL import Image, ImageChops, ImageStat
 from run_profile import scaled
 
-from mmrag.rerank.composite import compose, draw_candidate, draw_label, draw_query, draw_text, fit
-from mmrag.rerank.layout import layout_grid
+from mmrag.rerank.composite import compose, draw_candidate, draw_label, draw_query, draw_text, fit, layout_grid
 
 GOLDEN = Path(__file__).parents[1] / "golden" / "rerank"
 RED, GREEN, BLUE = (220, 20, 20), (20, 180, 20), (20, 20, 220)

@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from mmrag.errors import SettingError
-from mmrag.rerank.sliding_window import borda_count, permute_cells, windows
+from mmrag.rerank.listwise import borda_count, permute_cells, windows
 
 
 @st.composite
@@ -70,3 +70,4 @@ def test_permute_cells_is_a_fixed_permutation_per_pass(n, pass_index):
     cells = permute_cells(range(n), pass_index)
     assert sorted(cells) == list(range(n))
     assert cells == permute_cells(range(n), pass_index)
+    assert [permute_cells([1, 2, 3], index) for index in (0, 1)] == [[1, 2, 3], [3, 2, 1]]

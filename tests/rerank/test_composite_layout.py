@@ -10,8 +10,7 @@ from hypothesis import strategies as st
 from PIL import ImageFont
 
 from mmrag.errors import SettingError
-from mmrag.rerank.composite import fit
-from mmrag.rerank.layout import MAX_CANDIDATES, Box, layout_cell, layout_grid
+from mmrag.rerank.composite import MAX_CANDIDATES, Box, fit, layout_cell, layout_grid
 
 lists = st.integers(min_value=1, max_value=MAX_CANDIDATES)
 sides = st.integers(min_value=32, max_value=700)
