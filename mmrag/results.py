@@ -1,4 +1,4 @@
-"""The result of a search: ranked images, whoever asked."""
+"""Result of a search: ranked images."""
 
 from __future__ import annotations
 
@@ -17,9 +17,8 @@ from mmrag.rerank import LLMCall
 
 __all__ = ["RESULT_KEYS", "RankedImage", "RankedImages"]
 
+# Metadata keys under which `LLVMRerank` writes its results into a node; no metadata of the image itself.
 RESULT_KEYS = ("llvm_rerank", "retrieval_score", "retrieval_rank")
-"""Metadata keys under which `LLVMRerank` writes its results into a node; no metadata of the image itself."""
-
 TILE = 136  # pixels: nine in two rows of a notebook
 
 
@@ -62,10 +61,8 @@ class RankedImage(BaseModel):
     @classmethod
     def from_node(cls, node: Any, *, rank: int, score: float | None) -> RankedImage:
         """Read a result out of a LlamaIndex node."""
-        metadata = node.metadata
-        reranked = metadata.get("llvm_rerank", {})
-        path = _image_path(node)
-        name = PurePath(redact_url(path)).stem
+        metadata, path = node.metadata, _image_path(node)
+        reranked, name = metadata.get("llvm_rerank", {}), PurePath(redact_url(path)).stem
         return cls(
             id=node.node_id,
             path=path,
@@ -93,16 +90,9 @@ class RankedImage(BaseModel):
 
     @property
     def rank_change(self) -> str:
-        """Rank change as an arrow with the number of ranks.
-
-        Examples
-        --------
-        >>> image = RankedImage(id="a", path="a.jpg", title="a", rank=3, retrieval_rank=7, score=0.5)
-        >>> image.rank_change, image.direction
-        ('▲4', 'up')
-        """
-        arrow = {"up": "▲", "down": "▼", "same": "="}[self.direction]
-        return arrow if arrow == "=" else f"{arrow}{abs(self.rank - self.retrieval_rank)}"
+        """Rank change as an arrow with the number of ranks, for instance ``"▲4"``; ``"="`` if there is none."""
+        ranks = self.retrieval_rank - self.rank
+        return f"{'▲' if ranks > 0 else '▼'}{abs(ranks)}" if ranks else "="
 
 
 class RankedImages(BaseModel):
@@ -175,16 +165,9 @@ class RankedImages(BaseModel):
             Further fields of the result.
         """
         reranked = nodes[0].node.metadata.get("llvm_rerank", {}) if nodes else {}
-        known: dict[str, Any] = {
-            "stage": "reranked" if reranked.get("judged") else "retrieved",
-            "caption": reranked.get("caption", ""),
-            "repairs": reranked.get("repairs", ()),
-            "failures": reranked.get("failures", ()),
-            "timings_ms": reranked.get("timings_ms", {}),
-        }
-        results = tuple(
-            RankedImage.from_node(n.node, rank=rank, score=n.score) for rank, n in enumerate(nodes, start=1)
-        )
+        known = {name: reranked[name] for name in ("caption", "repairs", "failures", "timings_ms") if name in reranked}
+        known["stage"] = "reranked" if reranked.get("judged") else "retrieved"
+        results = [RankedImage.from_node(n.node, rank=rank, score=n.score) for rank, n in enumerate(nodes, start=1)]
         return cls.model_validate({"results": results, "source_nodes": tuple(nodes), **known, **fields})
 
     @property

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from functools import cached_property
 from types import TracebackType
 
@@ -13,11 +13,12 @@ from llama_index.indices.composed_image.collections import require_collection
 
 from mmrag.embedding import load_encoder
 from mmrag.filters import Filter, Scalar
-from mmrag.images import ImagePolicy, ImageSource, load_image
+from mmrag.images import ImagePolicy, load_image
 from mmrag.query import Query
 from mmrag.ranking import Ranking
 from mmrag.rerank import Reranker, load_reranker
-from mmrag.rerank.result import RerankResult, Timer
+from mmrag.rerank.base import Candidates
+from mmrag.rerank.result import RerankResult, measure
 from mmrag.results import RankedImages
 from mmrag.settings import Settings
 
@@ -90,20 +91,19 @@ class ImageSearcher:
 
     def retrieve(self, query: Query, *, top: int, filters: Filter | None = None) -> RankedImages:
         """Retrieve the nearest images; parameters are those of `search`."""
-        timer = Timer()
-        retriever = self.index.as_retriever(
-            similarity_top_k=top, filters=metadata_filters(filters) if filters else None
-        )
-        with timer.measure("encode"):
+        timings_ms: dict[str, float] = {}
+        within = metadata_filters(filters) if filters else None
+        retriever = self.index.as_retriever(similarity_top_k=top, filters=within)
+        with measure(timings_ms, "encode"):
             bundle = retriever.prepare_query(query)
-        with timer.measure("search"):
+        with measure(timings_ms, "search"):
             nodes = retriever.retrieve(bundle)
         unknown_words = getattr(self.encoder, "unknown_words", None)
         return RankedImages.from_nodes(
             nodes,
-            query=_to_query(bundle, query),
+            query=Query(query.text, bundle.image) if isinstance(bundle, ImageQueryBundle) else query,
             unknown_words=tuple(unknown_words(query.text)) if unknown_words else (),
-            timings_ms=timer.timings_ms,
+            timings_ms=timings_ms,
             policy=self.policy,
         )
 
@@ -111,18 +111,22 @@ class ImageSearcher:
         """Rerank retrieved images; a reranker that fails leaves them in retrieval order."""
         from llama_index.postprocessor.llvm_rerank import LLVMRerank
 
-        assert found.query is not None
+        query = found.query
+        assert query is not None
+        if query.image is None:
+            bundle = QueryBundle(str(query))  # escaped: text that looks like a Markdown image stays text
+        else:
+            bundle = ImageQueryBundle(query.text, image=load_image(query.image))
         recorder = _RecordingReranker(self.reranker)
-        nodes = LLVMRerank(recorder).postprocess_nodes(list(found.source_nodes), _to_bundle(found.query))
-        reranked = recorder.result
-        stages = {stage: ms for stage, ms in reranked.timings_ms.items() if stage != "total"}
+        nodes = LLVMRerank(recorder).postprocess_nodes(list(found.source_nodes), bundle)
+        stages = {stage: ms for stage, ms in recorder.result.timings_ms.items() if stage != "total"}
         return RankedImages.from_nodes(
             nodes,
-            query=found.query,
+            query=query,
             unknown_words=found.unknown_words,
             timings_ms=found.timings_ms | stages,
             policy=found.policy,
-            calls=reranked.calls,
+            calls=recorder.result.calls,
         )
 
     def close(self) -> None:
@@ -140,27 +144,10 @@ class _RecordingReranker:
     """Reranker that keeps the result of its call, composites and prompts included."""
 
     def __init__(self, reranker: Reranker) -> None:
-        self._reranker = reranker
+        self._reranker, self.arerank = reranker, reranker.arerank
         self.result = RerankResult(ranking=Ranking(order=[]), top=())
 
-    def rerank(self, query: Query, candidates: Sequence[ImageSource | None], top_n: int | None = None) -> RerankResult:
+    def rerank(self, query: Query, candidates: Candidates, top_n: int | None = None) -> RerankResult:
         """Rerank, and keep the result."""
         self.result = self._reranker.rerank(query, candidates, top_n)
         return self.result
-
-    async def arerank(
-        self, query: Query, candidates: Sequence[ImageSource | None], top_n: int | None = None
-    ) -> RerankResult:
-        """Async version of `rerank`."""
-        self.result = await self._reranker.arerank(query, candidates, top_n)
-        return self.result
-
-
-def _to_query(bundle: QueryBundle, query: Query) -> Query:
-    return Query(query.text, bundle.image) if isinstance(bundle, ImageQueryBundle) else query
-
-
-def _to_bundle(query: Query) -> QueryBundle:
-    if query.image is None:
-        return QueryBundle(str(query))  # escaped: text that looks like a Markdown image stays text
-    return ImageQueryBundle(query.text, image=load_image(query.image))

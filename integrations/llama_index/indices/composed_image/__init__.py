@@ -4,10 +4,9 @@ from __future__ import annotations
 
 from llama_index.indices.composed_image.base import ComposedImageIndex
 from llama_index.indices.composed_image.filters import metadata_filters
-from llama_index.indices.composed_image.query_bundle import ImageQueryBundle
 from llama_index.indices.composed_image.query_engine import ComposedImageQueryEngine
 from llama_index.indices.composed_image.response import RankedImagesResponse, RankedImagesSynthesizer
-from llama_index.indices.composed_image.retriever import ComposedImageRetriever
+from llama_index.indices.composed_image.retriever import ComposedImageRetriever, ImageQueryBundle
 from llama_index.indices.composed_image.vector_store import ImageVectorStore, milvus_store
 
 __all__ = [

@@ -44,8 +44,7 @@ class RankedImagesSynthesizer(BaseSynthesizer):
     """Synthesizer whose response is the `RankedImages`."""
 
     def __init__(self, callback_manager: CallbackManager | None = None) -> None:
-        # never called; without one, the base class requires an OpenAI key
-        super().__init__(llm=MockLLM(), callback_manager=callback_manager)
+        super().__init__(llm=MockLLM(), callback_manager=callback_manager)  # without an llm it requires an OpenAI key
 
     def synthesize(
         self,

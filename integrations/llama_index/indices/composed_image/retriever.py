@@ -7,22 +7,36 @@ import copy
 import os
 from collections.abc import Generator
 from contextlib import contextmanager
-from dataclasses import replace
+from dataclasses import dataclass, field, replace
 
+from dataclasses_json import config
 from llama_index.core.indices.vector_store.retrievers import VectorIndexRetriever
 from llama_index.core.schema import NodeWithScore, QueryBundle
 from llama_index.core.vector_stores.types import FilterCondition, MetadataFilters
 from llama_index.embeddings.composed_image import ComposedImageEmbedding
-from llama_index.indices.composed_image.query_bundle import ImageQueryBundle
+from PIL import Image
 from pymilvus import MilvusException
 
 from mmrag.errors import QueryError, StoreError
 from mmrag.images import load_image
 from mmrag.query import Query
 
-__all__ = ["ComposedImageRetriever"]
+__all__ = ["ComposedImageRetriever", "ImageQueryBundle"]
 
 REFUSED_FILTER_CODES = frozenset({6, 1100})  # of Milvus Lite, and of a server
+
+
+@dataclass
+class ImageQueryBundle(QueryBundle):
+    """A `QueryBundle` that carries its image, so that it is read, checked and decoded once.
+
+    Attributes
+    ----------
+    image : PIL.Image.Image, optional
+        The decoded image; `image_path` keeps where it came from, if it has a path.
+    """
+
+    image: Image.Image | None = field(default=None, repr=False, compare=False, metadata=config(exclude=lambda _: True))
 
 
 class ComposedImageRetriever(VectorIndexRetriever):

@@ -25,6 +25,7 @@ from mmrag.images import ImagePolicy, ImageSource
 from mmrag.query import Query
 from mmrag.rerank import ListwiseReranker, OnFailure, Reranker, RerankResult
 from mmrag.rerank.composite import draw_text
+from mmrag.results import RESULT_KEYS
 from mmrag.vision.base import VisionLLM
 from mmrag.vision.remote.instructor import InstructorVision
 
@@ -32,9 +33,6 @@ __all__ = ["LLVMRerank"]
 
 Nodes = list[NodeWithScore]
 Model = LLM | VisionLLM | Reranker
-
-RESULT_KEYS = ("llvm_rerank", "retrieval_score", "retrieval_rank")
-"""Metadata written by `LLVMRerank`; excluded from the text for LLMs and embeddings."""
 
 dispatcher = instrument.get_dispatcher(__name__)  # pyright: ignore[reportPrivateImportUsage]
 
@@ -109,16 +107,9 @@ class LLVMRerank(BaseNodePostprocessor):
     @property
     def reranker(self) -> Reranker:
         """The reranker over the LLM; built on first use, and again if a setting has changed."""
-        settings: dict[str, Any] = {
-            "window": self.window,
-            "stride": self.stride,
-            "passes": self.passes,
-            "caption": self.caption,
-            "on_failure": self.on_failure,
-            "prompt": self.rank_prompt,
-            "caption_prompt": self.caption_prompt,
-            "policy": self.image_policy,
-        }
+        names = ("window", "stride", "passes", "caption", "on_failure", "caption_prompt")
+        settings = {name: getattr(self, name) for name in names}
+        settings |= {"prompt": self.rank_prompt, "policy": self.image_policy}
         if self._cached_reranker is None or self._cached_reranker[0] != settings:
             self._cached_reranker = settings, _make_reranker(self._llm, settings)
         return self._cached_reranker[1]
@@ -157,9 +148,9 @@ class LLVMRerank(BaseNodePostprocessor):
     @contextmanager
     def _rerank_events(self, nodes: Nodes, query: QueryBundle | None) -> Generator[Nodes]:
         """Emit start and end events in both of LlamaIndex's event systems, the end on every exit."""
+        returned: Nodes = []
         top_n, model = self.top_n or len(nodes), _model_name(self._llm)
         dispatcher.event(ReRankStartEvent(query=query, nodes=nodes, top_n=top_n, model_name=model))
-        returned: Nodes = []
         payload: dict[str, Any] = {
             EventPayload.NODES: nodes,
             EventPayload.MODEL_NAME: model,
@@ -176,13 +167,10 @@ class LLVMRerank(BaseNodePostprocessor):
 
 def candidate_images(nodes: Nodes) -> list[ImageSource | None]:
     """Return the image of each node, else its text drawn as one, else None."""
-    images: list[ImageSource | None] = []
-    for found in nodes:
-        image = node_image(found.node)
-        if image is None and (text := found.node.get_content().strip()):
-            image = draw_text(text)
-        images.append(image)
-    return images
+    return [
+        node_image(found.node) or (draw_text(text) if (text := found.node.get_content().strip()) else None)
+        for found in nodes
+    ]
 
 
 def query_from_bundle(bundle: QueryBundle | None) -> Query:
