@@ -17,8 +17,7 @@ from mmrag.rerank import LLMCall
 
 __all__ = ["RESULT_KEYS", "RankedImage", "RankedImages"]
 
-# Metadata keys under which `LLVMRerank` writes its results into a node; no metadata of the image itself.
-RESULT_KEYS = ("llvm_rerank", "retrieval_score", "retrieval_rank")
+RESULT_KEYS = ("llvm_rerank", "retrieval_score", "retrieval_rank")  # of `LLVMRerank`, no metadata of the image
 TILE = 136  # pixels: nine in two rows of a notebook
 
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from functools import cached_property
-from types import TracebackType
 
 from llama_index.core.schema import QueryBundle
 from llama_index.embeddings.composed_image import ComposedImageEmbedding
@@ -120,14 +119,9 @@ class ImageSearcher:
         recorder = _RecordingReranker(self.reranker)
         nodes = LLVMRerank(recorder).postprocess_nodes(list(found.source_nodes), bundle)
         stages = {stage: ms for stage, ms in recorder.result.timings_ms.items() if stage != "total"}
-        return RankedImages.from_nodes(
-            nodes,
-            query=query,
-            unknown_words=found.unknown_words,
-            timings_ms=found.timings_ms | stages,
-            policy=found.policy,
-            calls=recorder.result.calls,
-        )
+        facts = {"query": query, "unknown_words": found.unknown_words, "policy": found.policy}
+        timings_ms = found.timings_ms | stages
+        return RankedImages.from_nodes(nodes, **facts, timings_ms=timings_ms, calls=recorder.result.calls)
 
     def close(self) -> None:
         """Close the index; another process can then open it."""
@@ -136,7 +130,7 @@ class ImageSearcher:
     def __enter__(self) -> ImageSearcher:
         return self
 
-    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, at: TracebackType | None) -> None:
+    def __exit__(self, *failure: object) -> None:
         self.close()
 
 

@@ -63,15 +63,9 @@ class RankedImagesSynthesizer(BaseSynthesizer):
         dispatcher.event(SynthesizeEndEvent(query=query, response=response))
         return response
 
-    async def asynthesize(
-        self,
-        query: str | QueryBundle,
-        nodes: list[NodeWithScore],
-        additional_source_nodes: Sequence[NodeWithScore] | None = None,
-        **response_kwargs: Any,
-    ) -> RankedImagesResponse:
+    async def asynthesize(self, *args: Any, **kwargs: Any) -> RankedImagesResponse:
         """Return the nodes in their order."""
-        return self.synthesize(query, nodes, additional_source_nodes, **response_kwargs)
+        return self.synthesize(*args, **kwargs)
 
     def get_response(self, query_str: str, text_chunks: Sequence[str], **kwargs: Any) -> str:
         """Return the texts as a numbered list."""

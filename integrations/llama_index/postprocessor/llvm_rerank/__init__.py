@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from llama_index.postprocessor.llvm_rerank.base import LLVMRerank
-from llama_index.postprocessor.llvm_rerank.client import LlamaIndexChatClient
+from llama_index.postprocessor.llvm_rerank.base import LlamaIndexChatClient, LLVMRerank
 
 __all__ = ["LLVMRerank", "LlamaIndexChatClient"]

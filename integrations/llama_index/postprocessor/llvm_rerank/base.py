@@ -3,11 +3,15 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Generator
+import base64
+from collections.abc import Generator, Mapping, Sequence
 from contextlib import contextmanager
-from typing import Any
+from contextvars import ContextVar
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
 
 import llama_index.core.instrumentation as instrument
+from llama_index.core.base.llms.types import ChatMessage, ContentBlock, ImageBlock, TextBlock
 from llama_index.core.bridge.pydantic import ConfigDict, Field, PrivateAttr
 from llama_index.core.callbacks import CBEventType, EventPayload
 from llama_index.core.instrumentation.events.rerank import ReRankEndEvent, ReRankStartEvent
@@ -18,7 +22,6 @@ from llama_index.core.prompts.mixin import PromptDictType
 from llama_index.core.schema import NodeWithScore, QueryBundle
 from llama_index.embeddings.composed_image.image_sources import node_image
 from llama_index.llms.phi3_vision import Phi3VisionLLM
-from llama_index.postprocessor.llvm_rerank.client import LlamaIndexChatClient, caller_loop
 
 from mmrag.errors import QueryError, SettingError
 from mmrag.images import ImagePolicy, ImageSource
@@ -29,11 +32,16 @@ from mmrag.results import RESULT_KEYS
 from mmrag.vision.base import VisionLLM
 from mmrag.vision.remote.instructor import InstructorVision
 
-__all__ = ["LLVMRerank"]
+if TYPE_CHECKING:
+    from openai.types.chat import ChatCompletion
+
+__all__ = ["LLVMRerank", "LlamaIndexChatClient"]
 
 Nodes = list[NodeWithScore]
 Model = LLM | VisionLLM | Reranker
 
+# Event loop of the async caller, if any: `achat` is awaited there while the reranker's thread waits.
+caller_loop: ContextVar[asyncio.AbstractEventLoop | None] = ContextVar("caller_loop", default=None)
 dispatcher = instrument.get_dispatcher(__name__)  # pyright: ignore[reportPrivateImportUsage]
 
 
@@ -135,8 +143,8 @@ class LLVMRerank(BaseNodePostprocessor):
     async def _apostprocess_nodes(self, nodes: Nodes, query_bundle: QueryBundle | None = None) -> Nodes:
         with self._rerank_events(nodes, query_bundle) as returned:
             if nodes:
-                reranker = await asyncio.to_thread(lambda: self.reranker)  # may load a model
-                images = await asyncio.to_thread(candidate_images, nodes)
+                # In a thread, as this may load a model.
+                reranker, images = await asyncio.to_thread(lambda: (self.reranker, candidate_images(nodes)))
                 token = caller_loop.set(asyncio.get_running_loop())
                 try:
                     result = await reranker.arerank(query_from_bundle(query_bundle), images, self.top_n)
@@ -151,18 +159,36 @@ class LLVMRerank(BaseNodePostprocessor):
         returned: Nodes = []
         top_n, model = self.top_n or len(nodes), _model_name(self._llm)
         dispatcher.event(ReRankStartEvent(query=query, nodes=nodes, top_n=top_n, model_name=model))
-        payload: dict[str, Any] = {
-            EventPayload.NODES: nodes,
-            EventPayload.MODEL_NAME: model,
-            EventPayload.QUERY_STR: query.query_str if query else "",
-            EventPayload.TOP_K: top_n,
-        }
+        payload: dict[str, Any] = {EventPayload.NODES: nodes, EventPayload.MODEL_NAME: model, EventPayload.TOP_K: top_n}
+        payload[EventPayload.QUERY_STR] = query.query_str if query else ""
         with self.callback_manager.event(CBEventType.RERANKING, payload=payload) as event:
             try:
                 yield returned
             finally:
                 event.on_end(payload={EventPayload.NODES: returned})
                 dispatcher.event(ReRankEndEvent(nodes=returned))
+
+
+@dataclass(frozen=True)
+class LlamaIndexChatClient:
+    """``create`` function for `mmrag.InstructorVision`, answered by ``llm``."""
+
+    llm: LLM
+
+    def __call__(self, *, messages: Sequence[Mapping[str, Any]], **settings: Any) -> ChatCompletion:
+        """Chat once; settings such as ``max_tokens`` are dropped, as each LLM names them differently."""
+        from openai.types.chat import ChatCompletion, ChatCompletionMessage
+        from openai.types.chat.chat_completion import Choice
+
+        chat = [_chat_message(message) for message in messages]
+        loop = caller_loop.get()
+        if loop is None:
+            response = self.llm.chat(chat)
+        else:
+            response = asyncio.run_coroutine_threadsafe(self.llm.achat(chat), loop).result()
+        message = ChatCompletionMessage(role="assistant", content=response.message.content or "")
+        choice, name = Choice(index=0, finish_reason="stop", message=message), self.llm.metadata.model_name
+        return ChatCompletion(id="llama-index", object="chat.completion", created=0, model=name, choices=[choice])
 
 
 def candidate_images(nodes: Nodes) -> list[ImageSource | None]:
@@ -234,3 +260,17 @@ def _apply_ranking(nodes: Nodes, result: RerankResult) -> Nodes:
         copy = node.model_copy(update={"metadata": node.metadata | metadata, **excluded})
         reranked.append(NodeWithScore(node=copy, score=retrieval_score if score is None else score))
     return reranked
+
+
+def _chat_message(message: Mapping[str, Any]) -> ChatMessage:
+    content = message["content"]
+    parts: list[dict[str, Any]] = [{"type": "text", "text": content}] if isinstance(content, str) else content
+    blocks: list[ContentBlock] = []
+    for part in parts:
+        if part["type"] == "text":
+            blocks.append(TextBlock(text=part["text"]))
+        else:
+            header, _, data = part["image_url"]["url"].partition(",")
+            mimetype = header.removeprefix("data:").removesuffix(";base64")
+            blocks.append(ImageBlock(image=base64.b64decode(data), image_mimetype=mimetype))
+    return ChatMessage(role=message["role"], blocks=blocks)
