@@ -60,7 +60,11 @@ class RankedImage(BaseModel):
     @classmethod
     def from_node(cls, node: Any, *, rank: int, score: float | None) -> RankedImage:
         """Read a result out of a LlamaIndex node."""
-        metadata, path = node.metadata, _image_path(node)
+        # An `ImageNode` and a `Node` keep path and URL differently.
+        resource = getattr(node, "image_resource", None)
+        path = getattr(node, "image_path", None) or getattr(node, "image_url", None)
+        path = str(path or (resource and (resource.path or resource.url)) or "")
+        metadata: dict[str, Any] = node.metadata
         reranked, name = metadata.get("llvm_rerank", {}), PurePath(redact_url(path)).stem
         return cls(
             id=node.node_id,
@@ -89,7 +93,11 @@ class RankedImage(BaseModel):
 
     @property
     def rank_change(self) -> str:
-        """Rank change as an arrow with the number of ranks, for instance ``"▲4"``; ``"="`` if there is none."""
+        """Rank change as an arrow with the number of ranks; "=" if there is none.
+
+        >>> RankedImage(id="a", path="a.jpg", title="a", rank=3, retrieval_rank=7, score=0.5).rank_change
+        '▲4'
+        """
         ranks = self.retrieval_rank - self.rank
         return f"{'▲' if ranks > 0 else '▼'}{abs(ranks)}" if ranks else "="
 
@@ -198,13 +206,6 @@ class RankedImages(BaseModel):
         tiles = "".join(_to_tile(image, self.policy) for image in self.results) or "No image found."
         notes = "".join(f"<p>{escape(note)}</p>" for note in (self.reason, *self.repairs) if note)
         return f'<div style="display: flex; flex-wrap: wrap; gap: 12px">{tiles}</div>{notes}'
-
-
-def _image_path(node: Any) -> str:
-    """Return the path or URL of a node's image; an `ImageNode` and a `Node` keep it differently."""
-    resource = getattr(node, "image_resource", None)
-    path = getattr(node, "image_path", None) or getattr(node, "image_url", None)
-    return str(path or (resource and (resource.path or resource.url)) or "")
 
 
 def _to_line(image: RankedImage) -> str:

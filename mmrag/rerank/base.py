@@ -71,11 +71,14 @@ class ImageReranker(ABC):
         self.policy = policy or ImagePolicy()
 
     def rerank(self, query: Query, candidates: Candidates, top_n: int | None = None) -> RerankResult:
-        """Rank all candidates; an `ImageError` of the query's own image is raised, one of a candidate reported."""
+        """Rank all candidates; ``top_n`` (1 or more, default all) only shortens ``RerankResult.top``.
+
+        Raises `ImageError` of the query's own image, and with ``on_failure="raise"`` the model's errors.
+        """
         return self._run(RerankRun(query), candidates, top_n)
 
     async def arerank(self, query: Query, candidates: Candidates, top_n: int | None = None) -> RerankResult:
-        """Run `rerank` in a worker thread; cancellation stops further calls of the model."""
+        """Async version of `rerank`, in a worker thread; cancellation stops further calls of the model."""
         run = RerankRun(query)
         # A thread of its own: asyncio's are few, and what the model awaits may need one of them.
         pool = ThreadPoolExecutor(1, thread_name_prefix="rerank")

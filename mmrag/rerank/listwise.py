@@ -179,11 +179,6 @@ def load_reranker(
         Of a server; ``timeout`` in seconds.
     **settings
         Keywords of `ListwiseReranker`, for instance ``window`` or ``policy``.
-
-    Examples
-    --------
-    >>> load_reranker("http://localhost:8000/v1", model="Qwen/Qwen2.5-VL-7B-Instruct", window=4).window
-    4
     """
     from mmrag.vision import InstructorVision, Phi3Vision
 

@@ -66,15 +66,6 @@ class LLVMRerank(BaseNodePostprocessor):
         Templates with the placeholders ``{query}``, ``{n}``, ``{caption}``.
     image_policy : ImagePolicy, optional
         Which images of nodes and queries may be opened. Default: any local file, and no URL.
-
-    Examples
-    --------
-    >>> from llama_index.core.schema import TextNode
-    >>> from mmrag.testing import MockVision, reversing
-    >>> rerank = LLVMRerank(llm=MockVision(reversing()), top_n=2)
-    >>> nodes = [NodeWithScore(node=TextNode(text=text)) for text in ("a bag", "a mug", "a hat")]
-    >>> [n.node.text for n in rerank.postprocess_nodes(nodes, query_str="something to wear")]
-    ['a hat', 'a mug']
     """
 
     model_config = ConfigDict(extra="forbid")
