@@ -12,18 +12,7 @@ _DTYPES = {"float32": torch.float32, "bfloat16": torch.bfloat16, "float16": torc
 
 
 def resolve_device(device: str | torch.device | None) -> torch.device:
-    """Return the named device, or the fastest available one if None.
-
-    Raises
-    ------
-    SettingError
-        If the device cannot be used here.
-
-    Examples
-    --------
-    >>> resolve_device("cpu")
-    device(type='cpu')
-    """
+    """Return the named device, or the fastest available one if None; raise `SettingError` if it cannot be used."""
     if device is None:
         return torch.accelerator.current_accelerator(check_available=True) or torch.device("cpu")
     try:
@@ -36,18 +25,7 @@ def resolve_device(device: str | torch.device | None) -> torch.device:
 
 
 def resolve_dtype(dtype: str | torch.dtype | None, *, default: torch.dtype) -> torch.dtype:
-    """Return the named dtype: float32, bfloat16 or float16.
-
-    Raises
-    ------
-    SettingError
-        If it is another one.
-
-    Examples
-    --------
-    >>> resolve_dtype("bfloat16", default=torch.float32)
-    torch.bfloat16
-    """
+    """Return the named dtype: float32, bfloat16 or float16; raise `SettingError` for another one."""
     if dtype is None:
         return default
     name = str(dtype).removeprefix("torch.")

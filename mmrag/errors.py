@@ -81,8 +81,6 @@ class MissingExtraError(MMRagError, ImportError):
 def require(module: str, *, extra: str, feature: str) -> ModuleType:
     """Import an optional dependency, or raise `MissingExtraError` with the command that installs it.
 
-    Examples
-    --------
     >>> require("no_module", extra="web", feature="Serving")
     Traceback (most recent call last):
     mmrag.errors.MissingExtraError: Serving needs 'no_module'. Install it: pip install "mmrag[web]"

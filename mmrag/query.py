@@ -99,15 +99,8 @@ class Query:
         return cls(" ".join(text.strip() for text in texts), *images)
 
     def __str__(self) -> str:
-        r"""Format the query as a string that `parse` reads.
+        r"""Format the query as a string that `parse` reads; raise `QueryError` if the image has no path.
 
-        Raises
-        ------
-        QueryError
-            If the image is in memory and has no path.
-
-        Examples
-        --------
         >>> print(Query("mug like this!", image="my cups/old one.jpg"))
         mug like this! ![](<my cups/old one.jpg>)
         """
@@ -134,6 +127,4 @@ def _format_image(image: ImageSource) -> str:
             f"{describe_source(image)} is in memory and has no name to write: save the image and give its path"
         )
     path = os.fspath(image)
-    if not _NEEDS_BRACKETS.search(path):
-        return path
-    return "<" + re.sub(r"([\\<>])", r"\\\1", path) + ">"
+    return "<" + re.sub(r"([\\<>])", r"\\\1", path) + ">" if _NEEDS_BRACKETS.search(path) else path

@@ -55,49 +55,30 @@ def ranking_from_labels(
 
     Repeated labels count once, at their first position; labels outside 1..n are dropped.
 
-    Examples
-    --------
     >>> ranking_from_labels([7, 8, 5, 3, 2, 4, 1, 6], n=9).order
     [7, 8, 5, 3, 2, 4, 1, 6, 9]
-    >>> ranking_from_labels([2, 0, 2], n=3).repairs
-    ['out of range: 0', 'repeated: 2', 'missing: 1, 3']
     """
     chosen: dict[int, None] = {}  # ordered
-    repeated: list[int] = []
-    unknown: list[int] = []
+    faults: dict[str, list[int]] = {"out of range": [], "repeated": []}
     for label in answered:
         if not 1 <= label <= n:
-            unknown.append(label)
+            faults["out of range"].append(label)
         elif label in chosen:
-            repeated.append(label)
+            faults["repeated"].append(label)
         else:
             chosen[label] = None
-    missing = [label for label in range(1, n + 1) if label not in chosen]
-    return Ranking(
-        order=[*chosen, *missing],
-        reason=reason,
-        scores=list(scores),
-        repairs=_describe_repairs({"out of range": unknown, "repeated": repeated, "missing": missing}),
-        answer=answer,
-    )
+    faults["missing"] = [label for label in range(1, n + 1) if label not in chosen]
+    repairs = [f"{fault}: {', '.join(map(str, labels))}" for fault, labels in faults.items() if labels]
+    order = [*chosen, *faults["missing"]]
+    return Ranking(order=order, reason=reason, scores=list(scores), repairs=repairs, answer=answer)
 
 
 def ranking_from_grades(grades: Mapping[int, float], n: int, *, reason: str = "", answer: str = "") -> Ranking:
     """Build a ranking from grades, highest first; equal grades keep retrieval order.
 
     Ungraded candidates go last and score 0.
-
-    Examples
-    --------
-    >>> ranking_from_grades({1: 2, 2: 9, 3: 2}, n=3).order
-    [2, 1, 3]
     """
     graded = {label: grade for label, grade in grades.items() if 1 <= label <= n}
     by_grade = sorted(graded, key=lambda label: (-graded[label], label))
-    return ranking_from_labels(
-        by_grade, n, reason=reason, scores=[graded.get(label, 0.0) for label in range(1, n + 1)], answer=answer
-    )
-
-
-def _describe_repairs(faults: Mapping[str, list[int]]) -> list[str]:
-    return [f"{fault}: {', '.join(map(str, labels))}" for fault, labels in faults.items() if labels]
+    scores = [graded.get(label, 0.0) for label in range(1, n + 1)]
+    return ranking_from_labels(by_grade, n, reason=reason, scores=scores, answer=answer)

@@ -56,13 +56,7 @@ class Settings(BaseSettings):
 
     @property
     def where(self) -> str:
-        """The database without the password of its address, to be shown.
-
-        Examples
-        --------
-        >>> read_settings(db="http://root:secret@shop.example:19530").where
-        'http://shop.example:19530'
-        """
+        """The database without the password of its address, to be shown."""
         return describe_source(self.db) if url_scheme(self.db) else self.db
 
     def __getstate__(self) -> dict[Any, Any]:
@@ -85,26 +79,12 @@ class Settings(BaseSettings):
 
 
 def read_settings(**given: Any) -> Settings:
-    """Read the settings; ``given`` values take precedence, except None.
-
-    Raises
-    ------
-    SettingError
-        If a setting is unknown or invalid; names each.
-
-    Examples
-    --------
-    >>> read_settings(top=3, model=None).top
-    3
-    """
+    """Read the settings; ``given`` values take precedence, except None. Raise `SettingError` naming each bad one."""
     try:
         return Settings(**{name: value for name, value in given.items() if value is not None})
-    except ValidationError as error:
-        faults = [f"{'.'.join(map(str, e['loc']))}: {e['msg']}" for e in error.errors()]
-        raise _setting_error("; ".join(faults)) from error
-    except ValueError as error:  # a malformed mmrag.toml, or a list in a variable that is no JSON
-        raise _setting_error(str(error)) from error
-
-
-def _setting_error(fault: str) -> SettingError:
-    return SettingError(f"settings: {fault}. Look at the options, the MMRAG_… variables and {SETTINGS_FILE}")
+    except ValueError as error:  # other ones: a malformed mmrag.toml, or a list in a variable that is no JSON
+        invalid = error.errors() if isinstance(error, ValidationError) else []
+        faults = "; ".join(f"{'.'.join(map(str, each['loc']))}: {each['msg']}" for each in invalid) or str(error)
+        raise SettingError(
+            f"settings: {faults}. Look at the options, the MMRAG_… variables and {SETTINGS_FILE}"
+        ) from error

@@ -2,26 +2,62 @@
 
 from __future__ import annotations
 
-import importlib
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from mmrag.embedding.base import Encoder, EncoderInfo, as_query
+from mmrag.errors import CheckpointError
+
 if TYPE_CHECKING:
-    from mmrag.embedding.base import Encoder, EncoderInfo, as_query
-    from mmrag.embedding.registry import load_encoder
+    import torch
+
     from mmrag.embedding.visualized_bge.model import VisualizedBGE
 
 __all__ = ["Encoder", "EncoderInfo", "VisualizedBGE", "as_query", "load_encoder"]
 
-_HOME = {
-    "Encoder": "mmrag.embedding.base",
-    "EncoderInfo": "mmrag.embedding.base",
-    "VisualizedBGE": "mmrag.embedding.visualized_bge.model",
-    "as_query": "mmrag.embedding.base",
-    "load_encoder": "mmrag.embedding.registry",
-}
+
+def load_encoder(
+    name_or_folder: str | Path, *, device: str | torch.device | None = None, dtype: str | torch.dtype | None = None
+) -> Encoder:
+    """Load an encoder; its name or the folder's layout decides of which family.
+
+    Parameters
+    ----------
+    name_or_folder : str or Path
+        ``"base-en-v1.5"`` or ``"m3"`` from the Hugging Face hub, ``"demo"``, which is bundled and knows only the drawn
+        catalog, or a folder in Visualized BGE's layout.
+    device : str or torch.device, optional
+        ``"cpu"``, ``"cuda"`` or ``"mps"``. Default: the fastest available.
+    dtype : str or torch.dtype, optional
+        Number type of the weights. Default: the one that the family was published with.
+
+    Raises
+    ------
+    CheckpointError
+        If the name is unknown, or files are missing, damaged or of another model.
+
+    Examples
+    --------
+    >>> load_encoder("no-such-encoder")
+    Traceback (most recent call last):
+    mmrag.errors.CheckpointError: 'no-such-encoder' is neither a folder nor an encoder's name: the names are ...
+    """
+    # Here, as both import torch and transformers.
+    from mmrag.embedding.hub import PRETRAINED_MODELS
+    from mmrag.embedding.visualized_bge.model import VisualizedBGE
+
+    folder = Path(name_or_folder).expanduser()
+    if folder.is_dir() and not (folder / "text").is_dir():
+        raise CheckpointError(
+            f"{folder} holds no encoder that mmrag knows: Visualized BGE has one *.safetensors or *.pth, text/ and "
+            f"vision_config.json. Give such a folder, or one of the names {', '.join(PRETRAINED_MODELS)} and demo"
+        )
+    return VisualizedBGE.from_pretrained(name_or_folder, device=device, dtype=dtype)
 
 
 def __getattr__(name: str) -> Any:
-    if name not in _HOME:
+    if name != "VisualizedBGE":
         raise AttributeError(f"module 'mmrag.embedding' has no attribute {name!r}")
-    return getattr(importlib.import_module(_HOME[name]), name)
+    from mmrag.embedding.visualized_bge.model import VisualizedBGE
+
+    return VisualizedBGE

@@ -70,8 +70,6 @@ class Encoder(Protocol):
 def as_query(item: EncoderItem) -> Query:
     """Convert an item to a `Query`; a `str` becomes its text, never parsed.
 
-    Examples
-    --------
     >>> as_query("in red ![](a.jpg)"), as_query(b"GIF89a")
     (Query(text='in red ![](a.jpg)', image=None), Query(text='', image=bytes (6)))
     """

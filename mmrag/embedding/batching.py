@@ -13,6 +13,7 @@ from typing import TypeVar
 import torch
 from cachetools import LRUCache
 from torch import Tensor
+from torch.nn.utils.rnn import pad_sequence
 
 from mmrag.images import ImageSource
 
@@ -51,31 +52,16 @@ def make_batches(requests: Iterable[EncodeRequest], size: int) -> list[list[Enco
 
 
 def pad_batch(batch: Sequence[EncodeRequest], pad_id: int) -> tuple[Tensor, Tensor]:
-    """Stack token ids, padded on the right: ids and attention mask, ``(batch, length)`` each.
-
-    Examples
-    --------
-    >>> ids, mask = pad_batch([EncodeRequest((5, 6, 7), None, (0,)), EncodeRequest((8,), None, (1,))], pad_id=0)
-    >>> ids.tolist(), mask.tolist()
-    ([[5, 6, 7], [8, 0, 0]], [[1, 1, 1], [1, 0, 0]])
-    """
-    length = max(len(request.token_ids) for request in batch)
-    padding = [length - len(request.token_ids) for request in batch]
-    ids = [[*request.token_ids, *[pad_id] * n] for request, n in zip(batch, padding, strict=True)]
-    mask = [[1] * (length - n) + [0] * n for n in padding]
-    return torch.tensor(ids), torch.tensor(mask)
+    """Stack token ids, padded on the right: ids and attention mask, ``(batch, length)`` each."""
+    ids = [torch.tensor(request.token_ids) for request in batch]
+    mask = [torch.ones_like(row) for row in ids]
+    return pad_sequence(ids, batch_first=True, padding_value=pad_id), pad_sequence(mask, batch_first=True)
 
 
 def prefetch(
     function: Callable[[Input], Output], inputs: Iterable[Input], *, ahead: int, threads: int
 ) -> Generator[Output, None, None]:
-    """Map a function over inputs in background threads, in order, at most ``ahead`` results early.
-
-    Examples
-    --------
-    >>> list(prefetch(str.upper, "abc", ahead=2, threads=2))
-    ['A', 'B', 'C']
-    """
+    """Map a function over inputs in background threads, in order, at most ``ahead`` results early."""
     pending: deque[Future[Output]] = deque()
     with ThreadPoolExecutor(threads, thread_name_prefix="mmrag-prefetch") as pool:
         try:

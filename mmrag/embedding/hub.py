@@ -52,10 +52,7 @@ PRETRAINED_MODELS = {
 def download(name: str, *, revision: str | None = None) -> tuple[Path, Path]:
     """Download a pretrained encoder, or take it from the hub's cache; returns its weights file and text folder.
 
-    Raises
-    ------
-    CheckpointError
-        If the hub cannot be reached, or a file is not the published one.
+    Raises `CheckpointError` if the hub cannot be reached, or a file is not the published one.
     """
     model = PRETRAINED_MODELS[name]
     texts = [_fetch(model.text_repo, file, None, model) for file in TEXT_FILES]

@@ -16,12 +16,11 @@ from mmrag.errors import ImageError
 from mmrag.images.policy import ImagePolicy, ImageSource
 from mmrag.images.redact import describe_error, describe_source
 
-__all__ = ["content_hash", "count_jpeg_scans", "decode_image", "open_image", "to_8bit"]
+__all__ = ["content_hash", "count_jpeg_scans", "decode_image", "open_image"]
 
 _FORMATS = ("JPEG", "PNG", "WEBP", "GIF", "BMP", "TIFF")
 _MAX_SCANS = 100  # of a JPEG; encoders write about ten
 _ORIENTATION = 0x0112  # EXIF tag
-_WHITE_16BIT = 65_535
 _START, _END, _SCAN = 0xD8, 0xD9, 0xDA
 _MARKER = re.compile(rb"\xff([\x02-\xcf\xd8-\xfe])", re.DOTALL)
 
@@ -30,13 +29,7 @@ _warnings_lock = threading.Lock()
 
 
 def content_hash(image: Image.Image) -> str:
-    """Return the SHA-256 of mode, size, pixels, palette and transparency; metadata does not count.
-
-    Examples
-    --------
-    >>> content_hash(Image.new("RGB", (2, 3))) == content_hash(Image.new("RGB", (3, 2)))
-    False
-    """
+    """Return the SHA-256 of mode, size, pixels, palette and transparency in hexadecimal; metadata does not count."""
     transparency = image.info.get("transparency")
     digest = hashlib.sha256(repr((image.mode, image.size, transparency)).encode())
     digest.update(image.tobytes())
@@ -46,16 +39,9 @@ def content_hash(image: Image.Image) -> str:
 
 
 def open_image(data: bytes, source: ImageSource, policy: ImagePolicy) -> Image.Image:
-    """Read the header of an encoded image; `decode_image` decodes the pixels.
-
-    Raises
-    ------
-    ImageError
-        If the format is unknown, the header is damaged, or a JPEG has more than 100 scans.
-    """
+    """Read the header of an encoded image; raise `ImageError` if it is damaged or a JPEG has too many scans."""
     try:
-        with _warnings_lock, warnings.catch_warnings():
-            warnings.simplefilter("ignore")
+        with _warnings_lock, warnings.catch_warnings(action="ignore"):
             image = Image.open(io.BytesIO(data), formats=_FORMATS)
             if image.format == "TIFF":
                 image.getexif()  # else its decoder parses it later, with warnings on
@@ -78,10 +64,7 @@ def open_image(data: bytes, source: ImageSource, policy: ImagePolicy) -> Image.I
 def decode_image(image: Image.Image, source: ImageSource, policy: ImagePolicy) -> Image.Image:
     """Decode all pixels to an upright 8-bit image that holds no file open; one that is so already is not copied.
 
-    Raises
-    ------
-    ImageError
-        If the image has no pixels, more than the policy allows, or damaged ones.
+    Raises `ImageError` if it has no pixels, more than the policy allows, or damaged ones.
     """
     pixels = image.width * image.height
     if pixels > policy.max_pixels:
@@ -95,35 +78,25 @@ def decode_image(image: Image.Image, source: ImageSource, policy: ImagePolicy) -
             f"{describe_source(source)} is damaged or cut off ({describe_error(error)}): copy or download it again"
         ) from error
     try:
-        with _warnings_lock, warnings.catch_warnings():
-            warnings.simplefilter("ignore")
+        with _warnings_lock, warnings.catch_warnings(action="ignore"):
             oriented = image.getexif().get(_ORIENTATION, 1) != 1  # parsed here once, then cached by the image
         decoded = type(image) is Image.Image
         upright = image if decoded and not oriented else ImageOps.exif_transpose(image)
     except Exception:  # damaged EXIF is no reason to refuse good pixels
         upright = image.copy()
-    return to_8bit(upright) if upright.mode[0] in "IF" else upright
+    return _to_8bit(upright) if upright.mode[0] in "IF" else upright
 
 
-def to_8bit(image: Image.Image) -> Image.Image:
-    """Convert 16-bit, 32-bit and float grays to mode L; other modes are returned unchanged.
+def _to_8bit(image: Image.Image) -> Image.Image:
+    """Convert 16-bit, 32-bit and float grays to mode L.
 
     Sixteen bits map 0..65535 to black..white, as PNG and TIFF define. Other numbers map their minimum to black and
     their maximum to white, unless they lie within 0..255 already. Pillow alone would clip them to white.
-
-    Examples
-    --------
-    >>> to_8bit(Image.new("I;16", (1, 1), 65_535 // 2)).getpixel((0, 0))
-    127
     """
-    if image.mode.startswith("I;16"):
-        low, high = 0.0, float(_WHITE_16BIT)
-        numbers = image.convert("I")
-    elif image.mode in ("I", "F"):
-        low, high = cast(tuple[float, float], image.getextrema())
-        numbers = image
-    else:
-        return image
+    if image.mode in ("I", "F"):
+        (low, high), numbers = cast(tuple[float, float], image.getextrema()), image
+    else:  # I;16
+        low, high, numbers = 0.0, 65_535.0, image.convert("I")
     outside = low < 0 or high > 255 or (high <= 1 and image.mode == "F")
     if outside and math.isfinite(high - low) and high > low:
         scale = 255 / (high - low)
@@ -139,8 +112,6 @@ def count_jpeg_scans(data: bytes, limit: int) -> int:
     A scan may take a few bytes, yet costs a pass over all pixels: a file of 20 MB and allowed size could take an hour
     to decode. Scan markers inside metadata or behind the end do not count.
 
-    Examples
-    --------
     >>> comment, scan, end = b"\xff\xfe\0\4\xff\xda", b"\xff\xda\0\2...", b"\xff\xd9"
     >>> count_jpeg_scans(b"\xff\xd8" + comment + scan + scan + end + scan, limit=9)
     2

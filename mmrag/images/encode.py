@@ -15,7 +15,6 @@ from mmrag.images.policy import ImagePolicy, ImageSource
 __all__ = ["data_uri", "img_tag", "thumbnail"]
 
 _WHITE = (255, 255, 255)
-_GRAY = (128, 128, 128)
 
 
 def thumbnail(source: ImageSource, side: int, policy: ImagePolicy | None = None) -> Image.Image:
@@ -23,7 +22,10 @@ def thumbnail(source: ImageSource, side: int, policy: ImagePolicy | None = None)
     try:
         image = load_image(source, policy or ImagePolicy())
     except ImageError:
-        return _missing(side)
+        square = Image.new("RGB", (side, side), (238, 238, 238))
+        font = ImageFont.load_default(max(8, side // 10))
+        ImageDraw.Draw(square).text((side / 2, side / 2), "missing", (128, 128, 128), font, anchor="mm")
+        return square
     # Most are opaque, which halves the cost of resizing.
     image = image.convert("RGBA" if image.has_transparency_data else "RGB")
     image.thumbnail((side, side), Image.Resampling.LANCZOS)
@@ -33,31 +35,12 @@ def thumbnail(source: ImageSource, side: int, policy: ImagePolicy | None = None)
 
 
 def data_uri(image: Image.Image, quality: int = 82) -> str:
-    """Encode an image as a JPEG `data:` URI.
-
-    Examples
-    --------
-    >>> data_uri(Image.new("RGB", (8, 8)))[:27]
-    'data:image/jpeg;base64,/9j/'
-    """
+    """Encode an image as a JPEG `data:` URI."""
     buffer = io.BytesIO()
     image.convert("RGB").save(buffer, "JPEG", quality=quality, optimize=True)
     return "data:image/jpeg;base64," + base64.b64encode(buffer.getvalue()).decode("ascii")
 
 
 def img_tag(image: Image.Image, alt: str) -> str:
-    """Build an HTML ``<img>`` tag that holds the image itself.
-
-    Examples
-    --------
-    >>> img_tag(Image.new("RGB", (8, 8)), 'a "mug"').partition(" src")[0]
-    '<img alt="a &quot;mug&quot;" style="max-width: 100%"'
-    """
+    """Build an HTML ``<img>`` tag that holds the image itself."""
     return f'<img alt="{escape(alt)}" style="max-width: 100%" src="{data_uri(image)}">'
-
-
-def _missing(side: int) -> Image.Image:
-    square = Image.new("RGB", (side, side), (238, 238, 238))
-    font = ImageFont.load_default(max(8, side // 10))
-    ImageDraw.Draw(square).text((side / 2, side / 2), "missing", _GRAY, font, anchor="mm")
-    return square

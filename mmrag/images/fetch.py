@@ -10,7 +10,7 @@ import threading
 import time
 from collections.abc import Generator
 from contextlib import closing, contextmanager, suppress
-from urllib.parse import SplitResult, quote, urljoin, urlsplit
+from urllib.parse import quote, urljoin, urlsplit
 
 from mmrag.errors import ImageError
 from mmrag.images.policy import ImagePolicy
@@ -24,14 +24,9 @@ _GLOBAL_UNICAST = ipaddress.ip_network("2000::/3")
 
 
 def fetch(url: str, policy: ImagePolicy) -> bytes:
-    """Download an image, each redirect checked like the first URL.
+    """Download an image, each redirect checked like the first URL; raise `ImageError` for whatever is not allowed.
 
     Proxies of the environment are not used, and the connection goes to the very address that was checked.
-
-    Raises
-    ------
-    ImageError
-        If scheme, host, address, size or time is not allowed, or the server fails.
     """
     deadline = time.monotonic() + policy.timeout
     current = url
@@ -54,14 +49,24 @@ def fetch(url: str, policy: ImagePolicy) -> bytes:
 
 def _connect(url: str, policy: ImagePolicy) -> http.client.HTTPConnection:
     parts = urlsplit(url)
-    host = _check_host(parts, url, policy)
+    if parts.scheme not in ("http", "https"):
+        raise ImageError(
+            f"{describe_source(url)} has the scheme {parts.scheme!r}, allowed are http and https: "
+            "give a path for a local file"
+        )
+    host = parts.hostname or ""
+    if host not in policy.hosts:
+        allowed = ", ".join(sorted(policy.hosts)) or "none"
+        raise ImageError(
+            f"{describe_source(url)} is on the host {host!r}, allowed are: {allowed}. "
+            "Add it to ImagePolicy.hosts, or download the image and give its path"
+        )
     secure = parts.scheme == "https"
     port = parts.port or (443 if secure else 80)
     sock = _open_socket(host, port, url, policy)
     if secure:
         sock = ssl.create_default_context().wrap_socket(sock, server_hostname=host)
-    kind = http.client.HTTPSConnection if secure else http.client.HTTPConnection
-    connection = kind(host, port)
+    connection = (http.client.HTTPSConnection if secure else http.client.HTTPConnection)(host, port)
     connection.sock = sock  # so that no second DNS lookup can return another address
     return connection
 
@@ -83,22 +88,6 @@ def _enforce_deadline(deadline: float, connection: http.client.HTTPConnection) -
 def _shut_down(sock: socket.socket) -> None:
     with suppress(OSError):
         socket.socket.shutdown(sock, socket.SHUT_RDWR)  # not the TLS one, which waits for its peer
-
-
-def _check_host(parts: SplitResult, url: str, policy: ImagePolicy) -> str:
-    if parts.scheme not in ("http", "https"):
-        raise ImageError(
-            f"{describe_source(url)} has the scheme {parts.scheme!r}, allowed are http and https: "
-            "give a path for a local file"
-        )
-    host = parts.hostname or ""
-    if host not in policy.hosts:
-        allowed = ", ".join(sorted(policy.hosts)) or "none"
-        raise ImageError(
-            f"{describe_source(url)} is on the host {host!r}, allowed are: {allowed}. "
-            "Add it to ImagePolicy.hosts, or download the image and give its path"
-        )
-    return host
 
 
 def _open_socket(host: str, port: int, url: str, policy: ImagePolicy) -> socket.socket:

@@ -16,12 +16,8 @@ _MAX_LENGTH = 200
 def describe_source(source: object) -> str:
     """Describe an image source in at most 201 characters on one line, without its bytes, password or URL query.
 
-    Examples
-    --------
     >>> describe_source("data:image/png;base64,iVBORw0KGgo="), describe_source(b"GIF89a")
     ('data URI (34 characters)', 'bytes (6)')
-    >>> describe_source("https://me:secret@shop.example/a.jpg?token=secret")
-    'https://shop.example/a.jpg'
     """
     if isinstance(source, (bytes, bytearray)):
         return f"bytes ({len(source)})"
@@ -45,12 +41,8 @@ def describe_error(error: BaseException) -> str:
 def redact_url(address: str) -> str:
     """Remove user, password, query and fragment from a URL; a path is returned unchanged.
 
-    Examples
-    --------
     >>> redact_url("https://me:secret@shop.example/a.jpg?token=secret")
     'https://shop.example/a.jpg'
-    >>> redact_url("photos/a?.jpg")
-    'photos/a?.jpg'
     """
     if "://" not in address:
         return address
@@ -65,8 +57,6 @@ def redact_url(address: str) -> str:
 def url_scheme(source: str) -> str:
     """Return ``"data"`` or the scheme before ``://`` in lower case; empty for a path.
 
-    Examples
-    --------
     >>> url_scheme("HTTPS://shop.example/a.jpg"), url_scheme("data:,x"), url_scheme("a: b.jpg")
     ('https', 'data', '')
     """

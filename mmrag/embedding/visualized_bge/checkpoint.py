@@ -45,27 +45,19 @@ _UNUSED = re.compile(
 )
 
 # Taken from the file if present, because they are rounded there; computed otherwise.
-_COMPUTABLE = {"tower.rope.freqs_cos", "tower.rope.freqs_sin"}
+_COMPUTABLE = {"model_visual.visual.rope.freqs_cos", "model_visual.visual.rope.freqs_sin"}
 
 
 def load_checkpoint(folder: str | Path) -> tuple[JointEncoder, PreTrainedTokenizerBase]:
-    """Load network and tokenizer from a folder: float32, on the CPU, in eval mode.
+    """Load network and tokenizer from a folder: float32, on the CPU, in eval mode; raise `CheckpointError` if damaged.
 
     ``vision_config.json`` may be missing beside weights under their published name.
-
-    Raises
-    ------
-    CheckpointError
-        If a file is missing, damaged, or belongs to another model.
     """
     folder = Path(folder)
     weights, sizes = _find_weights(folder), folder / "vision_config.json"
-    published = {model.weights_file: model for model in PRETRAINED_MODELS.values()}
-    if weights.name in published and not sizes.exists():
-        vision_config = published[weights.name].vision_config
-    else:
-        vision_config = read_vision_config(sizes)
-    return load_network(weights, folder / "text", vision_config)
+    published = {model.weights_file: model.vision_config for model in PRETRAINED_MODELS.values()}
+    known = None if sizes.exists() else published.get(weights.name)
+    return load_network(weights, folder / "text", known or read_vision_config(sizes))
 
 
 def load_network(
@@ -79,9 +71,10 @@ def load_network(
             f"the tokenizer in {text} has {len(tokenizer)} words, config.json beside it says "
             f"{network.text_config.vocab_size}: take both from the same text model"
         )
-    state = _rename_tensors(_read_tensors(weights), weights)
-    _check_tensors(state, network.state_dict(), weights)
-    network.load_state_dict(state, strict=False)
+    names = {_published_name(name): name for name in network.state_dict()}
+    found = {name: tensor for name, tensor in _read_tensors(weights).items() if not _UNUSED.fullmatch(name)}
+    _check_tensors(found, {name: network.state_dict()[ours] for name, ours in names.items()}, weights)
+    network.load_state_dict({names[name]: tensor for name, tensor in found.items()}, strict=False)
     return network.eval(), tokenizer
 
 
@@ -144,15 +137,12 @@ def _read_json(path: Path) -> dict[str, Any]:
 def _read_tokenizer(folder: Path) -> PreTrainedTokenizerBase:
     try:
         (folder / "tokenizer.json").stat()  # else transformers creates an empty one
-        tokenizer: PreTrainedTokenizerBase = AutoTokenizer.from_pretrained(
-            folder, local_files_only=True, padding_side="right"
-        )
+        return AutoTokenizer.from_pretrained(folder, local_files_only=True, padding_side="right")
     except Exception as error:  # the tokenizer's parser raises many types
         raise CheckpointError(
             f"no tokenizer can be read from {folder} ({error}): it holds config.json, "
             "tokenizer.json and tokenizer_config.json of the text model"
         ) from error
-    return tokenizer
 
 
 def _find_weights(folder: Path) -> Path:
@@ -181,20 +171,6 @@ def _read_tensors(path: Path) -> Mapping[str, Tensor]:
     return cast(Mapping[str, Tensor], content)
 
 
-def _rename_tensors(tensors: Mapping[str, Tensor], path: Path) -> dict[str, Tensor]:
-    used = {name: tensor for name, tensor in tensors.items() if not _UNUSED.fullmatch(name)}
-    renamed = {
-        prefix + name.removeprefix(published): tensor
-        for name, tensor in used.items()
-        for prefix, published in _PREFIXES.items()
-        if name.startswith(published)
-    }
-    if len(renamed) < len(used):
-        unknown = [name for name in used if not name.startswith(tuple(_PREFIXES.values()))]
-        raise CheckpointError(f"{path} {_list_keys('holds', unknown)} that no Visualized BGE has")
-    return renamed
-
-
 def _published_name(name: str) -> str:
     prefix = next(prefix for prefix in _PREFIXES if name.startswith(prefix))
     return _PREFIXES[prefix] + name.removeprefix(prefix)
@@ -203,15 +179,14 @@ def _published_name(name: str) -> str:
 def _check_tensors(found: Mapping[str, Tensor], expected: Mapping[str, Tensor], path: Path) -> None:
     errors: list[str] = []
     if missing := expected.keys() - found.keys() - _COMPUTABLE:
-        errors.append(_list_keys("lacks", map(_published_name, missing)))
+        errors.append(_list_keys("lacks", missing))
     if unknown := found.keys() - expected.keys():
-        errors.append(_list_keys("holds unknown", map(_published_name, unknown)))
-    for name in found.keys() & expected.keys():
-        if found[name].shape != expected[name].shape:
-            errors.append(
-                f"holds {_published_name(name)} as {tuple(found[name].shape)}, "
-                f"the configuration says {tuple(expected[name].shape)}"
-            )
+        errors.append(_list_keys("holds unknown", unknown))
+    errors += [
+        f"holds {name} as {tuple(found[name].shape)}, the configuration says {tuple(expected[name].shape)}"
+        for name in found.keys() & expected.keys()
+        if found[name].shape != expected[name].shape
+    ]
     if errors:
         raise CheckpointError(
             f"{path} belongs to another model or variant: it {'; it '.join(sorted(errors)[:5])}. "

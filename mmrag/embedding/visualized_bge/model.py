@@ -32,7 +32,6 @@ __all__ = ["VisualizedBGE"]
 _DEMO = Path(__file__).parent / "demo"
 _DECODER_THREADS = 4
 _PREPROCESSING = "visualized-bge-1"  # part of the fingerprint: change it with the preprocessing
-_SAMPLES_PER_TENSOR = 64
 
 
 class VisualizedBGE:
@@ -200,14 +199,12 @@ def _load(name_or_path: str | Path, revision: str | None) -> tuple[JointEncoder,
     if isinstance(name_or_path, str) and name_or_path in PRETRAINED_MODELS:
         weights, text = download(name_or_path, revision=revision)
         return *load_network(weights, text, PRETRAINED_MODELS[name_or_path].vision_config), name_or_path
-    if name_or_path == "demo":
-        if not _DEMO.is_dir():
-            raise CheckpointError(
-                f"this copy of mmrag comes without the demo encoder ({_DEMO}): install a released "
-                "one, or train it: python -m examples.train_demo_models encoder"
-            )
-        return *load_checkpoint(_DEMO), "demo"
-    folder = Path(name_or_path).expanduser()
+    folder = _DEMO if name_or_path == "demo" else Path(name_or_path).expanduser()
+    if folder == _DEMO and not _DEMO.is_dir():
+        raise CheckpointError(
+            f"this copy of mmrag comes without the demo encoder ({_DEMO}): install a released "
+            "one, or train it: python -m examples.train_demo_models encoder"
+        )
     if not folder.is_dir():
         raise CheckpointError(
             f"{str(name_or_path)!r} is neither a folder nor an encoder's name: "
@@ -221,7 +218,7 @@ def _fingerprint(network: JointEncoder, tokenizer: PreTrainedTokenizerBase) -> s
     sizes = dataclasses.asdict(network.vision_config), network.text_limit, len(tokenizer)
     digest = hashlib.sha256(repr((_PREPROCESSING, sizes)).encode())
     for name, tensor in network.state_dict().items():
-        sample = tensor.flatten()[:: max(1, tensor.numel() // _SAMPLES_PER_TENSOR)]
+        sample = tensor.flatten()[:: max(1, tensor.numel() // 64)]
         digest.update(f"{name} {tuple(tensor.shape)}".encode())
         digest.update(sample.float().cpu().numpy().tobytes())
     return digest.hexdigest()[:16]

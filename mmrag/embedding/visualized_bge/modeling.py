@@ -1,7 +1,4 @@
-"""Networks of Visualized BGE: the EVA02-CLIP vision tower and the joint text-image encoder.
-
-Attribute names follow the published checkpoints.
-"""
+"""Networks of Visualized BGE, with attributes named as in the published checkpoints."""
 
 from __future__ import annotations
 
@@ -25,13 +22,7 @@ _ROPE_BASE = 10_000.0
 
 @dataclass(frozen=True)
 class VisionConfig:
-    """Sizes of a vision tower, with the field names of the published ``vision_cfg``.
-
-    Examples
-    --------
-    >>> VisionConfig(image_size=224, patch_size=16, width=768, layers=12).tokens
-    196
-    """
+    """Sizes of a vision tower, with the field names of the published ``vision_cfg``."""
 
     image_size: int
     patch_size: int
@@ -42,7 +33,6 @@ class VisionConfig:
     pt_hw_seq_len: int = 16
 
     def __post_init__(self) -> None:
-        """Validate the sizes."""
         if self.image_size % self.patch_size:
             raise ValueError(f"image_size {self.image_size} is no multiple of patch_size {self.patch_size}")
         if self.width % self.head_width or self.head_width % 4:
@@ -166,7 +156,14 @@ class Rope(nn.Module):
 
     def __init__(self, config: VisionConfig) -> None:
         super().__init__()
-        angles = _angles(config)
+        per_axis = config.head_width // 2
+        frequencies = _ROPE_BASE ** -(torch.arange(0, per_axis, 2).float() / per_axis)
+        # A grid of any size is interpolated to the positions of pre-training.
+        positions = torch.arange(config.grid) / config.grid * config.pt_hw_seq_len
+        per_position = torch.outer(positions, frequencies).repeat_interleave(2, dim=1)  # (grid, per_axis)
+        rows = per_position[:, None].expand(-1, config.grid, -1)
+        columns = per_position[None].expand(config.grid, -1, -1)
+        angles = torch.cat([rows, columns], dim=-1).flatten(0, 1)  # (patches, head_width)
         self.register_buffer("freqs_cos", angles.cos())
         self.register_buffer("freqs_sin", angles.sin())
 
@@ -175,17 +172,6 @@ class Rope(nn.Module):
         first, patches = heads[:, :, :1], heads[:, :, 1:]
         rotated = patches * self.freqs_cos + _rotate_half(patches) * self.freqs_sin
         return torch.cat([first, rotated.to(heads.dtype)], dim=2)
-
-
-def _angles(config: VisionConfig) -> Tensor:
-    per_axis = config.head_width // 2
-    frequencies = _ROPE_BASE ** -(torch.arange(0, per_axis, 2).float() / per_axis)
-    # A grid of any size is interpolated to the positions of pre-training.
-    positions = torch.arange(config.grid) / config.grid * config.pt_hw_seq_len
-    angles = torch.outer(positions, frequencies).repeat_interleave(2, dim=1)  # (grid, per_axis)
-    rows = angles[:, None].expand(-1, config.grid, -1)
-    columns = angles[None].expand(config.grid, -1, -1)
-    return torch.cat([rows, columns], dim=-1).flatten(0, 1)  # (patches, head_width)
 
 
 def _rotate_half(x: Tensor) -> Tensor:

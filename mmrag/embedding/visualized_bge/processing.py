@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from threading import Lock
 
 import numpy as np
@@ -33,12 +33,7 @@ _log = logging.getLogger(__name__)
 class ItemTokenizer:
     """Tokenizer of texts and composed queries, truncated to the model's limits; thread-safe.
 
-    Parameters
-    ----------
-    tokenizer : PreTrainedTokenizerBase
-        The text model's tokenizer.
-    text_limit, composed_limit : int
-        Maximum number of tokens of a text alone and of a text beside an image, special tokens included.
+    ``text_limit`` counts the tokens of a text alone, ``composed_limit`` those beside an image, special ones included.
     """
 
     def __init__(self, tokenizer: PreTrainedTokenizerBase, *, text_limit: int, composed_limit: int) -> None:
@@ -51,24 +46,21 @@ class ItemTokenizer:
     def tokenize(self, items: Sequence[EncoderItem]) -> list[EncodeRequest]:
         """Tokenize items; log one warning for all truncated texts and one for all unknown words.
 
-        Raises
-        ------
-        EncodeError
-            If an item is an empty text.
+        Raises `EncodeError` if an item is an empty text.
         """
         parts = [_text_and_image(index, item) for index, item in enumerate(items)]
         texts = [text for text, _ in parts]
         with self._lock:
             tokenized: list[list[int]] = self._tokenizer(texts, verbose=False)["input_ids"] if texts else []
         requests: list[EncodeRequest] = []
-        truncated: list[int] = []
+        truncated: list[str] = []
         unknown: dict[str, None] = {}
         for index, (ids, (text, image)) in enumerate(zip(tokenized, parts, strict=True)):
             if self._tokenizer.unk_token_id in ids:
-                unknown |= dict.fromkeys(self.unknown_words(text))
+                unknown |= dict.fromkeys(map(repr, self.unknown_words(text)))
             limit = self._text_limit if image is None else self._composed_limit
             if len(ids) > limit:
-                truncated.append(index)
+                truncated.append(str(index))
                 ids = [*ids[: limit - 1], ids[-1]]  # [SEP] stays
             requests.append(EncodeRequest(tuple(ids), image, (index,)))
         if truncated:
@@ -77,13 +69,11 @@ class ItemTokenizer:
                 f"{len(truncated)} texts were" if len(truncated) > 1 else "a text was",
                 self._text_limit,
                 self._composed_limit,
-                _join(map(str, truncated)),
+                _join(truncated),
             )
         if unknown:
-            _log.warning(
-                "this encoder's vocabulary lacks %s: say it in other words, or the search goes without",
-                _join(map(repr, unknown)),
-            )
+            lacking = "this encoder's vocabulary lacks %s: say it in other words, or the search goes without"
+            _log.warning(lacking, _join(list(unknown)))
         return requests
 
     def unknown_words(self, text: str) -> list[str]:
@@ -99,30 +89,10 @@ class ItemTokenizer:
 
 
 def image_pixels(image: Image.Image, side: int) -> Tensor:
-    """Resize, center-crop, convert to RGB and normalize, in the order of the original implementation.
+    """Resize, center-crop, convert to RGB and normalize, in the order of the original: float32, ``(3, side, side)``.
 
-    Parameters
-    ----------
-    image : PIL.Image.Image
-        Of any mode. It is resized in its own mode, as in the original: palettes by nearest neighbor, alpha
-        premultiplied and then dropped.
-    side : int
-        Side of the square crop, in pixels.
-
-    Returns
-    -------
-    Tensor
-        float32, ``(3, side, side)``.
-
-    Raises
-    ------
-    ImageError
-        If the longer side is more than 100 times the shorter one.
-
-    Examples
-    --------
-    >>> image_pixels(Image.new("L", (50, 90)), side=32).shape
-    torch.Size([3, 32, 32])
+    The image is resized in its own mode: palettes by nearest neighbor, alpha premultiplied and then dropped.
+    Raises `ImageError` for a strip, the longer side of which is more than 100 times the shorter one.
     """
     square = _center_crop(_resize(image, side), side).convert("RGB")
     # NumPy, not torch, whose thread pool would compete with the network's.
@@ -139,10 +109,9 @@ def _text_and_image(index: int, item: EncoderItem | None) -> tuple[str, ImageSou
     return (item, None) if isinstance(item, str) else ("", item)
 
 
-def _join(names: Iterable[str]) -> str:
-    found = list(names)
-    more = f" and {len(found) - _MAX_LISTED} more" if len(found) > _MAX_LISTED else ""
-    return ", ".join(found[:_MAX_LISTED]) + more
+def _join(names: Sequence[str]) -> str:
+    more = f" and {len(names) - _MAX_LISTED} more" if len(names) > _MAX_LISTED else ""
+    return ", ".join(names[:_MAX_LISTED]) + more
 
 
 def _resize(image: Image.Image, side: int) -> Image.Image:

@@ -61,29 +61,20 @@ class ComposedImageEmbedding(MultiModalEmbedding):
 
     default_model: ClassVar[str | None] = None
 
+    embed_batch_size: int = Field(default=32, gt=0, le=2048, description="Number of items per call of the encoder.")
     device: str | None = Field(default=None, description="Device of the model.")
     dtype: str | None = Field(default=None, description="Number type of the model.")
-    image_policy: ImagePolicy = Field(
-        default_factory=ImagePolicy, exclude=True, description="Which image sources may be opened."
-    )
+    image_policy: ImagePolicy = Field(default=ImagePolicy(), exclude=True, description="Which images may be opened.")
     encoder: Any = Field(default=None, exclude=True, repr=False, description="A loaded encoder.")
 
     _loaded: Encoder | None = PrivateAttr(default=None)
     _loading: Any = PrivateAttr(default_factory=threading.Lock)
 
-    def __init__(
-        self,
-        model_name: str | None = None,
-        *,
-        encoder: Encoder | None = None,
-        embed_batch_size: int = 32,
-        **fields: Any,
-    ) -> None:
+    def __init__(self, model_name: str | None = None, *, encoder: Encoder | None = None, **fields: Any) -> None:
         name = model_name or (encoder.info.name if encoder else self.default_model)
         if name is None:
             raise SettingError("no encoder is named: give model_name, for instance 'base-en-v1.5', or encoder")
-        super().__init__(embed_batch_size=embed_batch_size, model_name=name, **fields)
-        self.encoder = encoder
+        super().__init__(model_name=name, encoder=encoder, **fields)
 
     @classmethod
     def class_name(cls) -> str:
@@ -224,10 +215,9 @@ class ComposedImageEmbedding(MultiModalEmbedding):
 
 
 class _UncachedSettings(dict[str, Any]):
-    """Settings with a unique string.
+    """Settings with a unique string: a pipeline that caches by it and by the texts would return nodes of another run.
 
-    A pipeline caches by the nodes' texts and `str` of these settings. Images often have no text, or keep their path
-    when they change: it would return the nodes of another run.
+    Images often have no text, or keep their path when they change.
     """
 
     def __str__(self) -> str:

@@ -20,13 +20,7 @@ def node_image(node: BaseNode) -> ImageSource | None:
 
 
 def embeddable_image(node: BaseNode) -> ImageSource | None:
-    """Return a node's own image as bytes, else its path or URL, else None.
-
-    Raises
-    ------
-    EncodeError
-        If the node's own data is no base64; the message names the node.
-    """
+    """Return a node's own image as bytes, else its path or URL, else None; raise `EncodeError` if it is no base64."""
     data = _base64_of(node)
     if not data:
         return node_image_path(node) or None
