@@ -68,13 +68,8 @@ class Query:
     def parse(cls, string: str) -> Query:
         r"""Parse a string that may hold one Markdown image; an escaped or incomplete one stays text.
 
-        Raises
-        ------
-        QueryError
-            If the string holds several different images, or nothing at all.
+        Raises `QueryError` if it holds several different images, or nothing at all.
 
-        Examples
-        --------
         >>> Query.parse("phone case with this ![a leopard](photos/leopard (1).jpg)")
         Query(text='phone case with this', image='photos/leopard (1).jpg')
         >>> Query.parse(r"how to write \![](a.jpg)").text

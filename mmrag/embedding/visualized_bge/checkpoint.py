@@ -12,7 +12,7 @@ import json
 import re
 from collections.abc import Iterable, Mapping
 from pathlib import Path
-from typing import Any, cast
+from typing import Any
 
 import torch
 from safetensors.torch import load_file, save_file
@@ -60,21 +60,20 @@ def load_checkpoint(folder: str | Path) -> tuple[JointEncoder, PreTrainedTokeniz
     return load_network(weights, folder / "text", known or read_vision_config(sizes))
 
 
-def load_network(
-    weights: Path, text: Path, vision_config: VisionConfig
-) -> tuple[JointEncoder, PreTrainedTokenizerBase]:
+def load_network(weights: Path, text: Path, vision: VisionConfig) -> tuple[JointEncoder, PreTrainedTokenizerBase]:
     """Load network and tokenizer from separate files, as they lie after a download."""
-    network = JointEncoder(_read_text_config(text / "config.json"), vision_config)
+    network = JointEncoder(_read_text_config(text / "config.json"), vision)
     tokenizer = _read_tokenizer(text)
     if len(tokenizer) > network.text_config.vocab_size:
         raise CheckpointError(
             f"the tokenizer in {text} has {len(tokenizer)} words, config.json beside it says "
             f"{network.text_config.vocab_size}: take both from the same text model"
         )
-    names = {_published_name(name): name for name in network.state_dict()}
+    expected = _published_tensors(network)
     found = {name: tensor for name, tensor in _read_tensors(weights).items() if not _UNUSED.fullmatch(name)}
-    _check_tensors(found, {name: network.state_dict()[ours] for name, ours in names.items()}, weights)
-    network.load_state_dict({names[name]: tensor for name, tensor in found.items()}, strict=False)
+    _check_tensors(found, expected, weights)
+    for name, tensor in found.items():
+        expected[name].copy_(tensor)
     return network.eval(), tokenizer
 
 
@@ -87,8 +86,7 @@ def save_checkpoint(encoder: JointEncoder, tokenizer: PreTrainedTokenizerBase, f
     vision = {"vision_cfg": dataclasses.asdict(encoder.vision_config)}
     (folder / "vision_config.json").write_text(json.dumps(vision, indent=1) + "\n")
     tensors = {
-        _published_name(name): tensor.detach().to("cpu", torch.float16).contiguous()
-        for name, tensor in encoder.state_dict().items()
+        name: tensor.to("cpu", torch.float16).contiguous() for name, tensor in _published_tensors(encoder).items()
     }
     # Renamed last, so that the file is complete as soon as it exists.
     unfinished = folder / "model.safetensors.part"
@@ -164,16 +162,19 @@ def _read_tensors(path: Path) -> Mapping[str, Tensor]:
         raise CheckpointError(
             f"{path} cannot be read as weights ({error}): it is damaged or something else; delete it and fetch it again"
         ) from error
-    if not isinstance(content, Mapping) or not all(
-        isinstance(value, Tensor) for value in cast(Mapping[str, object], content).values()
-    ):
+    if not isinstance(content, Mapping) or not all(isinstance(value, Tensor) for value in content.values()):
         raise CheckpointError(f"{path} holds no plain state dict: take the published file")
-    return cast(Mapping[str, Tensor], content)
+    return content
 
 
-def _published_name(name: str) -> str:
-    prefix = next(prefix for prefix in _PREFIXES if name.startswith(prefix))
-    return _PREFIXES[prefix] + name.removeprefix(prefix)
+def _published_tensors(network: JointEncoder) -> dict[str, Tensor]:
+    """Name the network's tensors, not copied, as in published files."""
+    return {
+        published + name.removeprefix(prefix): tensor
+        for name, tensor in network.state_dict().items()
+        for prefix, published in _PREFIXES.items()
+        if name.startswith(prefix)
+    }
 
 
 def _check_tensors(found: Mapping[str, Tensor], expected: Mapping[str, Tensor], path: Path) -> None:

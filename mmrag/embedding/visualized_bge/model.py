@@ -154,10 +154,9 @@ class VisualizedBGE:
         requests = self._tokenizer.tokenize(list(items))
         batches = make_batches(deduplicate(requests), batch_size)
         with_image = [request for batch in batches for request in batch if request.image is not None]
-        prefetched = prefetch(self._preprocess, with_image, ahead=batch_size, threads=_DECODER_THREADS)
         vectors = np.empty((len(requests), self.info.dim), np.float32)
         done = 0
-        with closing(prefetched) as images:
+        with closing(prefetch(self._preprocess, with_image, ahead=batch_size, threads=_DECODER_THREADS)) as images:
             for batch in batches:
                 batch_images = [] if batch[0].image is None else list(islice(images, len(batch)))
                 for request, vector in zip(batch, self._forward(batch, batch_images), strict=True):

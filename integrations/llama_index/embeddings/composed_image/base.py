@@ -74,7 +74,8 @@ class ComposedImageEmbedding(MultiModalEmbedding):
         name = model_name or (encoder.info.name if encoder else self.default_model)
         if name is None:
             raise SettingError("no encoder is named: give model_name, for instance 'base-en-v1.5', or encoder")
-        super().__init__(model_name=name, encoder=encoder, **fields)
+        super().__init__(model_name=name, **fields)
+        self.encoder = encoder
 
     @classmethod
     def class_name(cls) -> str:
