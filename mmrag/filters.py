@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 from typing import Literal, cast
 
 from mmrag.errors import QueryError
@@ -91,7 +92,7 @@ class _Parser:
         self.token = self._match(0)
 
     def parse_or(self) -> Filter:
-        return self._parse_joined("or", self._parse_and)
+        return self._parse_joined("or", partial(self._parse_joined, "and", self._parse_term))
 
     def expect(self, what: str, *, kind: str, among: tuple[str, ...] = ()) -> str:
         token = self.token
@@ -99,9 +100,6 @@ class _Parser:
             raise self._error(what)
         self.token = self._match(token.end())
         return token[kind]
-
-    def _parse_and(self) -> Filter:
-        return self._parse_joined("and", self._parse_term)
 
     def _parse_joined(self, operator: Literal["and", "or"], parse_operand: Callable[[], Filter]) -> Filter:
         operands = [parse_operand()]
@@ -133,8 +131,7 @@ class _Parser:
     def _parse_operator(self) -> Operator:
         what = "one of == != < <= > >= in, not in"
         if self.token.lastgroup == "sign":
-            signs = ("==", "!=", "<", "<=", ">", ">=")
-            return cast(Operator, self.expect(what, kind="sign", among=signs))
+            return cast(Operator, self.expect(what, kind="sign", among=("==", "!=", "<", "<=", ">", ">=")))
         if self.expect(what, kind="word", among=("in", "not")) == "in":
             return "in"
         self.expect("'in' after 'not'", kind="word", among=("in",))

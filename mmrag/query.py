@@ -100,7 +100,15 @@ class Query:
         mug like this! ![](<my cups/old one.jpg>)
         """
         text = re.sub(r"(\\*)!\[", r"\1\1\\![", self.text)
-        return f"{text} ![]({_format_image(self.image)})".strip() if self.image is not None else text
+        if self.image is None:
+            return text
+        if not isinstance(self.image, (str, os.PathLike)):
+            raise QueryError(
+                f"{describe_source(self.image)} is in memory and has no name to write: save the image and give its path"
+            )
+        path = os.fspath(self.image)
+        path = "<" + re.sub(r"([\\<>])", r"\\\1", path) + ">" if _NEEDS_BRACKETS.search(path) else path
+        return f"{text} ![]({path})".strip()
 
     def __repr__(self) -> str:
         image = self.image if self.image is None else describe_source(self.image)
@@ -114,12 +122,3 @@ def _image_path(inside: str) -> str:
     if path.startswith("<") and path.endswith(">"):
         path = path[1:-1]
     return re.sub(r"\\([\\()<>])", r"\1", path)
-
-
-def _format_image(image: ImageSource) -> str:
-    if not isinstance(image, (str, os.PathLike)):
-        raise QueryError(
-            f"{describe_source(image)} is in memory and has no name to write: save the image and give its path"
-        )
-    path = os.fspath(image)
-    return "<" + re.sub(r"([\\<>])", r"\\\1", path) + ">" if _NEEDS_BRACKETS.search(path) else path

@@ -35,12 +35,6 @@ def load_encoder(
     ------
     CheckpointError
         If the name is unknown, or files are missing, damaged or of another model.
-
-    Examples
-    --------
-    >>> load_encoder("no-such-encoder")
-    Traceback (most recent call last):
-    mmrag.errors.CheckpointError: 'no-such-encoder' is neither a folder nor an encoder's name: the names are ...
     """
     # Here, as both import torch and transformers.
     from mmrag.embedding.hub import PRETRAINED_MODELS

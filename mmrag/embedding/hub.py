@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -35,16 +36,14 @@ PRETRAINED_MODELS = {
         size=392_860_018,
         sha256="07e58cf70ee6962530490ef1ac5b632e7e0153ba8c7ed49d55e0f41ec97bf6a6",
         text_repo="BAAI/bge-base-en-v1.5",
-        # EVA02-CLIP-B-16
-        vision_config=VisionConfig(image_size=224, patch_size=16, width=768, layers=12),
+        vision_config=VisionConfig(image_size=224, patch_size=16, width=768, layers=12),  # EVA02-CLIP-B-16
     ),
     "m3": ModelDescription(
         weights_file="Visualized_m3.pth",
         size=1_746_155_890,
         sha256=None,
         text_repo="BAAI/bge-m3",
-        # EVA02-CLIP-L-14
-        vision_config=VisionConfig(image_size=224, patch_size=14, width=1024, layers=24),
+        vision_config=VisionConfig(image_size=224, patch_size=14, width=1024, layers=24),  # EVA02-CLIP-L-14
     ),
 }
 
@@ -62,11 +61,8 @@ def download(name: str, *, revision: str | None = None) -> tuple[Path, Path]:
 
 
 def _fetch(repo: str, file: str, revision: str | None, model: ModelDescription) -> Path:
-    try:
-        # Cached files are verified below, so the hub need not be contacted.
+    with suppress(LocalEntryNotFoundError):  # Cached files are verified, so the hub need not be contacted.
         return Path(hf_hub_download(repo, file, revision=revision, local_files_only=True))
-    except LocalEntryNotFoundError:
-        pass
     try:
         return Path(hf_hub_download(repo, file, revision=revision))
     except Exception as error:  # no network, no such revision, no space: the hub has many classes

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import base64
-import binascii
 import os
 import stat
 from pathlib import Path
@@ -87,7 +86,7 @@ def _data_uri_bytes(uri: str) -> bytes:
         return data
     try:
         return base64.b64decode(data, validate=True)
-    except binascii.Error as error:
+    except ValueError as error:
         raise ImageError(f"{describe_source(uri)} is not valid base64 ({error}): encode it again") from error
 
 

@@ -1,9 +1,4 @@
-"""Checkpoints of Visualized BGE in the published layout.
-
-folder/*.pth or *.safetensors    fp16 tensors under the published names
-folder/text/                     config.json and the tokenizer's files
-folder/vision_config.json        sizes of the tower
-"""
+"""Checkpoints of Visualized BGE in the published layout."""
 
 from __future__ import annotations
 
@@ -51,7 +46,8 @@ _COMPUTABLE = {"model_visual.visual.rope.freqs_cos", "model_visual.visual.rope.f
 def load_checkpoint(folder: str | Path) -> tuple[JointEncoder, PreTrainedTokenizerBase]:
     """Load network and tokenizer from a folder: float32, on the CPU, in eval mode; raise `CheckpointError` if damaged.
 
-    ``vision_config.json`` may be missing beside weights under their published name.
+    The folder holds one ``*.pth`` or ``*.safetensors``, ``text/`` with config and tokenizer of the text model, and
+    ``vision_config.json``, the sizes of the tower; it may be missing beside weights under their published name.
     """
     folder = Path(folder)
     weights, sizes = _find_weights(folder), folder / "vision_config.json"

@@ -50,11 +50,6 @@ class VisualizedBGE:
     cached_images : int
         Number of images whose tokens are cached, so that another text about one of them costs only the text model.
         Default: 64.
-
-    Attributes
-    ----------
-    info : EncoderInfo
-        Name, fingerprint, dimension and kinds.
     """
 
     def __init__(
@@ -120,7 +115,7 @@ class VisualizedBGE:
         batch_size: int = 32,
         on_progress: Progress | None = None,
     ) -> npt.NDArray[np.float32]:
-        """Encode items to unit vectors.
+        """Encode items to unit vectors, float32 ``(n, dim)``, in input order.
 
         The same call returns the same bits again. With other items or another batch size, the last bits may differ.
 
@@ -135,11 +130,6 @@ class VisualizedBGE:
             Number of items per forward pass. Default: 32.
         on_progress : callable, optional
             Called after each batch with the number of items encoded and the number of all items.
-
-        Returns
-        -------
-        numpy.ndarray
-            float32, ``(n, dim)``, each row of length 1, in input order.
 
         Raises
         ------

@@ -59,10 +59,8 @@ class JointEncoder(nn.Module):
         super().__init__()
         self.text_config = text_config
         self.vision_config = vision_config
-        if isinstance(text_config, XLMRobertaConfig):
-            self.text = XLMRobertaModel(text_config, add_pooling_layer=False)
-        else:
-            self.text = BertModel(text_config, add_pooling_layer=False)
+        text_model = XLMRobertaModel if isinstance(text_config, XLMRobertaConfig) else BertModel
+        self.text = text_model(text_config, add_pooling_layer=False)
         self.tower = VisionTower(vision_config)
         self.projection = nn.Linear(vision_config.width, text_config.hidden_size)
 
@@ -82,8 +80,7 @@ class JointEncoder(nn.Module):
 
     @property
     def composed_limit(self) -> int:
-        """Maximum number of tokens of a text beside an image, ``[CLS]`` and ``[SEP]`` included."""
-        # Beside an image both families count from 0.
+        """Maximum number of tokens of a text beside an image, where both families count from 0."""
         return self.text_config.max_position_embeddings - self.vision_config.tokens
 
     def image_tokens(self, pixels: Tensor) -> Tensor:
@@ -103,22 +100,17 @@ class JointEncoder(nn.Module):
         if image_tokens is None:
             hidden = self.text.embeddings(input_ids)  # (batch, length, dim)
         else:
-            hidden, attention_mask = self._compose(input_ids, attention_mask, image_tokens)
+            # [CLS] has position 0, the image 1..N, words follow: without padding offset in both families.
+            n = image_tokens.shape[1]
+            positions = torch.arange(input_ids.shape[1], device=input_ids.device)  # (length,)
+            positions = positions + n * (positions > 0)
+            words = self.text.embeddings(input_ids, position_ids=positions.expand_as(input_ids))
+            hidden = torch.cat([words[:, :1], image_tokens, words[:, 1:]], dim=1)  # (batch, length + N, dim)
+            attention_mask = F.pad(attention_mask, (n, 0), value=1)  # (batch, N + length); [CLS] is never padding
         mask = create_bidirectional_mask(config=self.text.config, inputs_embeds=hidden, attention_mask=attention_mask)
         last = self.text.encoder(hidden, attention_mask=mask).last_hidden_state
         # [CLS], in full precision whatever the weights have; the pooler is never used.
         return F.normalize(last[:, 0].float(), dim=-1)
-
-    def _compose(self, input_ids: Tensor, attention_mask: Tensor, image_tokens: Tensor) -> tuple[Tensor, Tensor]:
-        batch, n, _ = image_tokens.shape
-        # [CLS] has position 0, the image 1..N, words follow: without padding offset in both families.
-        positions = torch.arange(input_ids.shape[1], device=input_ids.device)  # (length,)
-        positions = positions + n * (positions > 0)
-        words = self.text.embeddings(input_ids, position_ids=positions.expand_as(input_ids))
-        hidden = torch.cat([words[:, :1], image_tokens, words[:, 1:]], dim=1)
-        ones = attention_mask.new_ones(batch, n)
-        mask = torch.cat([attention_mask[:, :1], ones, attention_mask[:, 1:]], dim=1)
-        return hidden, mask  # (batch, length + N, dim), (batch, length + N)
 
 
 class VisionTower(nn.Module):

@@ -64,12 +64,10 @@ class ItemTokenizer:
                 ids = [*ids[: limit - 1], ids[-1]]  # [SEP] stays
             requests.append(EncodeRequest(tuple(ids), image, (index,)))
         if truncated:
+            texts_were = f"{len(truncated)} texts were" if len(truncated) > 1 else "a text was"
+            limits = f"{self._text_limit} tokens, {self._composed_limit} beside an image"
             _log.warning(
-                "%s longer than this encoder reads (%d tokens, %d beside an image) and cut there: item %s",
-                f"{len(truncated)} texts were" if len(truncated) > 1 else "a text was",
-                self._text_limit,
-                self._composed_limit,
-                _join(truncated),
+                "%s longer than this encoder reads (%s) and cut there: item %s", texts_were, limits, _join(truncated)
             )
         if unknown:
             lacking = "this encoder's vocabulary lacks %s: say it in other words, or the search goes without"

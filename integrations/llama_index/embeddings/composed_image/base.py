@@ -130,8 +130,7 @@ class ComposedImageEmbedding(MultiModalEmbedding):
         texts = [node for i, node in enumerate(nodes) if i not in images]
         if texts:
             super().__call__(texts, **kwargs)
-        show_progress = bool(kwargs.get("show_progress", False))
-        vectors = self.get_image_embedding_batch(list(images.values()), show_progress)
+        vectors = self.get_image_embedding_batch(list(images.values()), bool(kwargs.get("show_progress")))
         for i, vector in zip(images, vectors, strict=True):
             nodes[i].embedding = vector
         return nodes
@@ -169,7 +168,7 @@ class ComposedImageEmbedding(MultiModalEmbedding):
         dispatcher.event(EmbeddingStartEvent(model_dict=payload))
         with self.callback_manager.event(CBEventType.EMBEDDING, payload={EventPayload.SERIALIZED: payload}) as event:
             embeddings = self._embed_with_cache(queries, role)
-            chunks = [_describe_query(query) for query in queries]
+            chunks = [q.text if q.image is None else f"{q.text} [{describe_source(q.image)}]".strip() for q in queries]
             event.on_end(payload={EventPayload.CHUNKS: chunks, EventPayload.EMBEDDINGS: embeddings})
             dispatcher.event(EmbeddingEndEvent(chunks=chunks, embeddings=embeddings))
         return embeddings
@@ -223,10 +222,6 @@ class _UncachedSettings(dict[str, Any]):
 
     def __str__(self) -> str:
         return f"{super().__str__()} {uuid.uuid4()}"
-
-
-def _describe_query(query: Query) -> str:
-    return query.text if query.image is None else f"{query.text} [{describe_source(query.image)}]".strip()
 
 
 def _cache_key(query: Query, model: str, role: Role) -> str:

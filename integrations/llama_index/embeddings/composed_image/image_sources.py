@@ -20,7 +20,7 @@ def node_image(node: BaseNode) -> ImageSource | None:
 
 
 def embeddable_image(node: BaseNode) -> ImageSource | None:
-    """Return a node's own image as bytes, else its path or URL, else None; raise `EncodeError` if it is no base64."""
+    """Return a node's own image as bytes (`EncodeError` if it is no base64), else its path or URL, else None."""
     data = _base64_of(node)
     if not data:
         return node_image_path(node) or None
