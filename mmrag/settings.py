@@ -82,7 +82,7 @@ def read_settings(**given: Any) -> Settings:
     """Read the settings; ``given`` values take precedence, except None. Raise `SettingError` naming each bad one."""
     try:
         return Settings(**{name: value for name, value in given.items() if value is not None})
-    except ValueError as error:  # other ones: a malformed mmrag.toml, or a list in a variable that is no JSON
+    except ValueError as error:  # invalid values, a malformed mmrag.toml, or a list in a variable that is no JSON
         invalid = error.errors() if isinstance(error, ValidationError) else []
         faults = "; ".join(f"{'.'.join(map(str, each['loc']))}: {each['msg']}" for each in invalid) or str(error)
         raise SettingError(

@@ -59,8 +59,10 @@ class JointEncoder(nn.Module):
         super().__init__()
         self.text_config = text_config
         self.vision_config = vision_config
-        text_model = XLMRobertaModel if isinstance(text_config, XLMRobertaConfig) else BertModel
-        self.text = text_model(text_config, add_pooling_layer=False)
+        if isinstance(text_config, XLMRobertaConfig):
+            self.text = XLMRobertaModel(text_config, add_pooling_layer=False)
+        else:
+            self.text = BertModel(text_config, add_pooling_layer=False)
         self.tower = VisionTower(vision_config)
         self.projection = nn.Linear(vision_config.width, text_config.hidden_size)
 
