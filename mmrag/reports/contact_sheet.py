@@ -3,15 +3,12 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
-from dataclasses import dataclass
 from pathlib import Path
 from textwrap import wrap
 
 from PIL import Image, ImageDraw, ImageFont
 
 from mmrag.errors import SettingError
-from mmrag.images import ImagePolicy
 from mmrag.images.encode import thumbnail
 from mmrag.query import Query
 from mmrag.results import RankedImage, RankedImages
@@ -31,15 +28,11 @@ CAPTION = 44
 HEADING = 30
 MAX_LINES = 5
 
+_font = ImageFont.load_default
+
 
 def write_sheet(file: Path, found: RankedImages) -> None:
-    """Write `contact_sheet` to an image file in the format of its extension.
-
-    Raises
-    ------
-    SettingError
-        If the extension is unknown.
-    """
+    """Write `contact_sheet` in the format of the file's extension; raises SettingError if that is unknown."""
     sheet = contact_sheet(found)
     file.parent.mkdir(parents=True, exist_ok=True)
     try:
@@ -51,72 +44,42 @@ def write_sheet(file: Path, found: RankedImages) -> None:
 def contact_sheet(found: RankedImages, *, cell: int = 180) -> Image.Image:
     """Draw the query at the left and the results at the right, best first.
 
-    Examples
-    --------
     >>> contact_sheet(RankedImages(query=Query("mug"))).size
     (420, 314)
     """
-    strips = _strips(found)
-    columns = _columns(found)
-    heights = [HEADING + _rows(len(strip.images), columns) * (cell + CAPTION) for strip in strips]
-    width = MARGIN + cell + MARGIN + max(1, columns) * (cell + MARGIN)
-    size = (width, max(MARGIN * 2 + sum(heights), MARGIN * 2 + HEADING + cell + CAPTION + MARGIN))
-    sheet = Image.new("RGB", size, PAPER)
+    count, reranked = len(found.results), found.stage == "reranked"
+    columns = max(1, min(count, 9) if reranked else math.ceil(math.sqrt(count)))
+    strips = [(f"{count} found", found.results)]
+    if reranked:
+        strips = [("retrieved", found.retrieved), ("reranked by the vision LLM", found.results)]
+    strip_height = HEADING + math.ceil(count / columns) * (cell + CAPTION)
+    left = MARGIN + cell + MARGIN
+    height = MARGIN * 2 + max(strip_height * len(strips), HEADING + cell + CAPTION + MARGIN)
+    sheet = Image.new("RGB", (left + columns * (cell + MARGIN), height), PAPER)
     _draw_query(sheet, found, cell)
-    top = MARGIN
-    for strip, height in zip(strips, heights, strict=True):
-        _draw_strip(sheet, strip, top, cell, columns, found.policy)
-        top += height
+    for number, (heading, images) in enumerate(strips):
+        top = MARGIN + number * strip_height
+        ImageDraw.Draw(sheet).text((left, top), heading, FAINT, _font(16))
+        for position, image in enumerate(images):
+            row, column = divmod(position, columns)
+            corner = (left + column * (cell + MARGIN), top + HEADING + row * (cell + CAPTION))
+            _draw_result(sheet, image, thumbnail(image.path, cell, found.policy), corner, reranked=number == 1)
     return sheet
 
 
-@dataclass(frozen=True)
-class _Strip:
-    heading: str
-    images: Sequence[RankedImage]
-    reranked: bool
-
-
-def _strips(found: RankedImages) -> list[_Strip]:
-    if found.stage == "retrieved":
-        return [_Strip(f"{len(found.results)} found", found.results, reranked=False)]
-    return [
-        _Strip("retrieved", found.retrieved, reranked=False),
-        _Strip("reranked by the vision LLM", found.results, reranked=True),
-    ]
-
-
-def _columns(found: RankedImages) -> int:
-    count = len(found.results)
-    return min(count, 9) if found.stage == "reranked" else math.ceil(math.sqrt(count))
-
-
-def _rows(hits: int, columns: int) -> int:
-    return math.ceil(hits / columns) if columns else 0
-
-
 def _draw_query(sheet: Image.Image, found: RankedImages, cell: int) -> None:
-    draw = ImageDraw.Draw(sheet)
-    draw.text((MARGIN, MARGIN), "query", QUERY, _font(16))
+    draw, font = ImageDraw.Draw(sheet), _font(16)
+    draw.text((MARGIN, MARGIN), "query", QUERY, font)
     query = found.query or Query("?")
     top = MARGIN + HEADING
     if query.image is not None:
         sheet.paste(thumbnail(query.image, cell, found.policy), (MARGIN, top))
         draw.rectangle((MARGIN - 3, top - 3, MARGIN + cell + 2, top + cell + 2), outline=QUERY, width=3)
         top += cell + 10
-    for line in _wrap(query.text, cell, _font(16)):
-        draw.text((MARGIN, top), line, INK, _font(16))
+    letters = max(8, int(cell / font.getlength("e")))
+    for line in wrap(query.text, letters, max_lines=MAX_LINES, placeholder=" …"):
+        draw.text((MARGIN, top), line, INK, font)
         top += 21
-
-
-def _draw_strip(sheet: Image.Image, strip: _Strip, top: int, cell: int, columns: int, policy: ImagePolicy) -> None:
-    draw = ImageDraw.Draw(sheet)
-    left = MARGIN + cell + MARGIN
-    draw.text((left, top), strip.heading, FAINT, _font(16))
-    for position, image in enumerate(strip.images):
-        row, column = divmod(position, columns)
-        corner = (left + column * (cell + MARGIN), top + HEADING + row * (cell + CAPTION))
-        _draw_result(sheet, image, thumbnail(image.path, cell, policy), corner, reranked=strip.reranked)
 
 
 def _draw_result(
@@ -128,7 +91,7 @@ def _draw_result(
     sheet.paste(image, corner)
     draw.rectangle((left, top, left + cell - 1, top + cell - 1), outline=LINE)
     _draw_badge(draw, str(result.rank if reranked else result.retrieval_rank), (left + 6, top + 6))
-    draw.text((left, top + cell + 4), _truncate(result.title, cell, _font(13)), INK, _font(13))
+    draw.text((left, top + cell + 4), _truncate(result.title, cell), INK, _font(13))
     draw.text((left, top + cell + 21), f"{result.score:.3f}", FAINT, _font(12))
     if reranked and result.direction != "same":
         change = f"{result.direction} {abs(result.retrieval_rank - result.rank)}"  # the built-in font has no arrows
@@ -137,22 +100,14 @@ def _draw_result(
 
 
 def _draw_badge(draw: ImageDraw.ImageDraw, text: str, corner: tuple[int, int]) -> None:
-    font = _font(15)
-    box = draw.textbbox((corner[0] + 7, corner[1] + 4), text, font)
-    draw.rounded_rectangle((*corner, box[2] + 7, corner[1] + 24), 6, fill=INK)
-    draw.text((corner[0] + 7, corner[1] + 4), text, PAPER, font)
+    text_corner, font = (corner[0] + 7, corner[1] + 4), _font(15)
+    right = draw.textbbox(text_corner, text, font)[2]
+    draw.rounded_rectangle((*corner, right + 7, corner[1] + 24), 6, fill=INK)
+    draw.text(text_corner, text, PAPER, font)
 
 
-def _font(size: int) -> ImageFont.FreeTypeFont | ImageFont.ImageFont:
-    return ImageFont.load_default(size)
-
-
-def _wrap(text: str, width: int, font: ImageFont.FreeTypeFont | ImageFont.ImageFont) -> list[str]:
-    letters = max(8, int(width / font.getlength("e")))
-    return wrap(text, letters, max_lines=MAX_LINES, placeholder=" …")
-
-
-def _truncate(text: str, width: int, font: ImageFont.FreeTypeFont | ImageFont.ImageFont) -> str:
+def _truncate(text: str, width: int) -> str:
+    font = _font(13)
     if font.getlength(text) <= width:
         return text
     while text and font.getlength(text + "…") > width:

@@ -4,21 +4,26 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
 from jinja2 import Environment, PackageLoader, StrictUndefined
 
-from mmrag.images import ImagePolicy
+from mmrag.images import ImagePolicy, ImageSource
 from mmrag.images.encode import data_uri, thumbnail
 from mmrag.query import Query
 from mmrag.results import RankedImages
 
 __all__ = ["Figure", "render", "report_page", "section", "small", "write_report"]
 
-SIDE = 192
-QUERY_SIDE = 288
+SIDE, QUERY_SIDE = 192, 288  # pixels
+TEMPLATES = Environment(
+    loader=PackageLoader("mmrag.reports"),
+    autoescape=True,
+    undefined=StrictUndefined,
+    trim_blocks=True,
+    lstrip_blocks=True,
+)
 
 
 @dataclass(frozen=True)
@@ -35,59 +40,36 @@ def write_report(
 ) -> None:
     """Write `report_page` to a file; creates the folder."""
     file.parent.mkdir(parents=True, exist_ok=True)
-    page = report_page(searches, title=title, figures=figures, note=note)
-    file.write_text(page, encoding="utf-8")
+    file.write_text(report_page(searches, title=title, figures=figures, note=note), encoding="utf-8")
 
 
 def report_page(searches: Sequence[RankedImages], *, title: str, figures: Sequence[Figure] = (), note: str = "") -> str:
     """Render searches as one HTML page: before and after reranking, rank changes, and the calls of the model.
 
-    Parameters
-    ----------
-    searches : sequence of RankedImages
-        One section each.
-    title : str
-        Title of the page.
-    figures : sequence of Figure, optional
-        Table above the sections. Default: none.
-    note : str, optional
-        Sentence below the table.
+    The figures are a table above the sections, one section a search; the note stands below the table.
     """
-    return render(
-        "report.html", title=title, figures=figures, note=note, searches=[section(found) for found in searches]
-    )
+    sections = [section(found) for found in searches]
+    return render("report.html", title=title, figures=figures, note=note, searches=sections)
 
 
 def render(template: str, **values: Any) -> str:
     """Render one of the page templates."""
-    return _templates().get_template(template).render(values)
+    return TEMPLATES.get_template(template).render(values)
 
 
 def section(found: RankedImages) -> dict[str, Any]:
     """Collect what the page's template needs for one search."""
     query = found.query or Query("?")
-    image = query.image
     return {
         "found": found,
         "text": query.text or "(an image alone)",
-        "image": data_uri(thumbnail(image, QUERY_SIDE, found.policy)) if image is not None else None,
+        "image": small(query.image, found.policy, QUERY_SIDE) if query.image is not None else None,
         "thumbnails": {result.id: small(result.path, found.policy) for result in found.results},
         "composites": [data_uri(call.composite) for call in found.calls],
         "total": sum(found.timings_ms.values()),
     }
 
 
-def small(image: str, policy: ImagePolicy | None = None) -> str:
+def small(image: ImageSource, policy: ImagePolicy | None = None, side: int = SIDE) -> str:
     """Return the thumbnail of an image as a `data:` URI."""
-    return data_uri(thumbnail(image, SIDE, policy))
-
-
-@lru_cache(maxsize=1)
-def _templates() -> Environment:
-    return Environment(
-        loader=PackageLoader("mmrag.reports"),
-        autoescape=True,
-        undefined=StrictUndefined,
-        trim_blocks=True,
-        lstrip_blocks=True,
-    )
+    return data_uri(thumbnail(image, side, policy))
