@@ -21,9 +21,7 @@ from mmrag.images.redact import url_scheme
 
 __all__ = ["LAST_IMAGE", "ImageResolver", "UploadCache", "find_image_node", "resize_to_fit"]
 
-LAST_IMAGE = "last"
-"""Reference to the most recent image of the user."""
-
+LAST_IMAGE = "last"  # reference to the most recent image of the user
 MAX_SIDE = 1024  # pixels: models see no more
 ID = re.compile(r"[^\"'\\/\x00-\x1f]{1,200}")
 SHORT_ID = re.compile(r"[0-9a-f]{12,63}")
@@ -31,13 +29,7 @@ HANDLE = re.compile(r"upload-[0-9a-f]{12}")
 
 
 class UploadCache:
-    """Images of users in memory, without their metadata; the least recently used are evicted.
-
-    Parameters
-    ----------
-    max_images : int, default 64
-        Number of images kept.
-    """
+    """Images of users in memory, without their metadata; the least recently used are evicted."""
 
     def __init__(self, max_images: int = 64) -> None:
         self._images: LRUCache[str, Image.Image] = LRUCache(max_images)
@@ -60,89 +52,53 @@ class UploadCache:
 class ImageResolver:
     """Resolves ids of results, upload handles, ``data:`` URIs, and paths and URLs that the policy allows.
 
-    Parameters
-    ----------
-    store : ImageVectorStore
-        Collection of the indexed images.
-    is_indexed : callable
-        Whether an absolute path is that of an indexed image.
-    policy : ImagePolicy
-        Files and hosts that a model may name, and size limits. Without roots, no file but the indexed ones.
-    max_uploads : int, default 64
-        Number of uploads kept.
+    Without roots in the policy, a model can name no file but those whose absolute path ``is_indexed``.
     """
 
-    def __init__(
-        self, store: ImageVectorStore, is_indexed: Callable[[str], bool], policy: ImagePolicy, max_uploads: int = 64
-    ) -> None:
+    def __init__(self, store: ImageVectorStore, is_indexed: Callable[[str], bool], policy: ImagePolicy) -> None:
         self._store, self._is_indexed = store, is_indexed
         self._untrusted = replace(policy, roots=[Path(root) for root in policy.roots or ()])
         self._trusted = replace(policy, roots=None)  # for paths that no model wrote
-        self._uploads = UploadCache(max_uploads)
+        self._uploads = UploadCache()
 
     @property
     def accepted_forms(self) -> str:
         """The forms of a reference, as the description of a tool argument."""
-        roots, hosts = self._untrusted.roots or (), sorted(self._untrusted.hosts)
-        forms = [
-            "the id of an earlier result",
-            "the path of an indexed image",
-            f"a path below {' or '.join(map(str, roots))}" if roots else "",
-            f"a URL on {' or '.join(hosts)}" if hosts else "",
-            "a data: URI",
-        ]
-        return ", ".join(filter(None, forms))
+        forms = ["the id of an earlier result", "the path of an indexed image"]
+        if roots := self._untrusted.roots:
+            forms.append(f"a path below {' or '.join(map(str, roots))}")
+        if hosts := sorted(self._untrusted.hosts):
+            forms.append(f"a URL on {' or '.join(hosts)}")
+        return ", ".join([*forms, "a data: URI"])
 
     def add_upload(self, source: ImageSource) -> str:
-        """Keep an image of the user and return the handle by which a model can name it.
-
-        Raises
-        ------
-        ImageError
-            If it is too large, or no image.
-        """
+        """Keep an image of the user, and return the handle by which a model can name it."""
         return self._uploads.add(self.load(source))[0]
 
     def resolve(self, reference: str, last_image: ImageSource | None = None) -> Image.Image:
-        """Load the image that a model named.
+        """Load the image that a model named by one of the `accepted_forms`, an upload handle, or `LAST_IMAGE`.
 
-        Parameters
-        ----------
-        reference : str
-            One of the `accepted_forms`, an upload handle, or `LAST_IMAGE`.
-        last_image : image source, optional
-            The most recent image of the user.
-
-        Returns
-        -------
-        PIL.Image.Image
-            RGB or RGBA, at most 1024 pixels a side.
-
-        Raises
-        ------
-        ImageError
-            If there is no such image, or the policy does not allow it.
+        It is scaled down to at most 1024 pixels a side; ``last_image`` is the user's most recent image.
         """
-        return resize_to_fit(self._load_reference(reference, last_image))
-
-    def load(self, source: ImageSource) -> Image.Image:
-        """Load an image that no model named; only the size limits of the policy apply to files."""
-        return load_image(source, self._trusted)
-
-    def _load_reference(self, reference: str, last_image: ImageSource | None) -> Image.Image:
         if reference == LAST_IMAGE:
             if last_image is None:
                 raise ImageError("the user has sent no image: ask for one, or search by words")
-            return self.load(last_image)
-        if HANDLE.fullmatch(reference):
-            if (upload := self._uploads.get(reference)) is None:
+            image = self.load(last_image)
+        elif HANDLE.fullmatch(reference):
+            image = self._uploads.get(reference)
+            if image is None:
                 raise ImageError(f"{reference} is not kept, or no longer: ask for the image again")
-            return upload
-        if url_scheme(reference):
-            return load_image(reference, self._untrusted)
-        if node := find_image_node(self._store, reference):
-            return self.load(node.image_path or node.image_url or "")
-        return self._load_path(reference)
+        elif url_scheme(reference):
+            image = load_image(reference, self._untrusted)
+        elif node := find_image_node(self._store, reference):
+            image = self.load(node.image_path or node.image_url or "")
+        else:
+            image = self._load_path(reference)
+        return resize_to_fit(image)
+
+    def load(self, source: ImageSource) -> Image.Image:
+        """Load an image that no model named: only the size limits of the policy apply to files."""
+        return load_image(source, self._trusted)
 
     def _load_path(self, path: str) -> Image.Image:
         if self._is_indexed(os.path.abspath(path)):

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Mapping, Sequence
 from typing import Any, Literal
 
@@ -21,7 +20,6 @@ __all__ = [
     "describe_errors",
     "scalar_metadata",
     "search_images_input",
-    "short_id",
 ]
 
 MAX_RESULTS = 24  # with the query, as many as fit on one contact sheet
@@ -84,24 +82,10 @@ class ToolError(BaseModel):
 
 
 def search_images_input(image_forms: str, columns: Mapping[str, type]) -> type[SearchImagesInput]:
-    """Describe the search of one collection.
-
-    Parameters
-    ----------
-    image_forms : str
-        How an example image may be given.
-    columns : mapping of str to type
-        Typed metadata columns that filters can rely on.
-
-    Examples
-    --------
-    >>> schema = search_images_input("the id of an earlier result", {"price": float})
-    >>> schema.model_json_schema()["properties"]["image"]["description"]
-    'An example image: the id of an earlier result.'
-    """
+    """Describe the search of one collection: the forms of an example image, and the typed columns for filters."""
     known = ", ".join(f"{name} ({kind.__name__})" for name, kind in columns.items())
-    filters = 'Conditions on metadata, as in: price < 40 and product in ["mug", "tote bag"]. '
-    filters += f"Fields: {known}." if known else "Fields: those in the metadata of results."
+    fields = known or "those in the metadata of results"
+    filters = f'Conditions on metadata, as in: price < 40 and product in ["mug", "tote bag"]. Fields: {fields}.'
     return create_model(
         "search_images",
         __base__=SearchImagesInput,
@@ -114,17 +98,6 @@ def search_images_input(image_forms: str, columns: Mapping[str, type]) -> type[S
 def describe_errors(errors: Sequence[Any]) -> str:
     """Join the first five errors of a pydantic `ValidationError` in one line."""
     return "; ".join(f"{'.'.join(map(str, e['loc'])) or 'body'}: {e['msg']}" for e in errors[:5])
-
-
-def short_id(id: str) -> str:
-    """Abbreviate a content hash, so that a model can copy it; other ids stay whole.
-
-    Examples
-    --------
-    >>> short_id("0123456789ab" + 52 * "f"), short_id("mug-7")
-    ('0123456789ab', 'mug-7')
-    """
-    return id[:12] if re.fullmatch("[0-9a-f]{64}", id) else id
 
 
 def scalar_metadata(metadata: Mapping[str, Any]) -> dict[str, Scalar]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, TypeVar, cast
@@ -26,7 +27,6 @@ from mmrag.agent_tool.schema import (
     describe_errors,
     scalar_metadata,
     search_images_input,
-    short_id,
 )
 from mmrag.errors import ImageError, MMRagError, QueryError, SettingError
 from mmrag.images import ImagePolicy, ImageSource
@@ -37,23 +37,16 @@ from mmrag.results import RankedImage, RankedImages
 __all__ = ["ImageSearch", "ToolResponse"]
 
 CELL = 192  # pixels: with the most results, the sheet is as large as models look at
+CONTENT_HASH = re.compile("[0-9a-f]{64}")
+TITLE_KEYS = ("title", "file_name")
 
 T = TypeVar("T", bound=BaseModel)
+Arguments = Mapping[str, Any]
 
 
 @dataclass(frozen=True)
 class ToolResponse:
-    """What a call returns to the agent.
-
-    Attributes
-    ----------
-    output : SearchImagesOutput, ImageDetails or ToolError
-        The results, the details of one image, or why the call failed.
-    images : tuple of PIL.Image.Image or None
-        Images of the results, in their order; None where one cannot be read.
-    query : Query, optional
-        The query, with its image loaded.
-    """
+    """What a call returns to the agent: the output, its images (None where one cannot be read), the loaded query."""
 
     output: SearchImagesOutput | ImageDetails | ToolError
     images: tuple[Image.Image | None, ...] = ()
@@ -82,34 +75,24 @@ class ToolResponse:
 class ImageSearch:
     """The search of a query engine, with arguments written by a model; errors become responses.
 
-    Parameters
-    ----------
-    engine : BaseQueryEngine
-        From `ComposedImageIndex.as_query_engine`, with or without a reranker. Its synthesizer is not used.
-    policy : ImagePolicy, optional
-        Files and hosts that a model may name, and size limits. Default: no file but the indexed ones.
-
-    Raises
-    ------
-    SettingError
-        If the engine does not search images.
+    The engine is one of `ComposedImageIndex.as_query_engine`; its synthesizer is not used. Without a policy,
+    a model can name no file but the indexed ones.
     """
 
     def __init__(self, engine: BaseQueryEngine, policy: ImagePolicy | None = None) -> None:
-        retriever = engine.retriever if isinstance(engine, RetrieverQueryEngine) else None
-        if not isinstance(retriever, ComposedImageRetriever):
+        if not isinstance(engine, RetrieverQueryEngine) or not isinstance(engine.retriever, ComposedImageRetriever):
             raise SettingError(
                 f"{type(engine).__name__} searches no images: give an engine of ComposedImageIndex.as_query_engine()"
             )
-        self._engine, self._retriever = cast("RetrieverQueryEngine", engine), retriever
-        self._store = cast("ImageVectorStore", retriever._vector_store)  # pyright: ignore[reportPrivateUsage]
+        self._engine, self._retriever = engine, engine.retriever
+        self._store = cast("ImageVectorStore", self._retriever._vector_store)  # pyright: ignore[reportPrivateUsage]
         self.resolver = ImageResolver(self._store, self._is_indexed, policy or ImagePolicy(roots=()))
 
     def input_schema(self, more_forms: str = "") -> type[SearchImagesInput]:
         """Describe the arguments of `search`; ``more_forms`` are further forms of an image reference."""
         return search_images_input(f"{more_forms}{self.resolver.accepted_forms}", self._store.columns)
 
-    def search(self, arguments: Mapping[str, Any], last_image: ImageSource | None = None) -> ToolResponse:
+    def search(self, arguments: Arguments, last_image: ImageSource | None = None) -> ToolResponse:
         """Search by the arguments of `SearchImagesInput`; ``last_image`` is the user's most recent image."""
         try:
             query, retriever, top_n = self._parse(arguments, last_image)
@@ -118,7 +101,7 @@ class ImageSearch:
         except MMRagError as error:
             return self._failed(error)
 
-    async def asearch(self, arguments: Mapping[str, Any], last_image: ImageSource | None = None) -> ToolResponse:
+    async def asearch(self, arguments: Arguments, last_image: ImageSource | None = None) -> ToolResponse:
         """Asynchronous version of `search`."""
         try:
             query, retriever, top_n = await asyncio.to_thread(self._parse, arguments, last_image)
@@ -128,20 +111,31 @@ class ImageSearch:
         except MMRagError as error:
             return self._failed(error)
 
-    def describe(self, arguments: Mapping[str, Any]) -> ToolResponse:
+    def describe(self, arguments: Arguments) -> ToolResponse:
         """Look up one image by the arguments of `DescribeImageInput`."""
         try:
-            return self._describe(_validate(DescribeImageInput, arguments).id)
+            id = _validate(DescribeImageInput, arguments).id
+            node = find_image_node(self._store, id)
         except MMRagError as error:
             return self._failed(error)
+        if node is None:
+            return self._failed(QueryError(f"no image has the id {id!r}: give the id of a result, as it stands"))
+        found = RankedImage.from_node(node, rank=1, score=None)
+        short = _abbreviate(found)
+        details = ImageDetails(id=short.id, title=short.title, path=short.path, metadata=short.metadata)
+        try:
+            image = self.resolver.load(found.path)
+        except ImageError as error:
+            details.note = f"no image to look at: {error}"
+            return ToolResponse(details)
+        details.width, details.height = image.size
+        return ToolResponse(details, (resize_to_fit(image),))
 
-    async def adescribe(self, arguments: Mapping[str, Any]) -> ToolResponse:
+    async def adescribe(self, arguments: Arguments) -> ToolResponse:
         """Asynchronous version of `describe`."""
         return await asyncio.to_thread(self.describe, arguments)
 
-    def _parse(
-        self, arguments: Mapping[str, Any], last_image: ImageSource | None
-    ) -> tuple[Query, ComposedImageRetriever, int]:
+    def _parse(self, arguments: Arguments, last_image: ImageSource | None) -> tuple[Query, ComposedImageRetriever, int]:
         given = _validate(SearchImagesInput, arguments)
         # an image in the text is as confined as one beside it
         query = Query(given.text, given.image) if given.image else Query.parse(given.text)
@@ -154,27 +148,10 @@ class ImageSearch:
     def _respond(self, query: Query, retriever: ComposedImageRetriever, nodes: Sequence[NodeWithScore]) -> ToolResponse:
         found = RankedImages.from_nodes(nodes)
         empty = "loosen the filters" if retriever.filters is not None else "no image is indexed yet"
-        output = SearchImagesOutput(
-            results=[_abbreviate(image) for image in found.results],
-            stage=found.stage,
-            degraded=found.degraded,
-            note="" if found.results else f"nothing found: {empty}",
-        )
+        note = "" if found.results else f"nothing found: {empty}"
+        results = [_abbreviate(image) for image in found.results]
+        output = SearchImagesOutput(results=results, stage=found.stage, degraded=found.degraded, note=note)
         return ToolResponse(output, tuple(self._load(image) for image in found.results), query)
-
-    def _describe(self, id: str) -> ToolResponse:
-        node = find_image_node(self._store, id)
-        if node is None:
-            raise QueryError(f"no image has the id {id!r}: give the id of a result, as it stands")
-        found = RankedImage.from_node(node, rank=1, score=None)
-        short = _abbreviate(found)
-        details = ImageDetails(id=short.id, title=short.title, path=short.path, metadata=short.metadata)
-        try:
-            image = self.resolver.load(found.path)
-        except ImageError as error:
-            return ToolResponse(details.model_copy(update={"note": f"no image to look at: {error}"}))
-        size = {"width": image.width, "height": image.height}
-        return ToolResponse(details.model_copy(update=size), (resize_to_fit(image),))
 
     def _load(self, image: RankedImage) -> Image.Image | None:
         try:
@@ -194,19 +171,19 @@ class ImageSearch:
 
 def _abbreviate(image: RankedImage) -> RankedImage:
     """Shorten ids and scores; leave out credentials, and metadata that is no scalar or stands elsewhere."""
-    metadata = scalar_metadata(image.metadata)
+    metadata = {key: scalar for key, scalar in scalar_metadata(image.metadata).items() if key not in TITLE_KEYS}
     return image.model_copy(
         update={
-            "id": short_id(image.id),
+            "id": image.id[:12] if CONTENT_HASH.fullmatch(image.id) else image.id,  # so that a model can copy it
             "path": image.display_path,
             "score": round(image.score, 3) + 0.0,  # never -0.0
             "rerank_score": None if image.rerank_score is None else round(image.rerank_score, 3),
-            "metadata": {key: value for key, value in metadata.items() if key not in ("title", "file_name")},
+            "metadata": metadata,
         }
     )
 
 
-def _validate(schema: type[T], arguments: Mapping[str, Any]) -> T:
+def _validate(schema: type[T], arguments: Arguments) -> T:
     try:
         # models write null for what they leave out
         return schema.model_validate({name: value for name, value in arguments.items() if value is not None})

@@ -8,7 +8,6 @@ from typing import Any, ClassVar
 
 from llama_index.core.base.base_query_engine import BaseQueryEngine
 from llama_index.core.base.llms.types import ContentBlock, ImageBlock, MessageRole, TextBlock
-from llama_index.core.bridge.pydantic import BaseModel
 from llama_index.core.memory import BaseMemory
 from llama_index.core.tools import FunctionTool, ToolMetadata
 from llama_index.core.tools.tool_spec.base import SPEC_FUNCTION_TYPE, BaseToolSpec
@@ -100,16 +99,10 @@ class ImageSearchToolSpec(BaseToolSpec):
         """Return the details of one image, and the image, asynchronously."""
         return await asyncio.to_thread(self.describe_image, id, **unknown)
 
-    def get_metadata_from_fn_name(
-        self, fn_name: str, spec_functions: list[SPEC_FUNCTION_TYPE] | None = None
-    ) -> ToolMetadata | None:
+    def get_metadata_from_fn_name(self, fn_name: str, spec_functions: Any = None) -> ToolMetadata:
         """Describe a tool for a model."""
         more_forms = f"'{LAST_IMAGE}' (the image that the user sent last), an upload handle (upload-…), "
-        schemas: dict[str, type[BaseModel]] = {
-            "search_images": self._search.input_schema(more_forms),
-            "describe_image": DescribeImageInput,
-        }
-        schema = schemas[fn_name]
+        schema = self._search.input_schema(more_forms) if fn_name == "search_images" else DescribeImageInput
         return ToolMetadata(cleandoc(schema.__doc__ or ""), fn_name, schema)
 
     def to_tool_list(self, *args: Any, **kwargs: Any) -> list[FunctionTool]:
@@ -128,14 +121,10 @@ async def _find_last_image(ctx: Context | None) -> ImageSource | None:
     memory = await ctx.store.get("memory", default=None) if ctx is not None else None
     if not isinstance(memory, BaseMemory):
         return None
-    blocks = [
-        block
-        for message in await memory.aget_all()
-        if message.role == MessageRole.USER
-        for block in message.blocks
-        if isinstance(block, ImageBlock)
-    ]
-    return next((source for block in reversed(blocks) if (source := block_image(block)) is not None), None)
+    messages = [message for message in await memory.aget_all() if message.role == MessageRole.USER]
+    blocks = [block for message in messages for block in message.blocks if isinstance(block, ImageBlock)]
+    images = map(block_image, reversed(blocks))
+    return next((image for image in images if image is not None), None)
 
 
 def _to_blocks(response: ToolResponse) -> list[ContentBlock]:
