@@ -12,7 +12,7 @@ from fastapi.staticfiles import StaticFiles
 
 from mmrag.search import ImageSearcher
 from mmrag.serving.metrics import MetricsMiddleware
-from mmrag.serving.routes import register_error_handlers, router
+from mmrag.serving.routes import HANDLED_ERRORS, handle_error, router
 from mmrag.serving.security import SecurityMiddleware
 from mmrag.serving.service import Limits, SearchService
 
@@ -22,17 +22,7 @@ MAX_FORM_OVERHEAD = 200_000  # bytes of a request beside its image
 
 
 def create_app(searcher: ImageSearcher, limits: Limits | None = None, *, token: str = "") -> FastAPI:
-    """Create the app; the caller closes the searcher.
-
-    Parameters
-    ----------
-    searcher : ImageSearcher
-        Shared by all requests.
-    limits : Limits, optional
-        Limits of queues, time and uploads.
-    token : str, default ""
-        Secret required from clients. If empty, only clients of this machine are served.
-    """
+    """Create the app; the caller closes the searcher. Without a token, only clients of this machine are served."""
     limits = limits or Limits()
     service = SearchService(searcher, limits)
 
@@ -48,6 +38,7 @@ def create_app(searcher: ImageSearcher, limits: Limits | None = None, *, token: 
         docs_url=None,  # both pages load scripts from another server
         redoc_url=None,
         lifespan=lifespan,
+        exception_handlers=dict.fromkeys(HANDLED_ERRORS, handle_error),
     )
     app.state.service = service
     app.include_router(router)
@@ -55,5 +46,4 @@ def create_app(searcher: ImageSearcher, limits: Limits | None = None, *, token: 
     # as a data: URI, an image is a third larger
     app.add_middleware(SecurityMiddleware, token=token, max_bytes=limits.upload_bytes * 4 // 3 + MAX_FORM_OVERHEAD)
     app.add_middleware(MetricsMiddleware, metrics=service.metrics)
-    register_error_handlers(app)
     return app

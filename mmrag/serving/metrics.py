@@ -21,7 +21,7 @@ class Metrics:
 
     def __init__(self, queues: Sequence[WorkQueue]) -> None:
         self._registry = registry = CollectorRegistry()
-        self._requests = Counter("mmrag_requests", "Requests.", ["route", "status"], registry=registry)
+        self.requests = Counter("mmrag_requests", "Requests.", ["route", "status"], registry=registry)
         self._stages = Histogram(
             "mmrag_stage_seconds", "Time of each stage of a search.", ["stage"], registry=registry, buckets=BUCKETS
         )
@@ -30,10 +30,6 @@ class Metrics:
         in_flight = Gauge("mmrag_in_flight", "Calls that wait or run.", ["queue"], registry=registry)
         for queue in queues:
             in_flight.labels(queue.name).set_function(lambda queue=queue: queue.in_flight)
-
-    def record_request(self, route: str, status: int) -> None:
-        """Count a request; ``route`` is the pattern of its path, as a path may be made up."""
-        self._requests.labels(route, str(status)).inc()
 
     def record_retrieval(self, found: RankedImages) -> None:
         """Record the latencies of a retrieval."""
@@ -75,4 +71,5 @@ class MetricsMiddleware:
         try:
             await self._app(scope, receive, send_and_record)
         finally:
-            self._metrics.record_request(getattr(scope.get("route"), "path", "(none)"), status)
+            route = getattr(scope.get("route"), "path", "(none)")  # the pattern, as a path may be made up
+            self._metrics.requests.labels(route, str(status)).inc()

@@ -6,10 +6,9 @@ import asyncio
 import hashlib
 import logging
 from collections.abc import AsyncIterator
-from functools import lru_cache
 from typing import Annotated, Any, Literal, cast
 
-from fastapi import APIRouter, Depends, FastAPI, Request
+from fastapi import APIRouter, Depends, Request
 from fastapi import Path as PathParameter
 from fastapi.exceptions import RequestValidationError
 from fastapi.responses import HTMLResponse, JSONResponse, Response, StreamingResponse
@@ -20,7 +19,6 @@ from starlette.exceptions import HTTPException
 from mmrag.agent_tool.schema import describe_errors
 from mmrag.errors import BusyError, ImageError, MMRagError, QueryError, SettingError
 from mmrag.results import RankedImages
-from mmrag.serving.images import encode_image
 from mmrag.serving.schema import (
     ID_PATTERN,
     MAX_RESULTS,
@@ -30,16 +28,18 @@ from mmrag.serving.schema import (
     SearchResponse,
     read_search_request,
 )
-from mmrag.serving.service import SearchService
+from mmrag.serving.service import SearchService, encode_image
 
-__all__ = ["error_message", "register_error_handlers", "router"]
+__all__ = ["HANDLED_ERRORS", "handle_error", "router"]
 
 _log = logging.getLogger(__name__)
 
+TEMPLATES = Environment(loader=PackageLoader("mmrag.serving", "static"), autoescape=True, undefined=StrictUndefined)
 NDJSON = "application/x-ndjson"
 SIDES = {"small": 384, "large": 1024}  # pixels
 SAMPLES = 9
 NO_STORE = {"Cache-Control": "no-store"}
+HANDLED_ERRORS = (MMRagError, TimeoutError, HTTPException, RequestValidationError)
 CLIENT_ERRORS = (QueryError, ImageError, SettingError)  # the others are this server's, and may name its files
 
 Id = Annotated[str, PathParameter(pattern=ID_PATTERN)]
@@ -76,18 +76,14 @@ async def page(service: Service) -> HTMLResponse:
     """Return the search page."""
     searcher, limits = service.searcher, service.limits
     samples = await service.image_queue.run(lambda: service.images.sample(SAMPLES), limits.timeout)
-    html = (
-        _templates()
-        .get_template("page.html")
-        .render(
-            collection=searcher.index.vector_store.collection_name,
-            encoder=searcher.encoder.info.name,
-            samples=samples,
-            top=min(searcher.settings.top, MAX_RESULTS),
-            max_results=MAX_RESULTS,
-            rerank=limits.rerank,
-            upload_bytes=limits.upload_bytes,
-        )
+    html = TEMPLATES.get_template("page.html").render(
+        collection=searcher.index.vector_store.collection_name,
+        encoder=searcher.encoder.info.name,
+        samples=samples,
+        top=min(searcher.settings.top, MAX_RESULTS),
+        max_results=MAX_RESULTS,
+        rerank=limits.rerank,
+        upload_bytes=limits.upload_bytes,
     )
     return HTMLResponse(html, headers={"Cache-Control": "no-cache"})
 
@@ -157,15 +153,23 @@ async def metrics(service: Service) -> Response:
     return Response(service.metrics.render(), media_type=CONTENT_TYPE_LATEST)
 
 
-def register_error_handlers(app: FastAPI) -> None:
-    """Respond to errors with an `ErrorResponse`."""
-    for kind in (MMRagError, TimeoutError):
-        app.add_exception_handler(kind, _handle_error)
-    app.add_exception_handler(HTTPException, _handle_http_error)
-    app.add_exception_handler(RequestValidationError, _handle_validation_error)
+async def handle_error(_: Request, error: Exception) -> JSONResponse:
+    """Respond to an error with an `ErrorResponse`."""
+    headers = None
+    match error:
+        case HTTPException():
+            status, message, headers = error.status_code, error.detail, error.headers
+        case RequestValidationError():
+            status, message = 422, describe_errors(error.errors())
+        case BusyError():
+            status, message, headers = 503, _error_message(error), {"Retry-After": str(error.retry_after)}
+        case _:
+            status = 422 if isinstance(error, CLIENT_ERRORS) else 504 if isinstance(error, TimeoutError) else 500
+            message = _error_message(error)
+    return JSONResponse({"error": message}, status, headers)
 
 
-def error_message(error: Exception) -> str:
+def _error_message(error: Exception) -> str:
     """Return the message of an error for clients; errors of this server are logged, and only named."""
     if isinstance(error, TimeoutError):
         return "it took too long: ask for fewer results, or without reranking"
@@ -175,31 +179,13 @@ def error_message(error: Exception) -> str:
     return f"the server has a fault ({type(error).__name__}): its log says more"
 
 
-async def _handle_error(_: Request, error: Exception) -> JSONResponse:
-    status = 422 if isinstance(error, CLIENT_ERRORS) else 504 if isinstance(error, TimeoutError) else 500
-    headers: dict[str, str] = {}
-    if isinstance(error, BusyError):
-        status, headers = 503, {"Retry-After": str(error.retry_after)}
-    return JSONResponse({"error": error_message(error)}, status, headers)
-
-
-async def _handle_http_error(_: Request, error: Exception) -> JSONResponse:
-    assert isinstance(error, HTTPException)
-    return JSONResponse({"error": error.detail}, error.status_code, error.headers)
-
-
-async def _handle_validation_error(_: Request, error: Exception) -> JSONResponse:
-    assert isinstance(error, RequestValidationError)
-    return JSONResponse({"error": describe_errors(error.errors())}, 422)
-
-
 async def _stream(service: SearchService, found: RankedImages, query: ParsedQuery, rerank: bool) -> AsyncIterator[str]:
     yield SearchResponse.from_results(found, query).model_dump_json() + "\n"
     if rerank:
         try:
             response = await _rerank(service, found, query)
         except (MMRagError, TimeoutError) as error:
-            failed = found.model_copy(update={"failures": (error_message(error),)})
+            failed = found.model_copy(update={"failures": (_error_message(error),)})
             response = SearchResponse.from_results(failed, query)
         yield response.model_dump_json() + "\n"
 
@@ -215,8 +201,3 @@ def _cacheable(request: Request, data: bytes, media_type: str = "image/jpeg") ->
     if etag in request.headers.get("if-none-match", ""):
         return Response(status_code=304, headers=headers)
     return Response(data, media_type=media_type, headers=headers)
-
-
-@lru_cache(maxsize=1)
-def _templates() -> Environment:
-    return Environment(loader=PackageLoader("mmrag.serving", "static"), autoescape=True, undefined=StrictUndefined)

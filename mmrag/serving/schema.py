@@ -112,13 +112,7 @@ def image_url(id: str, folder: str = "images") -> str:
 
 
 async def read_search_request(request: Request) -> SearchRequest:
-    """Read a search request from a JSON body or a form.
-
-    Raises
-    ------
-    HTTPException
-        If the body is neither, or does not fit the schema.
-    """
+    """Read a search request from a JSON body or a form; HTTPException if it is neither, or does not fit the schema."""
     content_type = request.headers.get("content-type", "").partition(";")[0].strip().lower()
     try:
         if content_type == JSON:

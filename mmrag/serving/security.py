@@ -36,15 +36,7 @@ HEADERS: Mapping[str, str] = {
 class SecurityMiddleware:
     """ASGI middleware that rejects requests without the token, from other origins, or with too large a body.
 
-    Parameters
-    ----------
-    app : ASGIApp
-        The protected app.
-    token : str
-        Secret required from clients. If empty, requests must address this server by a loopback name, so that
-        no other name can be pointed at it.
-    max_bytes : int
-        Largest request body.
+    Without a token, requests must address this server by a loopback name: no other name can be pointed at it.
     """
 
     def __init__(self, app: ASGIApp, *, token: str, max_bytes: int) -> None:
@@ -110,8 +102,6 @@ class SecurityMiddleware:
 def is_loopback(host: str) -> bool:
     """Return True if a host name or address is that of this machine.
 
-    Examples
-    --------
     >>> [is_loopback(host) for host in ("localhost", "127.0.0.1", "::1", "10.0.0.1", "a.example")]
     [True, True, True, False, False]
     """
@@ -122,26 +112,13 @@ def is_loopback(host: str) -> bool:
 
 
 def bind_socket(bind: str, port: int, access_token: str) -> socket.socket:
-    """Listen on a port, 0 for a free one; an address that others can reach requires a token.
-
-    Raises
-    ------
-    SettingError
-        If the token is missing, the port taken, or the address not one of this machine.
-
-    Examples
-    --------
-    >>> bind_socket("0.0.0.0", 0, "")
-    Traceback (most recent call last):
-    mmrag.errors.SettingError: --bind 0.0.0.0 can be reached by others: give a secret, ...
-    """
+    """Listen on a port, 0 for a free one; SettingError if it is taken, or others can reach it without a token."""
     if not access_token and not is_loopback(bind):
         raise SettingError(
             f"--bind {bind} can be reached by others: give a secret, as in --access-token $(openssl rand -hex 16)"
         )
-    family = socket.AF_INET6 if ":" in bind else socket.AF_INET
     try:
-        return socket.create_server((bind, port), family=family)
+        return socket.create_server((bind, port), family=socket.AF_INET6 if ":" in bind else socket.AF_INET)
     except OSError as error:
         reason = str(error.strerror or error).partition(" (while")[0]
         raise SettingError(
@@ -151,14 +128,7 @@ def bind_socket(bind: str, port: int, access_token: str) -> socket.socket:
 
 
 def server_url(bind: str, listening: socket.socket) -> str:
-    """Return the URL of a listening server.
-
-    Examples
-    --------
-    >>> with bind_socket("127.0.0.1", 0, "") as listening:
-    ...     server_url("127.0.0.1", listening).rpartition(":")[0]
-    'http://127.0.0.1'
-    """
+    """Return the URL of a listening server, as in ``http://127.0.0.1:8765``."""
     return f"http://{f'[{bind}]' if ':' in bind else bind}:{listening.getsockname()[1]}"
 
 

@@ -19,14 +19,7 @@ T = TypeVar("T")
 class WorkQueue:
     """Runs functions in threads, first come first served; calls beyond the capacity are refused.
 
-    Parameters
-    ----------
-    name : str
-        Name in messages and metrics.
-    capacity : int
-        Calls in flight at once, waiting ones included.
-    threads : int, default 1
-        Calls that run at once; one for a model.
+    The capacity is that of calls in flight, waiting ones included; a model takes one thread.
     """
 
     def __init__(self, name: str, capacity: int, threads: int = 1) -> None:
@@ -41,16 +34,9 @@ class WorkQueue:
         return len(self._futures)
 
     async def run(self, function: Callable[[], T], timeout: float) -> T:
-        """Run a function in a thread and return its result.
+        """Run a function in a thread and return its result; BusyError if the queue is full.
 
-        A call counts as in flight until its function returns, even if nobody waits for it any more.
-
-        Raises
-        ------
-        BusyError
-            If the queue is full.
-        TimeoutError
-            If there is no result within ``timeout`` seconds, waiting included.
+        After ``timeout`` seconds, waiting included, TimeoutError is raised; the call stays in flight until it returns.
         """
         if self.in_flight >= self.capacity:
             raise BusyError(

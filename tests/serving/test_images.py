@@ -10,7 +10,7 @@ from PIL import Image
 
 from mmrag.errors import ImageError
 from mmrag.images import ImagePolicy
-from mmrag.serving.images import IndexedImages
+from mmrag.serving.service import IndexedImages
 
 
 @pytest.fixture

@@ -85,12 +85,12 @@ def test_the_page_fetches_only_from_its_server(client):
 
 def test_ids_and_titles_are_escaped_in_the_page(client, shop, monkeypatch):
     evil = [("a", '"><script>alert(1)</script>')]
-    monkeypatch.setattr("mmrag.serving.images.IndexedImages.sample", lambda self, n: evil)
+    monkeypatch.setattr("mmrag.serving.service.IndexedImages.sample", lambda self, n: evil)
     assert "<script>alert" not in client.get("/").text
 
 
 def test_an_empty_index_says_what_to_type(client, monkeypatch):
-    monkeypatch.setattr("mmrag.serving.images.IndexedImages.sample", lambda self, n: [])
+    monkeypatch.setattr("mmrag.serving.service.IndexedImages.sample", lambda self, n: [])
     assert "mmrag index FOLDER" in client.get("/").text
 
 
