@@ -87,7 +87,7 @@ def test_other_schemes_are_refused(url):
     [
         "localhost", "2130706433", "0x7f000001", "0177.0.0.1", "127.1", "127.0.0.1.", "[::1]",
         "[::ffff:127.0.0.1]", "0", "evil.example#127.0.0.1", "127.0.0.1@evil.example",
-        "evil.example\\@127.0.0.2", "[::127.0.0.1]", "①27.0.0.1",
+        "evil.example\\@127.0.0.2", "[::127.0.0.1]", "①27.0.0.1", "127.0.0.2", "127.0.0.1@localhost",
     ],
 )  # fmt: skip
 def test_other_spellings_of_an_allowed_host_are_refused(authority, server):
