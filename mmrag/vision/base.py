@@ -47,13 +47,11 @@ def place_images(messages: Sequence[Message], num_images: int) -> list[tuple[str
     """Split messages into content parts, with one ``{"type": "image"}`` part per image.
 
     Where the messages hold no image part, the images open the first user turn.
-
-    Returns
-    -------
-    list of tuple
-        Role and content parts of each message.
     """
-    turns = [(turn["role"], _content_parts(turn["content"])) for turn in messages]
+    turns: list[tuple[str, list[dict[str, Any]]]] = []
+    for turn in messages:
+        content = turn["content"]
+        turns.append((turn["role"], [{"type": "text", "text": content}] if isinstance(content, str) else [*content]))
     if not any(part.get("type") == "image" for _, parts in turns for part in parts):
         first_user_parts = next((parts for role, parts in turns if role == "user"), [])
         first_user_parts[:0] = [{"type": "image"}] * num_images
@@ -64,7 +62,3 @@ def place_images(messages: Sequence[Message], num_images: int) -> list[tuple[str
             '{"type": "image"}, or place none and have a user turn'
         )
     return turns
-
-
-def _content_parts(content: str | list[dict[str, Any]]) -> list[dict[str, Any]]:
-    return [{"type": "text", "text": content}] if isinstance(content, str) else list(content)

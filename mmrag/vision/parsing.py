@@ -1,7 +1,4 @@
-"""Parsing of free-form answers into rankings.
-
-Only numbers in the position of a label count: "[5] > [3], item costs $9" names 5 and 3.
-"""
+"""Parsing of free-form answers into rankings: only numbers in the position of a label count."""
 
 from __future__ import annotations
 
@@ -46,17 +43,7 @@ _REASON_KEYS = ("reason", "explanation", "why")
 
 @dataclass(frozen=True)
 class ParsedAnswer:
-    """Labels, grades and reason found in an answer.
-
-    Attributes
-    ----------
-    labels : tuple of int
-        Best first, as the model ordered or graded them; repeated and out-of-range labels included.
-    grades : mapping of int to float
-        Grade of each label; empty if the model did not grade.
-    reason : str
-        The model's reason, at most `MAX_REASON_CHARS` long.
-    """
+    """Labels, best first (repeated and out-of-range ones included), grades if there are any, and reason."""
 
     labels: tuple[int, ...] = ()
     grades: Mapping[int, float] = field(default_factory=dict[int, float])
@@ -68,17 +55,8 @@ class ParsedAnswer:
 
 
 def ranking_from_answer(answer: str, n: int) -> Ranking:
-    r"""Build a ranking of candidates 1..n from a raw answer; every repair is listed.
+    """Build a ranking of candidates 1..n from a raw answer; one that names no candidate raises `AnswerError`.
 
-    Raises
-    ------
-    AnswerError
-        If the answer names no candidate, for example because it is a refusal.
-
-    Examples
-    --------
-    >>> ranking_from_answer('```json\n{"1": 2, "2": 9, "reason": "it is spo', n=3).order
-    [2, 1, 3]
     >>> ranking_from_answer("[3] > [1]. Item costs $2", n=3).repairs
     ['missing: 2']
     """

@@ -1,4 +1,4 @@
-"""Loading and saving Phi-3 Vision checkpoints in the published layout."""
+"""Finding, loading and saving Phi-3 Vision checkpoints in the published layout."""
 
 from __future__ import annotations
 
@@ -8,8 +8,9 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 
 import torch
-from safetensors import SafetensorError, safe_open
-from safetensors.torch import save_file
+from huggingface_hub import snapshot_download
+from safetensors import SafetensorError
+from safetensors.torch import load_file, save_file
 from torch import Tensor
 
 from mmrag.errors import CheckpointError
@@ -20,7 +21,12 @@ from mmrag.vision.phi3.modeling import Phi3VisionNetwork
 from mmrag.vision.phi3.processing import Phi3VisionProcessor
 from mmrag.vision.phi3.tokenizer import TOKENIZER_FILE, Phi3Tokenizer
 
-__all__ = ["load_vision_model", "save_vision_model"]
+__all__ = ["find_checkpoint", "load_vision_model", "save_vision_model"]
+
+DEMO_FOLDER = Path(__file__).parent / "demo"
+PRETRAINED_MODELS = ("microsoft/Phi-3-vision-128k-instruct", "microsoft/Phi-3.5-vision-instruct")
+# Weights and data; the repository's code is not downloaded.
+_FILES = ["*.safetensors", "*.safetensors.index.json", "*config.json", "tokenizer.json"]
 
 _INDEX_FILE = "model.safetensors.index.json"
 _WEIGHTS_FILE = "model.safetensors"
@@ -38,26 +44,47 @@ _PREFIXES = {
 _SHAPES = {f"{_VISION}sub_GN": (1, 1, 1, -1), f"{_VISION}glb_GN": (1, 1, -1)}
 
 
+def find_checkpoint(name_or_path: str | Path, *, revision: str | None = None) -> Path:
+    """Return the folder of a checkpoint, downloading it if necessary."""
+    if name_or_path == "demo":
+        if not DEMO_FOLDER.is_dir():
+            raise CheckpointError(
+                f"the demo reranker is not in this installation ({DEMO_FOLDER} is missing): "
+                "train it with `python -m examples.train_demo_models reranker`"
+            )
+        return DEMO_FOLDER
+    folder = Path(name_or_path).expanduser()
+    if folder.is_dir():
+        return folder
+    name = str(name_or_path)
+    if name.count("/") != 1 or name.startswith((".", "/", "~")):
+        raise CheckpointError(
+            f"there is no folder {name!r}: give one in the published layout, 'demo', "
+            f"or a repository of the hub such as {PRETRAINED_MODELS[0]!r}"
+        )
+    try:
+        return Path(snapshot_download(name, revision=revision, allow_patterns=_FILES))
+    except Exception as error:  # no network, no such repository or revision, no space
+        at_revision = f" at revision {revision!r}" if revision else ""
+        raise CheckpointError(
+            f"{name}{at_revision} cannot be downloaded from the hub ({error}). Or place {', '.join(_FILES)} "
+            f"of https://huggingface.co/{name} in a folder and give the folder instead"
+        ) from error
+
+
 def load_vision_model(
     folder: Path, *, device: torch.device | str = "cpu", dtype: torch.dtype = torch.float32
 ) -> Phi3VisionNetwork:
-    """Load the network of a checkpoint, in eval mode; the weights are memory-mapped.
-
-    Raises
-    ------
-    CheckpointError
-        If a file is missing or damaged, or the weights do not fit `config.json`.
-    """
+    """Load the network of a checkpoint, in eval mode; the weights are memory-mapped."""
     config = Phi3VisionConfig.from_folder(folder)
-    image_token_id = Phi3Tokenizer.from_folder(folder).image_token_id
     with torch.device("meta"):
-        network = Phi3VisionNetwork(config, image_token_id)
+        network = Phi3VisionNetwork(config, Phi3Tokenizer.from_folder(folder).image_token_id)
     unused = _unused_names(config)
-    weights: dict[str, Tensor] = {}
-    for name, tensor in _read_tensors(folder):
-        if not unused.fullmatch(name):
-            flat = tensor.flatten() if name in _SHAPES else tensor
-            weights[_rename(name, _PREFIXES)] = flat.to(device=device, dtype=dtype)
+    weights = {
+        _rename(name, _PREFIXES): (tensor.flatten() if name in _SHAPES else tensor).to(device=device, dtype=dtype)
+        for name, tensor in _read_tensors(folder)
+        if not unused.fullmatch(name)
+    }
     _validate(weights, network.state_dict(), folder)
     network.load_state_dict(weights, assign=True)
     network.init_buffers()
@@ -72,17 +99,13 @@ def save_vision_model(
     ranking_config: RankingConfig | None = None,
     dtype: torch.dtype = torch.float16,
 ) -> None:
-    """Write a checkpoint: weights, `config.json`, tokenizer, image processor and ranking config.
-
-    The unused last layer of the vision tower is left out; everything else has its published name.
-    """
+    """Write a checkpoint with the published names, without the unused last layer of the vision tower."""
     folder.mkdir(parents=True, exist_ok=True)
     to_published = {ours: published for published, ours in _PREFIXES.items()}
     weights: dict[str, Tensor] = {}
     for ours, tensor in network.state_dict().items():
         name = _rename(ours, to_published)
-        shaped = tensor.reshape(_SHAPES[name]) if name in _SHAPES else tensor
-        weights[name] = shaped.detach().to("cpu", dtype).contiguous()
+        weights[name] = tensor.reshape(_SHAPES.get(name, tensor.shape)).detach().to("cpu", dtype).contiguous()
     save_file(weights, folder / _WEIGHTS_FILE, metadata={"format": "pt"})
     config = json.dumps(dict(network.config.published), indent=2) + "\n"
     (folder / CONFIG_FILE).write_text(config, encoding="utf-8")
@@ -93,23 +116,17 @@ def save_vision_model(
 
 
 def _read_tensors(folder: Path) -> Iterator[tuple[str, Tensor]]:
-    for shard in _shards(folder):
+    shards = [_WEIGHTS_FILE]
+    if (index := folder / _INDEX_FILE).is_file():
+        weight_map: dict[str, str] = read_json_object(index).get("weight_map", {})
+        shards = sorted(set(weight_map.values()))
+    for shard in map(folder.joinpath, shards):
         if not shard.is_file():
             raise CheckpointError(f"{shard} is missing: download the checkpoint again")
         try:
-            with safe_open(shard, framework="pt") as file:
-                for name in file.keys():  # noqa: SIM118 (not a mapping)
-                    yield name, file.get_tensor(name)
+            yield from load_file(shard).items()
         except SafetensorError as error:
             raise CheckpointError(f"{shard} is damaged ({error}): download the checkpoint again") from error
-
-
-def _shards(folder: Path) -> list[Path]:
-    index = folder / _INDEX_FILE
-    if not index.is_file():
-        return [folder / _WEIGHTS_FILE]
-    weight_map: dict[str, str] = read_json_object(index).get("weight_map", {})
-    return [folder / name for name in sorted(set(weight_map.values()))]
 
 
 def _unused_names(config: Phi3VisionConfig) -> re.Pattern[str]:

@@ -45,19 +45,14 @@ _SHARED = (
 
 @dataclass(frozen=True)
 class Phi3VisionConfig:
-    """Sizes of the decoder and the vision tower.
-
-    Attributes
-    ----------
-    published : mapping
-        The fields of `config.json`. Without `vision_config`, the vision tower is ViT-L/14-336.
-    """
+    """Sizes of the decoder and the vision tower, from the fields of `config.json`."""
 
     published: Mapping[str, Any]
 
     def __post_init__(self) -> None:
         try:
-            fits = self.crop_size % (2 * self.patch_size) == 0
+            patch_size = cast("int", self.vision_config.patch_size)
+            fits = self.crop_size % (2 * patch_size) == 0
             _ = self.text_config
         except CheckpointError:
             raise
@@ -67,7 +62,7 @@ class Phi3VisionConfig:
             ) from error
         if not fits:
             raise CheckpointError(
-                f"crops of {self.crop_size} pixels cannot be cut into pairs of {self.patch_size}-pixel patches: "
+                f"crops of {self.crop_size} pixels cannot be cut into pairs of {patch_size}-pixel patches: "
                 f"correct vision_config in {CONFIG_FILE}"
             )
 
@@ -104,14 +99,9 @@ class Phi3VisionConfig:
         return cast("int", self.vision_config.image_size)
 
     @property
-    def patch_size(self) -> int:
-        """Side of a patch in pixels."""
-        return cast("int", self.vision_config.patch_size)
-
-    @property
     def tokens_per_side(self) -> int:
         """Side of a crop in tokens; each token is 2 x 2 patches."""
-        return self.crop_size // self.patch_size // 2
+        return self.crop_size // cast("int", self.vision_config.patch_size) // 2
 
     @property
     def context_length(self) -> int:
@@ -120,7 +110,7 @@ class Phi3VisionConfig:
 
     @property
     def original_context_length(self) -> int:
-        """Number of tokens up to which the short RoPE factors apply; beyond, the long ones do."""
+        """Maximum number of tokens with the short RoPE factors."""
         rope = self.text_config.rope_parameters or {}
         return int(rope.get("original_max_position_embeddings") or self.context_length)
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Collection, Hashable, Iterator, Sequence
 from copy import copy
 from threading import Lock
-from typing import Protocol, cast
+from typing import cast
 
 import torch
 from cachetools import LRUCache
@@ -15,36 +15,14 @@ from transformers.cache_utils import DynamicCache
 from mmrag.vision.phi3.modeling import Phi3VisionNetwork
 from mmrag.vision.phi3.processing import PixelInputs
 
-__all__ = ["CachedDecoder", "Decoder", "PrefixCache", "greedy_decode"]
-
-
-class Decoder(Protocol):
-    """Reads token ids and predicts the next one."""
-
-    def step(self, ids: Sequence[int]) -> Tensor:
-        """Read ``ids`` and return the logits of the next token: (vocabulary,), float32, on the CPU."""
-        ...
-
-    def rollback(self, num_tokens: int) -> None:
-        """Remove the last tokens that were read."""
-        ...
+__all__ = ["CachedDecoder", "PrefixCache", "greedy_decode"]
 
 
 class CachedDecoder:
-    """Phi-3 Vision decoding one conversation, with its own key-value cache.
+    """Phi-3 Vision decoding one conversation; keys and values are appended to ``cache``, which may hold a prefix.
 
-    Parameters
-    ----------
-    network : Phi3VisionNetwork
-        Shared by all decoders.
-    lock : Lock
-        Shared too. It is held during a forward pass only, so that a slow consumer of one conversation blocks no other.
-    prompt : sequence of int
-        Read in one pass with the ids of the first `step`.
-    pixel_inputs : PixelInputs or None
-        Images of the prompt.
-    cache : DynamicCache or None
-        Keys and values of everything before the prompt; this decoder appends to it.
+    ``prompt`` is read in one pass with the ids of the first `step`. ``lock`` is held during a forward pass only, so
+    that a slow consumer of one conversation blocks no other.
     """
 
     def __init__(
@@ -61,7 +39,7 @@ class CachedDecoder:
         self._lock, self._prompt, self._pixel_inputs = lock, list(prompt), pixel_inputs
 
     def step(self, ids: Sequence[int]) -> Tensor:
-        """Return the logits of the next token, see `Decoder.step`."""
+        """Read ``ids`` and return the logits of the next token: (vocabulary,), float32, on the CPU."""
         device = self.network.device
         input_ids = torch.tensor([[*self._prompt, *ids]], device=device)  # (1, tokens)
         tensors = cast("dict[str, Tensor]", self._pixel_inputs or {})
@@ -76,7 +54,7 @@ class CachedDecoder:
         self.cache.crop(-num_tokens)
 
 
-def greedy_decode(decoder: Decoder, stop_token_ids: Collection[int], max_new_tokens: int) -> Iterator[int]:
+def greedy_decode(decoder: CachedDecoder, stop_token_ids: Collection[int], max_new_tokens: int) -> Iterator[int]:
     """Yield the most likely next ids, until one of ``stop_token_ids`` or ``max_new_tokens``."""
     last: list[int] = []
     for _ in range(max_new_tokens):
@@ -88,15 +66,9 @@ def greedy_decode(decoder: Decoder, stop_token_ids: Collection[int], max_new_tok
 
 
 class PrefixCache:
-    """Least recently used cache of the keys and values of prompt prefixes, images included. Thread-safe.
+    """Least recently used cache of the keys and values of prompt prefixes, images included. Thread-safe."""
 
-    Parameters
-    ----------
-    maxsize : int
-        Number of prefixes. One with a 16-crop image takes about 1 GB in half precision. Default: 2.
-    """
-
-    def __init__(self, maxsize: int = 2) -> None:
+    def __init__(self, maxsize: int = 2) -> None:  # a prefix with a 16-crop image takes about 1 GB in half precision
         self._lock = Lock()
         self._prefixes: LRUCache[Hashable, DynamicCache] = LRUCache(maxsize)
 

@@ -16,6 +16,7 @@ from torch import Tensor
 
 from mmrag.errors import ImageError
 from mmrag.vision.config import read_json_object
+from mmrag.vision.phi3.configuration import Phi3VisionConfig
 
 __all__ = ["PREPROCESSOR_FILE", "ImageTiles", "Phi3ImageProcessor"]
 
@@ -35,55 +36,29 @@ class ImageTiles(NamedTuple):
 
 @dataclass(frozen=True)
 class Phi3ImageProcessor:
-    """Cuts images into crops.
+    """Cuts images into crops and normalizes them.
 
-    Attributes
-    ----------
-    crop_size : int
-        Side of a crop in pixels.
-    tokens_per_side : int
-        Side of a crop in tokens.
-    num_crops : int
-        Maximum number of crops of an image, without the global view.
-    mean, std : tuple of float
-        Normalization of red, green and blue.
-
-    Examples
-    --------
-    >>> processor = Phi3ImageProcessor(crop_size=336, tokens_per_side=12)
-    >>> processor.resized_size(1920, 1080)
+    >>> Phi3ImageProcessor(crop_size=336, tokens_per_side=12).resized_size(1920, 1080)
     (1680, 945)
-    >>> processor.num_tokens(1000, 1000)
-    2509
     """
 
-    crop_size: int
+    crop_size: int  # side in pixels
     tokens_per_side: int
-    num_crops: int = 16
+    num_crops: int = 16  # maximum, without the global view
     mean: tuple[float, ...] = _CLIP_MEAN
     std: tuple[float, ...] = _CLIP_STD
 
     @classmethod
-    def from_folder(cls, folder: Path, *, crop_size: int, tokens_per_side: int) -> Phi3ImageProcessor:
-        """Read the `preprocessor_config.json` of a checkpoint."""
-        values = read_json_object(folder / PREPROCESSOR_FILE)
-        return cls(
-            crop_size=crop_size,
-            tokens_per_side=tokens_per_side,
-            num_crops=values.get("num_crops", 16),
-            mean=tuple(values.get("image_mean", _CLIP_MEAN)),
-            std=tuple(values.get("image_std", _CLIP_STD)),
-        )
+    def from_folder(cls, folder: Path) -> Phi3ImageProcessor:
+        """Read the `preprocessor_config.json` of a checkpoint, and the sizes of its `config.json`."""
+        config, values = Phi3VisionConfig.from_folder(folder), read_json_object(folder / PREPROCESSOR_FILE)
+        mean, std = values.get("image_mean", _CLIP_MEAN), values.get("image_std", _CLIP_STD)
+        return cls(config.crop_size, config.tokens_per_side, values.get("num_crops", 16), tuple(mean), tuple(std))
 
     def to_json(self) -> str:
         """Return the text of a `preprocessor_config.json`."""
-        values = {
-            "num_crops": self.num_crops,
-            "image_mean": list(self.mean),
-            "image_std": list(self.std),
-            "num_img_tokens": self.tokens_per_side**2,
-        }
-        return json.dumps(values, indent=2) + "\n"
+        values = {"num_crops": self.num_crops, "image_mean": self.mean, "image_std": self.std}
+        return json.dumps(values | {"num_img_tokens": self.tokens_per_side**2}, indent=2) + "\n"
 
     def resized_size(self, width: int, height: int, num_crops: int | None = None) -> tuple[int, int]:
         """Return width and height after resizing, before padding; small images are enlarged too."""
@@ -112,21 +87,16 @@ class Phi3ImageProcessor:
         is_portrait = rgb.width < rgb.height
         # portraits are transposed for resizing and padding, so that they are padded left and right
         landscape = rgb.transpose(Transpose.TRANSPOSE) if is_portrait else rgb
-        padded = self._resize_and_pad(landscape, num_crops)
+        side = self.crop_size
+        width, height = self.resized_size(*landscape.size, num_crops)
+        padded = PIL.Image.new("RGB", (width, math.ceil(height / side) * side), _WHITE)
+        padded.paste(landscape.resize((width, height), Resampling.BILINEAR), (0, (padded.height - height) // 2))
         pixels = self._normalize(padded.transpose(Transpose.TRANSPOSE) if is_portrait else padded)
         _, height, width = pixels.shape
-        side = self.crop_size
         global_view = torch.nn.functional.interpolate(pixels[None], size=(side, side), mode="bicubic")
         crops = pixels.unflatten(2, (-1, side)).unflatten(1, (-1, side))  # (3, rows, side, columns, side)
         crops = crops.permute(1, 3, 0, 2, 4).flatten(0, 1)  # (rows columns, 3, side, side)
         return ImageTiles(torch.cat([global_view, crops]), height, width)
-
-    def _resize_and_pad(self, landscape: PIL.Image.Image, num_crops: int | None) -> PIL.Image.Image:
-        width, height = self.resized_size(landscape.width, landscape.height, num_crops)
-        padded = PIL.Image.new("RGB", (width, math.ceil(height / self.crop_size) * self.crop_size), _WHITE)
-        resized = landscape.resize((width, height), Resampling.BILINEAR)
-        padded.paste(resized, (0, (padded.height - height) // 2))
-        return padded
 
     def _normalize(self, image: PIL.Image.Image) -> Tensor:
         pixels = torch.from_numpy(np.array(image)).permute(2, 0, 1).float() / 255

@@ -18,14 +18,12 @@ from mmrag.images import content_hash
 from mmrag.ranking import Ranking
 from mmrag.vision.base import Message
 from mmrag.vision.config import Method, RankingConfig
-from mmrag.vision.phi3.checkpoint import load_vision_model
-from mmrag.vision.phi3.constrained_decoding import ConstrainedDecoder
+from mmrag.vision.phi3.checkpoint import find_checkpoint, load_vision_model
 from mmrag.vision.phi3.generation import CachedDecoder, PrefixCache, greedy_decode
-from mmrag.vision.phi3.hub import find_checkpoint
 from mmrag.vision.phi3.modeling import Phi3VisionNetwork
 from mmrag.vision.phi3.processing import Phi3VisionInputs, Phi3VisionProcessor, render_messages
 from mmrag.vision.phi3.ranking_template import RankingTemplate
-from mmrag.vision.phi3.template import fill_template, max_tokens
+from mmrag.vision.phi3.template import ConstrainedDecoder, fill_template, max_tokens
 
 __all__ = ["Phi3Vision"]
 
@@ -139,8 +137,7 @@ class Phi3Vision:
             If prompt and answer do not fit the model's context.
         """
         tokenizer = self.processor.tokenizer
-        prompt = self.processor.apply_chat_template(render_messages(messages, len(images), tokenizer))
-        decoder = self._prefill(prompt, images, None, max_new_tokens)
+        decoder = self._prefill(messages, images, None, max_new_tokens)
         ids: list[int] = []
         text = ""
         for token_id in greedy_decode(decoder, tokenizer.stop_token_ids, max_new_tokens):
@@ -185,20 +182,16 @@ class Phi3Vision:
         tokenizer = self.processor.tokenizer
         ranking_template = RankingTemplate(n, replace(self.ranking_config, method=method, describe=describe))
         template = ranking_template.build()
-        messages = render_messages([{"role": "user", "content": prompt}], 1, tokenizer)
-        decoder = self._prefill(
-            self.processor.apply_chat_template(messages),
-            [image],
-            self.ranking_config.num_crops,
-            max_tokens(template, tokenizer),
-        )
+        messages: list[Message] = [{"role": "user", "content": prompt}]
+        decoder = self._prefill(messages, [image], self.ranking_config.num_crops, max_tokens(template, tokenizer))
         return ranking_template.ranking(fill_template(template, ConstrainedDecoder(decoder, tokenizer), tokenizer))
 
     def _prefill(
-        self, prompt: str, images: Sequence[PIL.Image.Image], num_crops: int | None, max_new_tokens: int
+        self, messages: Sequence[Message], images: Sequence[PIL.Image.Image], num_crops: int | None, max_new_tokens: int
     ) -> CachedDecoder:
-        """Return a decoder of the prompt; the part up to the last image comes from the prefix cache."""
-        ids = self.processor.encode(prompt, images, num_crops)
+        """Return a decoder of the messages; the part up to the last image comes from the prefix cache."""
+        rendered = render_messages(messages, len(images), self.processor.tokenizer)
+        ids = self.processor.encode(self.processor.apply_chat_template(rendered), images, num_crops)
         config = self.network.config
         if len(ids) + max_new_tokens > config.context_length:
             raise AnswerError(

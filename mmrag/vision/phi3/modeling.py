@@ -29,17 +29,8 @@ class ImageEmbedding(nn.Module):
     def forward(self, pixel_values: Tensor, image_sizes: Tensor) -> Tensor:
         """Embed all images into one row of tokens.
 
-        Parameters
-        ----------
-        pixel_values : Tensor
-            (images, crops, 3, crop_size, crop_size), zero-padded; the padding never reaches the vision tower.
-        image_sizes : Tensor
-            (images, 2), height and width of each padded image in pixels.
-
-        Returns
-        -------
-        Tensor
-            (tokens, hidden)
+        ``pixel_values`` is (images, crops, 3, crop_size, crop_size), zero-padded; the padding never reaches the vision
+        tower. ``image_sizes`` is (images, 2), height and width of each padded image in pixels.
         """
         shapes = [(height // self.crop_size, width // self.crop_size) for height, width in image_sizes.tolist()]
         real = [crops[: rows * columns + 1] for crops, (rows, columns) in zip(pixel_values, shapes, strict=True)]
@@ -69,15 +60,7 @@ class ImageEmbedding(nn.Module):
 
 
 class Phi3VisionNetwork(nn.Module):
-    """Token ids and images to logits. Differentiable; holds no cache and no lock.
-
-    Parameters
-    ----------
-    config : Phi3VisionConfig
-        Sizes.
-    image_token_id : int
-        Id that stands for one image token, ``<|image|>`` in the published vocabulary.
-    """
+    """Token ids and images to logits; ``image_token_id`` stands for one image token. Differentiable, without state."""
 
     def __init__(self, config: Phi3VisionConfig, image_token_id: int) -> None:
         super().__init__()
@@ -92,11 +75,6 @@ class Phi3VisionNetwork(nn.Module):
         """Device of the weights."""
         return self.lm_head.weight.device
 
-    @property
-    def dtype(self) -> torch.dtype:
-        """Data type of the weights."""
-        return self.lm_head.weight.dtype
-
     def forward(
         self,
         input_ids: Tensor,
@@ -108,29 +86,21 @@ class Phi3VisionNetwork(nn.Module):
         cache: DynamicCache | None = None,
         logits_to_keep: int = 0,
     ) -> CausalLMOutputWithPast:
-        """Compute logits (batch, kept tokens, vocabulary).
+        """Compute logits (batch, kept tokens, vocabulary) of the last ``logits_to_keep`` positions, 0 for all.
 
-        Parameters
-        ----------
-        input_ids : Tensor
-            (batch, tokens), left-padded where rows differ in length.
-        attention_mask : Tensor or None
-            (batch, cached + tokens), 0 at padding. None: nothing is padded.
-        pixel_values, image_sizes : Tensor or None
-            Crops of all images, see `ImageEmbedding.forward`, in the order of their image token ids.
-        image_tokens : Tensor or None
-            (image tokens, hidden), from `image_embedding`, in place of both.
-        cache : DynamicCache or None
-            Keys and values so far; this call appends to it.
-        logits_to_keep : int
-            Number of last positions whose logits are computed. Default: 0, all.
+        ``input_ids`` is (batch, tokens), left-padded; ``attention_mask`` (batch, cached + tokens), 0 at padding.
+        ``image_tokens`` (image tokens, hidden) may replace ``pixel_values`` and ``image_sizes``.
         """
         if image_tokens is None and pixel_values is not None and image_sizes is not None:
             image_tokens = self.image_embedding(pixel_values, image_sizes)
+        position_ids = None
+        if attention_mask is not None:
+            positions = (attention_mask.cumsum(-1) - 1).clamp(min=0)
+            position_ids = positions[:, -input_ids.shape[1] :]  # (batch, tokens)
         hidden = self.decoder(
             inputs_embeds=self.embed(input_ids, image_tokens),  # (batch, tokens, hidden)
             attention_mask=attention_mask,
-            position_ids=_position_ids(attention_mask, input_ids.shape[1]),
+            position_ids=position_ids,
             past_key_values=cache,
             use_cache=cache is not None,
         ).last_hidden_state
@@ -160,9 +130,3 @@ def _vision_tower(config: CLIPVisionConfig) -> CLIPVisionModel:
     tower = CLIPVisionModel(CLIPVisionConfig.from_dict(sizes, attn_implementation="sdpa"))
     tower.add_module("post_layernorm", nn.Identity())
     return tower
-
-
-def _position_ids(attention_mask: Tensor | None, tokens: int) -> Tensor | None:
-    if attention_mask is None:
-        return None
-    return (attention_mask.cumsum(-1) - 1).clamp(min=0)[:, -tokens:]  # (batch, tokens)

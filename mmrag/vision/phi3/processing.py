@@ -11,10 +11,10 @@ from typing import Any, Required, TypedDict
 import PIL.Image
 import torch
 from torch import Tensor
+from torch.nn.functional import pad
 
 from mmrag.errors import QueryError
 from mmrag.vision.base import Message, place_images
-from mmrag.vision.phi3.configuration import Phi3VisionConfig
 from mmrag.vision.phi3.image_processing import Phi3ImageProcessor
 from mmrag.vision.phi3.tokenizer import Phi3Tokenizer
 
@@ -47,11 +47,7 @@ class Phi3VisionProcessor:
     @classmethod
     def from_folder(cls, folder: Path) -> Phi3VisionProcessor:
         """Read tokenizer and image processor of a checkpoint."""
-        config = Phi3VisionConfig.from_folder(folder)
-        image_processor = Phi3ImageProcessor.from_folder(
-            folder, crop_size=config.crop_size, tokens_per_side=config.tokens_per_side
-        )
-        return cls(Phi3Tokenizer.from_folder(folder), image_processor)
+        return cls(Phi3Tokenizer.from_folder(folder), Phi3ImageProcessor.from_folder(folder))
 
     def __call__(
         self, prompt: str, images: Sequence[PIL.Image.Image] = (), num_crops: int | None = None
@@ -62,10 +58,7 @@ class Phi3VisionProcessor:
         return Phi3VisionInputs(input_ids=ids, attention_mask=torch.ones_like(ids), **pixel_inputs)
 
     def apply_chat_template(self, messages: Sequence[Mapping[str, str]]) -> str:
-        """Write messages in the published chat template, ready for the assistant's turn.
-
-        Special tokens and image tags in the contents are active, see `render_messages` for untrusted text.
-        """
+        """Write messages in the published chat template; special tokens are active, see `render_messages`."""
         if not messages:
             raise QueryError("there is no message to answer: give at least one user turn")
         if unknown := {turn["role"] for turn in messages} - set(_ROLES):
@@ -97,18 +90,14 @@ class Phi3VisionProcessor:
             return PixelInputs()
         tiles = [self.image_processor.preprocess(image, num_crops) for image in images]
         length = 1 + (self.image_processor.num_crops if num_crops is None else num_crops)
+        padded = [pad(tile.pixels, (0, 0, 0, 0, 0, 0, 0, length - len(tile.pixels))) for tile in tiles]
         return PixelInputs(
-            pixel_values=torch.stack([_pad_crops(tile.pixels, length) for tile in tiles]),
-            image_sizes=torch.tensor([(tile.height, tile.width) for tile in tiles]),
+            pixel_values=torch.stack(padded), image_sizes=torch.tensor([(tile.height, tile.width) for tile in tiles])
         )
 
 
 def render_messages(messages: Sequence[Message], num_images: int, tokenizer: Phi3Tokenizer) -> list[dict[str, str]]:
-    """Render untrusted messages for `Phi3VisionProcessor.apply_chat_template`.
-
-    Special tokens in texts are broken up. Images are tagged where ``{"type": "image"}`` parts stand; without such
-    parts, at the start of the first user turn.
-    """
+    """Render untrusted messages for `apply_chat_template`: special tokens in their texts are broken up."""
     image_numbers = count(1)
 
     def render(part: Mapping[str, Any]) -> str:
@@ -123,7 +112,3 @@ def render_messages(messages: Sequence[Message], num_images: int, tokenizer: Phi
 
     turns = place_images(messages, num_images)
     return [{"role": role, "content": "\n".join(map(render, parts))} for role, parts in turns]
-
-
-def _pad_crops(crops: Tensor, length: int) -> Tensor:
-    return torch.nn.functional.pad(crops, (0, 0, 0, 0, 0, 0, 0, length - len(crops)))

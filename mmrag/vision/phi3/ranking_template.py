@@ -4,24 +4,16 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from string import ascii_lowercase, ascii_uppercase
+from string import ascii_letters
 
 from mmrag.errors import QueryError
-from mmrag.ranking import Ranking, ranking_from_grades, ranking_from_labels
+from mmrag.ranking import Ranking
 from mmrag.vision.config import RankingConfig
-from mmrag.vision.phi3.template import (
-    AnswerTemplate,
-    ChoiceSlot,
-    ComputedText,
-    FilledTemplate,
-    FixedText,
-    GradeSlot,
-    TextSlot,
-)
+from mmrag.vision.phi3.template import AnswerTemplate, ChoiceSlot, ComputedText, FilledTemplate, GradeSlot, TextSlot
 
 __all__ = ["RankingTemplate"]
 
-_LETTERS = ascii_uppercase + ascii_lowercase
+_LETTERS = ascii_letters.swapcase()  # capitals first
 
 
 @dataclass(frozen=True)
@@ -31,13 +23,6 @@ class RankingTemplate:
     The slots: ``query`` and ``description 1`` … ``description n``, if candidates are described; ``grade 1`` …
     ``grade n`` for the method ``"grades"``, ``rank 1`` … ``rank n`` for ``"permutation"``, ``rank 1`` for ``"first"``;
     ``reason``, but not for ``"first"``.
-
-    Parameters
-    ----------
-    n : int
-        Number of candidates.
-    config : RankingConfig
-        Its method, description setting and token limits.
     """
 
     n: int
@@ -54,11 +39,12 @@ class RankingTemplate:
         descriptions = self._descriptions() if self.config.describe else ()
         match self.config.method:
             case "grades":
-                return (FixedText("{"), *(descriptions or self._grades()), *self._reason())
+                grades = _json_object("grades", [(GradeSlot(f"grade {label}"),) for label in self._labels])
+                return ("{", *(descriptions or grades), *self._reason())
             case "permutation":
-                return (FixedText("{"), *descriptions, *self._permutation(), *self._reason())
+                return ("{", *descriptions, *self._permutation(), *self._reason())
             case "first":
-                return (FixedText("{"), *descriptions, *self._first(), FixedText("}"))
+                return ("{", *descriptions, *self._first(), "}")
 
     def ranking(self, filled: FilledTemplate) -> Ranking:
         """Return the ranking of a filled template.
@@ -69,15 +55,13 @@ class RankingTemplate:
         if self.config.describe and self.config.method != "first":
             reason = self._best_description(filled) + reason
         described = self._labels if self.config.describe else ()
-        descriptions = [filled.texts[f"description {label}"].strip() for label in described]
-        scores = self._scores(filled)
-        if self.config.method == "grades":
-            ranking = ranking_from_grades(scores, self.n, reason=reason.strip(), answer=filled.text)
-        else:
-            ranking = ranking_from_labels(
-                self._order(filled), self.n, reason=reason.strip(), scores=list(scores.values()), answer=filled.text
-            )
-        return ranking.model_copy(update={"descriptions": descriptions})
+        return Ranking(
+            order=self._order(filled),
+            reason=reason.strip(),
+            scores=list(self._scores(filled).values()),
+            descriptions=[filled.texts[f"description {label}"].strip() for label in described],
+            answer=filled.text,
+        )
 
     @property
     def _labels(self) -> range:
@@ -92,24 +76,17 @@ class RankingTemplate:
         tokens = self.config.max_description_tokens
 
         def entry(label: int) -> AnswerTemplate:
-            description = (FixedText('{"shows": "'), TextSlot(f"description {label}", tokens), FixedText('"'))
-            grade = (FixedText(', "grade": '), GradeSlot(f"grade {label}"))
-            return (*description, *(grade if self.config.method == "grades" else ()), FixedText("}"))
+            grade = (', "grade": ', GradeSlot(f"grade {label}")) if self.config.method == "grades" else ()
+            return ('{"shows": "', TextSlot(f"description {label}", tokens), '"', *grade, "}")
 
-        query = (FixedText('"wish": "'), TextSlot("query", tokens), FixedText('", '))
-        return (*query, *_json_object("candidates", [entry(label) for label in self._labels]))
-
-    def _grades(self) -> AnswerTemplate:
-        return _json_object("grades", [(GradeSlot(f"grade {label}"),) for label in self._labels])
+        candidates = _json_object("candidates", [entry(label) for label in self._labels])
+        return ('"wish": "', TextSlot("query", tokens), '", ', *candidates)
 
     def _permutation(self) -> AnswerTemplate:
         names = [f"rank {rank}" for rank in self._labels]
         opening, between, closing = self._list_syntax
-        pieces: AnswerTemplate = ()
-        for index, name in enumerate(names):
-            slot = ChoiceSlot(name, self._label_names, exclude=tuple(names[:index]))
-            pieces = (*pieces, FixedText(between if index else opening), slot)
-        return (*pieces, FixedText(f"{closing}, "))
+        first, *rest = (ChoiceSlot(name, self._label_names, tuple(names[:index])) for index, name in enumerate(names))
+        return (opening, first, *(piece for slot in rest for piece in (between, slot)), f"{closing}, ")
 
     def _first(self) -> AnswerTemplate:
         opening, between, closing = self._list_syntax
@@ -118,20 +95,14 @@ class RankingTemplate:
             others = [self._label_names[label - 1] for label in self._order(filled)[1:]]
             return between.join(["", *others]) + closing
 
-        return FixedText(opening), ChoiceSlot("rank 1", self._label_names), ComputedText(rest)
+        return opening, ChoiceSlot("rank 1", self._label_names), ComputedText(rest)
 
     def _reason(self) -> AnswerTemplate:
         # The template names the best candidate and its description, so that the reason is about it.
         best = ComputedText(lambda filled: str(self._order(filled)[0]))
         description = ComputedText(self._best_description, self.config.max_description_tokens)
-        return (
-            FixedText('"best": '),
-            best,
-            FixedText(', "reason": "'),
-            *((description,) if self.config.describe else ()),
-            TextSlot("reason", self.config.max_reason_tokens),
-            FixedText('"}'),
-        )
+        described = (description,) if self.config.describe else ()
+        return ('"best": ', best, ', "reason": "', *described, TextSlot("reason", self.config.max_reason_tokens), '"}')
 
     @property
     def _list_syntax(self) -> tuple[str, str, str]:
@@ -160,7 +131,7 @@ class RankingTemplate:
 
 
 def _json_object(name: str, values: Sequence[AnswerTemplate]) -> AnswerTemplate:
-    pieces: AnswerTemplate = (FixedText(f'"{name}": {{'),)
+    pieces: AnswerTemplate = (f'"{name}": {{',)
     for label, value in enumerate(values, start=1):
-        pieces = (*pieces, FixedText(f'"{label}": '), *value, FixedText(", " if label < len(values) else "}, "))
+        pieces = (*pieces, f'"{label}": ', *value, ", " if label < len(values) else "}, ")
     return pieces

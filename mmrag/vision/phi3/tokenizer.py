@@ -24,12 +24,8 @@ _PREFIXES = ("\n", "|", "x", "0")
 class Phi3Tokenizer:
     """Tokenizer for prompts, and for the pieces of an answer.
 
-    Parameters
-    ----------
-    backend : tokenizers.Tokenizer
-        Any vocabulary with ``<|user|>``, ``<|assistant|>``, ``<|end|>``, ``<|endoftext|>``, ``<|image|>``, and
-        ``<|system|>`` where system turns are needed. To rank, it must write digits (and capitals, past nine
-        candidates) as single tokens, and decode what it encoded.
+    ``backend`` has Phi-3's special tokens. To rank, it must write digits (and capitals, past nine candidates) as single
+    tokens, and decode what it encoded.
     """
 
     def __init__(self, backend: Tokenizer) -> None:
@@ -94,10 +90,7 @@ class Phi3Tokenizer:
         return self.decode([*prefix_ids, *ids]).removeprefix(prefix)
 
     def escape_special_tokens(self, text: str) -> str:
-        """Break up special tokens and image tags in untrusted text.
-
-        A space after the first character of each makes it ordinary text. A lone surrogate becomes a question mark.
-        """
+        """Break up special tokens and image tags in untrusted text; a lone surrogate becomes a question mark."""
         text = text.encode(errors="replace").decode()
         while self._special_pattern.search(text):  # again: breaking one up can reveal another
             text = self._special_pattern.sub(lambda found: f"{found[0][0]} {found[0][1:]}", text)
@@ -107,13 +100,9 @@ class Phi3Tokenizer:
     def string_token_ids(self) -> Tensor:
         """Tokens that a JSON string holds unescaped: no quote, backslash or control character."""
         special = self.backend.get_added_tokens_decoder()
-        return torch.tensor(
-            [
-                token_id
-                for token_id, text in enumerate(self._token_texts)
-                if token_id not in special and text and not re.search(r'["\\\x00-\x1f]', text)
-            ]
-        )
+        is_string = re.compile(r'[^"\\\x00-\x1f]+').fullmatch
+        texts = enumerate(self._token_texts)
+        return torch.tensor([token_id for token_id, text in texts if token_id not in special and is_string(text)])
 
     @cached_property
     def string_end_ids(self) -> Tensor:

@@ -1,7 +1,4 @@
-"""Client of an OpenAI-compatible server, over plain HTTP.
-
-The openai client is not used because it can log whole requests, images included.
-"""
+"""Client of an OpenAI-compatible server; unlike the openai client, it never logs requests."""
 
 from __future__ import annotations
 
@@ -22,27 +19,13 @@ __all__ = ["OpenAICompatibleClient"]
 
 @dataclass(frozen=True)
 class OpenAICompatibleClient:
-    """Sends chat completions to an OpenAI-compatible server (vLLM, Ollama, OpenAI, …).
+    """Sends chat completions to an OpenAI-compatible server (vLLM, Ollama, OpenAI, …)."""
 
-    Attributes
-    ----------
-    base_url : str
-        Up to and including ``/v1``.
-    model : str
-        Model name on the server.
-    api_key : str
-        Never shown, and left out of pickles. Default: empty, none.
-    timeout : float
-        Seconds without a byte from the server. Default: 60.
-    options : mapping
-        Further fields of every request. Default: ``{"temperature": 0}``.
-    """
-
-    base_url: str
+    base_url: str  # up to and including /v1
     model: str
-    api_key: str = field(default="", repr=False)
-    timeout: float = 60.0
-    options: Mapping[str, Any] = field(default_factory=lambda: {"temperature": 0})
+    api_key: str = field(default="", repr=False)  # never shown, and left out of pickles
+    timeout: float = 60.0  # seconds without a byte from the server
+    options: Mapping[str, Any] = field(default_factory=lambda: {"temperature": 0})  # further fields of every request
 
     def __post_init__(self) -> None:
         if not self.base_url.startswith(("http://", "https://")):

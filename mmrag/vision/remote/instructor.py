@@ -1,28 +1,24 @@
-"""Remote vision LLMs, with answers validated and retried by instructor.
-
-instructor sees a placeholder instead of image and prompt, which are inserted on the way to the model: nothing it
-logs, renders or raises can show them.
-"""
+"""Remote vision LLMs, with answers validated and retried by instructor."""
 
 from __future__ import annotations
 
+import base64
+import io
 from collections.abc import Callable, Sequence
 from contextlib import suppress
 from typing import TYPE_CHECKING, Any, Literal
 
 from mmrag.errors import AnswerError, MMRagError, SettingError
 from mmrag.ranking import Ranking
+from mmrag.vision.base import Message, place_images
 from mmrag.vision.config import Method, RankingConfig
 from mmrag.vision.parsing import ranking_from_answers
 from mmrag.vision.remote.client import OpenAICompatibleClient
-from mmrag.vision.remote.messages import image_content_part, insert_images
 from mmrag.vision.remote.schema import MAX_GRAMMAR_LABELS, OrderedAnswer, graded_answer_model, permutation_grammar
 
 if TYPE_CHECKING:
     import PIL.Image
     from openai.types.chat import ChatCompletion
-
-    from mmrag.vision.base import Message
 
 __all__ = ["Create", "InstructorVision"]
 
@@ -72,10 +68,8 @@ class InstructorVision:
     ) -> None:
         if max_retries < 0:
             raise SettingError(f"max_retries={max_retries} is negative: use 0, 1 or 2")
-        self._create = create
+        self._create, self._max_retries, self._grammar = create, max_retries, grammar
         self._mode: Literal["MD_JSON", "JSON_SCHEMA"] = mode
-        self._max_retries = max_retries
-        self._grammar = grammar
         self.ranking_config = ranking_config or RankingConfig(method="grades")
 
     @classmethod
@@ -86,18 +80,9 @@ class InstructorVision:
 
         A pickled copy has no ``api_key``. The first parameters are those of `OpenAICompatibleClient`; ``settings`` are
         those of `InstructorVision`.
-
-        Examples
-        --------
-        >>> vlm = InstructorVision.from_openai(
-        ...     base_url="http://localhost:8000/v1", model="Qwen/Qwen2.5-VL-7B-Instruct"
-        ... )
-        >>> vlm.ranking_config.method
-        'grades'
         """
-        client = OpenAICompatibleClient(base_url, model, api_key, timeout)
         settings.setdefault("mode", "JSON_SCHEMA")
-        return cls(client, **settings)
+        return cls(OpenAICompatibleClient(base_url, model, api_key, timeout), **settings)
 
     def rank(
         self, prompt: str, image: PIL.Image.Image, n: int, *, method: Method = "grades", describe: bool = False
@@ -125,7 +110,7 @@ class InstructorVision:
             mode = "MD_JSON"
             settings["extra_body"] = {"structured_outputs": {"grammar": permutation_grammar(n)}}
         text = {"type": "text", "text": f"{prompt}\n{_FORMATS[method]}"}
-        conversation = _RedactedConversation(self._create, [image_content_part(image), text])
+        conversation = _RedactedConversation(self._create, [_image_content_part(image), text])
         create: Callable[..., Any] = instructor.patch(create=conversation, mode=instructor.Mode[mode])
         with suppress(InstructorError):  # no answer was valid, or none came
             answer = create(messages=[{"role": "user", "content": _PLACEHOLDER}], context={"n": n}, **settings)
@@ -141,11 +126,14 @@ class InstructorVision:
 
         They stand where ``{"type": "image"}`` parts are, or at the start of the first user turn.
         """
-        return _text(_call(self._create, messages=insert_images(messages, images), max_tokens=max_new_tokens))
+        return _text(_call(self._create, messages=_insert_images(messages, images), max_tokens=max_new_tokens))
 
 
 class _RedactedConversation:
-    """A `create` that replaces the placeholder by ``content``, and keeps the answers."""
+    """A `create` that replaces the placeholder by ``content``, and keeps the answers.
+
+    instructor sees the placeholder only: nothing it logs, renders or raises can show image and prompt.
+    """
 
     def __init__(self, create: Create, content: list[dict[str, Any]]) -> None:
         self._create, self._content = create, content
@@ -157,11 +145,9 @@ class _RedactedConversation:
         # instructor may have added text of its own after the placeholder
         added = str(messages[first]["content"]).replace(_PLACEHOLDER, "", 1).strip()
         content = [*self._content, *([{"type": "text", "text": added}] if added else [])]
-        user_turn = {"role": "user", "content": content}
+        request = [*messages[:first], {"role": "user", "content": content}, *messages[first + 1 :]]
         try:
-            completion = _call(
-                self._create, messages=[*messages[:first], user_turn, *messages[first + 1 :]], **settings
-            )
+            completion = _call(self._create, messages=request, **settings)
         except AnswerError as error:
             self.error = str(error)
             raise
@@ -182,3 +168,20 @@ def _call(create: Create, **request: Any) -> ChatCompletion:
 
 def _text(completion: ChatCompletion) -> str:
     return (completion.choices[0].message.content or "") if completion.choices else ""
+
+
+def _image_content_part(image: PIL.Image.Image) -> dict[str, Any]:
+    """Encode an image as a content part with a JPEG data URL."""
+    buffer = io.BytesIO()
+    # Full chroma keeps the numbers on a composite sharp.
+    image.convert("RGB").save(buffer, "JPEG", quality=92, subsampling=0)
+    data = base64.b64encode(buffer.getvalue()).decode()
+    return {"type": "image_url", "image_url": {"url": f"data:image/jpeg;base64,{data}"}}
+
+
+def _insert_images(messages: Sequence[Message], images: Sequence[PIL.Image.Image]) -> list[dict[str, Any]]:
+    image_parts = map(_image_content_part, images)
+    return [
+        {"role": role, "content": [next(image_parts) if part.get("type") == "image" else part for part in parts]}
+        for role, parts in place_images(messages, len(images))
+    ]

@@ -1,7 +1,4 @@
-"""Answer models for remote vision LLMs, and a grammar of complete rankings.
-
-JSON Schema cannot express "permutation" to common decoders, but it can require one grade per label.
-"""
+"""Answer models for remote vision LLMs, and a grammar of complete rankings."""
 
 from __future__ import annotations
 
@@ -58,13 +55,7 @@ class OrderedAnswer(BaseModel):
 
 
 def graded_answer_model(n: int, *, describe: bool = False) -> type[GradedAnswer]:
-    """Create the answer model of ``n`` candidates, with a description before each grade if wanted.
-
-    Examples
-    --------
-    >>> sorted(graded_answer_model(2).model_json_schema()["required"])
-    ['1', '2', 'reason']
-    """
+    """Create the answer model of ``n`` candidates, with a description before each grade if wanted."""
     fields: dict[str, Any] = {}
     for label in range(1, n + 1):
         if describe:

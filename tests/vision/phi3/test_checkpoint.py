@@ -1,4 +1,4 @@
-"""Checkpoints in the published layout are loaded and saved; every fault is named."""
+"""Checkpoints in the published layout are found, loaded and saved; every fault is named."""
 
 from __future__ import annotations
 
@@ -11,7 +11,8 @@ from safetensors.torch import load_file, save_file
 
 from mmrag.errors import CheckpointError
 from mmrag.vision import Phi3Vision, RankingConfig
-from mmrag.vision.phi3.checkpoint import load_vision_model, save_vision_model
+from mmrag.vision.phi3 import checkpoint
+from mmrag.vision.phi3.checkpoint import find_checkpoint, load_vision_model, save_vision_model
 
 UNUSED = "model.vision_embed_tokens.img_processor.vision_model."
 
@@ -145,3 +146,39 @@ def test_a_ranking_config_is_written_and_read_back(tmp_path):
 
 def test_without_a_ranking_config_the_defaults_apply(tmp_path):
     assert RankingConfig.from_folder(tmp_path) == RankingConfig()
+
+
+def test_a_folder_is_returned_as_given(tmp_path):
+    assert find_checkpoint(tmp_path) == tmp_path
+    assert find_checkpoint(str(tmp_path)) == tmp_path
+
+
+def test_a_repository_is_downloaded_without_its_code(tmp_path, monkeypatch):
+    asked = {}
+
+    def snapshot(repo, **options):
+        asked.update(options, repo=repo)
+        return str(tmp_path)
+
+    monkeypatch.setattr(checkpoint, "snapshot_download", snapshot)
+    name = checkpoint.PRETRAINED_MODELS[0]
+    assert find_checkpoint(name, revision="abc") == tmp_path
+    assert (asked["repo"], asked["revision"]) == (name, "abc")
+    assert not any(pattern.endswith((".py", "*")) for pattern in asked["allow_patterns"])
+
+
+def test_an_unreachable_hub_lists_the_files_to_place_by_hand():
+    with pytest.raises(CheckpointError, match=r"(?s)revision 'abc' cannot be downloaded .* in a folder"):
+        find_checkpoint(checkpoint.PRETRAINED_MODELS[0], revision="abc")
+
+
+def test_a_missing_demo_says_how_to_train_it(tmp_path, monkeypatch):
+    monkeypatch.setattr(checkpoint, "DEMO_FOLDER", tmp_path / "demo")
+    with pytest.raises(CheckpointError, match=r"examples.train_demo_models reranker"):
+        find_checkpoint("demo")
+
+
+@pytest.mark.parametrize("name", ["nowhere", "./a/b", "/no/such", "a/b/c"])
+def test_a_path_that_does_not_exist_is_no_repository(name):
+    with pytest.raises(CheckpointError, match="there is no folder"):
+        find_checkpoint(name)

@@ -10,9 +10,8 @@ import torch
 from run_profile import scaled
 
 from mmrag.vision.config import RankingConfig
-from mmrag.vision.phi3.constrained_decoding import ConstrainedDecoder
 from mmrag.vision.phi3.ranking_template import RankingTemplate
-from mmrag.vision.phi3.template import fill_template
+from mmrag.vision.phi3.template import ConstrainedDecoder, fill_template
 
 SEEDS = range(scaled(fast=1, full=10))
 SIZES = range(1, 21)

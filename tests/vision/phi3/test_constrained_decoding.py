@@ -9,9 +9,8 @@ import pytest
 import torch
 from transformers.cache_utils import DynamicCache
 
-from mmrag.vision.phi3.constrained_decoding import ConstrainedDecoder
 from mmrag.vision.phi3.generation import CachedDecoder
-from mmrag.vision.phi3.template import ChoiceSlot, FixedText, GradeSlot, TextSlot, fill_template
+from mmrag.vision.phi3.template import ChoiceSlot, ConstrainedDecoder, GradeSlot, TextSlot, fill_template
 
 PROMPT = [5, 6, 7]
 
@@ -41,7 +40,7 @@ def log_probabilities(small):
 
 
 def test_a_choice_is_softmax_over_its_options(fill, log_probabilities, small):
-    answer = fill(FixedText("["), ChoiceSlot("c", ("1", "2", "3")), FixedText("]"))
+    answer = fill("[", ChoiceSlot("c", ("1", "2", "3")), "]")
     tokenizer = small.processor.tokenizer
     options = [tokenizer.single_token_id(option) for option in "123"]
     expected = log_probabilities(tokenizer.encode_start("["))[options].softmax(0)
@@ -50,7 +49,7 @@ def test_a_choice_is_softmax_over_its_options(fill, log_probabilities, small):
 
 
 def test_a_later_choice_depends_on_the_earlier_one(fill, log_probabilities, small):
-    answer = fill(FixedText("["), ChoiceSlot("a", ("1", "2")), FixedText(","), ChoiceSlot("b", ("3", "4")))
+    answer = fill("[", ChoiceSlot("a", ("1", "2")), ",", ChoiceSlot("b", ("3", "4")))
     tokenizer = small.processor.tokenizer
     before = answer.ids[: answer.spans["b"].start]
     expected = log_probabilities(before)[[tokenizer.single_token_id("3"), tokenizer.single_token_id("4")]].softmax(0)
@@ -59,7 +58,7 @@ def test_a_later_choice_depends_on_the_earlier_one(fill, log_probabilities, smal
 
 def test_a_chosen_option_is_not_available_again(fill):
     answer = fill(
-        FixedText("["),
+        "[",
         ChoiceSlot("a", ("1", "2", "3")),
         ChoiceSlot("b", ("1", "2", "3"), exclude=("a",)),
         ChoiceSlot("c", ("1", "2", "3"), exclude=("a", "b")),
@@ -79,7 +78,7 @@ def test_the_probabilities_of_a_grade_are_those_of_eleven_texts(fill, log_probab
     p_zero = float(after[zero] / (1 - after[digits[1:]].sum()))
     expected = {str(digit): p for digit, p in enumerate(first)}
     expected |= {"1": first[1] * (1 - p_zero), "10": first[1] * p_zero}
-    probabilities = fill(FixedText('{"grade": '), GradeSlot("g"), FixedText("}")).probabilities["g"]
+    probabilities = fill('{"grade": ', GradeSlot("g"), "}").probabilities["g"]
     assert first[1] > 0.01
     assert probabilities == pytest.approx(expected, abs=1e-5)
     assert math.isclose(sum(probabilities.values()), 1.0, abs_tol=1e-6)
@@ -120,7 +119,7 @@ def test_a_grade_divides_the_probability_of_one_digit_between_1_and_10(small, fi
     tokenizer = small.processor.tokenizer
     steps = [logits_of(tokenizer, probabilities) for probabilities in (first, after) if probabilities]
     decoder = LogitsDecoder(*steps)
-    template = (FixedText("["), GradeSlot("g"))
+    template = ("[", GradeSlot("g"))
     answer = fill_template(template, ConstrainedDecoder(decoder, tokenizer), tokenizer)
     assert answer.texts["g"] == grade
     assert sum(int(g) * p for g, p in answer.probabilities["g"].items()) == pytest.approx(expected)
@@ -129,7 +128,7 @@ def test_a_grade_divides_the_probability_of_one_digit_between_1_and_10(small, fi
 
 @pytest.mark.parametrize("tokens", [1, 2, 9])
 def test_a_text_slot_has_at_most_max_tokens(fill, tokens):
-    answer = fill(FixedText('{"a": "'), TextSlot("a", tokens), FixedText('"}'))
+    answer = fill('{"a": "', TextSlot("a", tokens), '"}')
     assert len(answer.spans["a"]) <= tokens
 
 
@@ -142,7 +141,7 @@ def test_a_text_slot_holds_no_token_that_needs_an_escape(small):
         wanted[tokenizer.backend.token_to_id(text) or tokenizer.single_token_id(text)] = 9.0
     close = torch.full((size,), -50.0)
     close[tokenizer.single_token_id('"')] = 0.0
-    template = (FixedText('{"a": "'), TextSlot("a", 8), FixedText('"}'))
+    template = ('{"a": "', TextSlot("a", 8), '"}')
     answer = fill_template(template, ConstrainedDecoder(LogitsDecoder(wanted, close), tokenizer), tokenizer)
     assert json.loads(answer.text) == {"a": "a"}
 
@@ -151,7 +150,7 @@ def test_a_text_slot_ends_where_the_model_ends_its_turn(small):
     tokenizer = small.processor.tokenizer
     end = torch.full((tokenizer.backend.get_vocab_size(),), -50.0)
     end[tokenizer.token_id("<|end|>")] = 0.0
-    template = (FixedText('{"a": "'), TextSlot("a", 8), FixedText('"}'))
+    template = ('{"a": "', TextSlot("a", 8), '"}')
     answer = fill_template(template, ConstrainedDecoder(LogitsDecoder(end), tokenizer), tokenizer)
     assert answer.text == '{"a": ""}'
 
@@ -160,8 +159,8 @@ def test_every_id_is_read_once(small):
     """In the end, the cache holds the prompt and the answer without its last text."""
     tokenizer = small.processor.tokenizer
     decoder = CachedDecoder(small.network, small._lock, PROMPT, cache=DynamicCache())
-    template = (FixedText('{"g": '), GradeSlot("g"), FixedText(', "a": "'), TextSlot("a", 5), FixedText('", "b": '))
-    template += (ChoiceSlot("b", ("1", "2")), FixedText("}"))
+    template = ('{"g": ', GradeSlot("g"), ', "a": "', TextSlot("a", 5), '", "b": ')
+    template += (ChoiceSlot("b", ("1", "2")), "}")
     answer = fill_template(template, ConstrainedDecoder(decoder, tokenizer), tokenizer)
     assert decoder.cache.get_seq_length() == len(PROMPT) + answer.spans["b"].start
     assert tokenizer.decode(answer.ids) == answer.text

@@ -11,9 +11,16 @@ from hypothesis import strategies as st
 from run_profile import scaled
 
 from mmrag.vision.config import RankingConfig
-from mmrag.vision.phi3.constrained_decoding import ConstrainedDecoder
 from mmrag.vision.phi3.ranking_template import RankingTemplate
-from mmrag.vision.phi3.template import ChoiceSlot, GradeSlot, TextSlot, encode_template, fill_template, max_tokens
+from mmrag.vision.phi3.template import (
+    ChoiceSlot,
+    ConstrainedDecoder,
+    GradeSlot,
+    TextSlot,
+    encode_template,
+    fill_template,
+    max_tokens,
+)
 from mmrag.vision.phi3.tokenizer import Phi3Tokenizer
 
 methods = st.sampled_from(["permutation", "grades", "first"])

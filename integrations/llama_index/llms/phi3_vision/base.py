@@ -87,8 +87,7 @@ class Phi3VisionLLM(LLM):
 
     def __getstate__(self) -> dict[str, Any]:
         # The base class would try to pickle the model itself; it is loaded again instead.
-        state = super(BaseComponent, self).__getstate__()
-        return {**state, "__pydantic_private__": None}
+        return {**super(BaseComponent, self).__getstate__(), "__pydantic_private__": None}
 
     @property
     def vision(self) -> Phi3Vision:
@@ -174,8 +173,7 @@ def _convert_messages(
             if isinstance(block, TextBlock):
                 parts.append({"type": "text", "text": block.text})
             elif isinstance(block, ImageBlock):
-                source = block_image(block)
-                if source is None:
+                if (source := block_image(block)) is None:
                     raise QueryError("an ImageBlock holds no image: give it image, path or url")
                 parts.append({"type": "image"})
                 images.append(load_image(source, policy))
