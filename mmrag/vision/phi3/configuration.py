@@ -52,7 +52,11 @@ class Phi3VisionConfig:
     def __post_init__(self) -> None:
         try:
             patch_size = cast("int", self.vision_config.patch_size)
-            fits = self.crop_size % (2 * patch_size) == 0
+            if self.crop_size % (2 * patch_size):
+                raise CheckpointError(
+                    f"crops of {self.crop_size} pixels cannot be cut into pairs of {patch_size}-pixel patches: "
+                    f"correct vision_config in {CONFIG_FILE}"
+                )
             _ = self.text_config
         except CheckpointError:
             raise
@@ -60,11 +64,6 @@ class Phi3VisionConfig:
             raise CheckpointError(
                 f"{CONFIG_FILE} is not a configuration of Phi-3 Vision ({error}): download the checkpoint again"
             ) from error
-        if not fits:
-            raise CheckpointError(
-                f"crops of {self.crop_size} pixels cannot be cut into pairs of {patch_size}-pixel patches: "
-                f"correct vision_config in {CONFIG_FILE}"
-            )
 
     @classmethod
     def from_folder(cls, folder: Path) -> Phi3VisionConfig:
@@ -75,18 +74,10 @@ class Phi3VisionConfig:
     def text_config(self) -> Phi3Config:
         """Config of the decoder."""
         values = {name: self.published[name] for name in _SHARED if name in self.published}
-        return Phi3Config.from_dict(
-            {
-                **values,
-                "rope_parameters": _rope_parameters(self.published),
-                "sliding_window": None,  # the published window is the whole context
-                # special ids belong to the tokenizer; the published ones may not exist there
-                "pad_token_id": None,
-                "bos_token_id": None,
-                "eos_token_id": None,
-            },
-            attn_implementation="sdpa",
-        )
+        # the published window is the whole context; special ids belong to the tokenizer, and may not exist there
+        values |= dict.fromkeys(("sliding_window", "pad_token_id", "bos_token_id", "eos_token_id"))
+        values["rope_parameters"] = _rope_parameters(self.published)
+        return Phi3Config.from_dict(values, attn_implementation="sdpa")
 
     @cached_property
     def vision_config(self) -> CLIPVisionConfig:

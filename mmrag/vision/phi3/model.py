@@ -119,7 +119,7 @@ class Phi3Vision:
     def stream(
         self, messages: Sequence[Message], images: Sequence[PIL.Image.Image] = (), *, max_new_tokens: int = 256
     ) -> Iterator[str]:
-        """Answer a conversation in pieces, by greedy decoding.
+        """Answer a conversation in pieces, by greedy decoding; if it exceeds the context, raise `AnswerError`.
 
         Parameters
         ----------
@@ -130,11 +130,6 @@ class Phi3Vision:
             In the order of the messages.
         max_new_tokens : int
             Limit of the answer.
-
-        Raises
-        ------
-        AnswerError
-            If prompt and answer do not fit the model's context.
         """
         tokenizer = self.processor.tokenizer
         decoder = self._prefill(messages, images, None, max_new_tokens)
@@ -152,6 +147,8 @@ class Phi3Vision:
         self, prompt: str, image: PIL.Image.Image, n: int, *, method: Method = "permutation", describe: bool = False
     ) -> Ranking:
         """Rank candidates 1..n of a composite image. Complete by construction, never repaired.
+
+        A prompt and answer that do not fit the model's context raise `AnswerError`.
 
         Parameters
         ----------
@@ -173,11 +170,6 @@ class Phi3Vision:
         Ranking
             ``scores`` are expected grades for ``"grades"``, otherwise the probability of being first; ``answer`` is
             the whole answer as JSON.
-
-        Raises
-        ------
-        AnswerError
-            If prompt and answer do not fit the model's context.
         """
         tokenizer = self.processor.tokenizer
         ranking_template = RankingTemplate(n, replace(self.ranking_config, method=method, describe=describe))
@@ -199,10 +191,8 @@ class Phi3Vision:
                 f"context of {config.context_length}: shorten the prompt, give fewer or smaller images "
                 "(num_crops), or limit the answer"
             )
-        if not images:
-            return CachedDecoder(self.network, self._lock, ids)
-        prefix_length = len(ids) - ids[::-1].index(self.processor.tokenizer.image_token_id)
-        if prefix_length <= config.original_context_length < len(ids):
+        prefix_length = len(ids) - ids[::-1].index(self.processor.tokenizer.image_token_id) if images else 0
+        if prefix_length <= config.original_context_length < len(ids) or not images:
             # past this length all positions use the long RoPE factors, those of the prefix included
             return CachedDecoder(self.network, self._lock, ids, self.processor.preprocess_images(images, num_crops))
         prefix = ids[:prefix_length]

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
+from typing import ClassVar
 
 import torch
 from torch import Tensor
@@ -45,6 +46,7 @@ class ChoiceSlot:
     name: str
     options: tuple[str, ...]
     exclude: tuple[str, ...] = ()
+    max_tokens: ClassVar[int] = 1
 
 
 @dataclass(frozen=True)
@@ -52,6 +54,7 @@ class GradeSlot:
     """A whole number from 0 to 10."""
 
     name: str
+    max_tokens: ClassVar[int] = 2
 
 
 @dataclass(frozen=True)
@@ -126,15 +129,11 @@ def encode_template(template: AnswerTemplate, texts: Mapping[str, str], tokenize
 
 def max_tokens(template: AnswerTemplate, tokenizer: Phi3Tokenizer) -> int:
     """Return the maximum number of tokens of an answer."""
-    total = 0
-    for piece in template:
-        if isinstance(piece, str):
-            total += len(tokenizer.encode_continuation(piece)) + 1  # a closing quote may precede it
-        elif isinstance(piece, TextSlot | ComputedText):
-            total += piece.max_tokens
-        else:
-            total += 2  # "10", or a letter
-    return total
+    fixed = [tokenizer.encode_continuation(piece) for piece in template if isinstance(piece, str)]
+    # a closing quote may precede each fixed text
+    return sum(len(ids) + 1 for ids in fixed) + sum(
+        piece.max_tokens for piece in template if not isinstance(piece, str)
+    )
 
 
 class ConstrainedDecoder:

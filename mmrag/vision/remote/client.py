@@ -25,7 +25,6 @@ class OpenAICompatibleClient:
     model: str
     api_key: str = field(default="", repr=False)  # never shown, and left out of pickles
     timeout: float = 60.0  # seconds without a byte from the server
-    options: Mapping[str, Any] = field(default_factory=lambda: {"temperature": 0})  # further fields of every request
 
     def __post_init__(self) -> None:
         if not self.base_url.startswith(("http://", "https://")):
@@ -34,14 +33,12 @@ class OpenAICompatibleClient:
     def __getstate__(self) -> dict[str, Any]:
         return vars(self) | {"api_key": ""}
 
-    def __call__(
-        self, *, messages: Sequence[Mapping[str, Any]], model: str | None = None, **settings: Any
-    ) -> ChatCompletion:
+    def __call__(self, *, messages: Sequence[Mapping[str, Any]], **settings: Any) -> ChatCompletion:
         """Send one request; a failure is an `AnswerError` that shows neither prompt nor reply."""
         from openai.types.chat import ChatCompletion
 
         extra_body: dict[str, Any] = settings.pop("extra_body", {})
-        request = {"model": model or self.model, **self.options, **settings, **extra_body, "messages": messages}
+        request = {"model": self.model, "temperature": 0, **settings, **extra_body, "messages": messages}
         # Raised outside of the except blocks, so that no traceback holds the request.
         reply, fault = self._post(json.dumps(request).encode())
         if fault:

@@ -126,7 +126,12 @@ class InstructorVision:
 
         They stand where ``{"type": "image"}`` parts are, or at the start of the first user turn.
         """
-        return _text(_call(self._create, messages=_insert_images(messages, images), max_tokens=max_new_tokens))
+        image_parts = map(_image_content_part, images)
+        turns = [
+            {"role": role, "content": [next(image_parts) if part.get("type") == "image" else part for part in parts]}
+            for role, parts in place_images(messages, len(images))
+        ]
+        return _text(_call(self._create, messages=turns, max_tokens=max_new_tokens))
 
 
 class _RedactedConversation:
@@ -177,11 +182,3 @@ def _image_content_part(image: PIL.Image.Image) -> dict[str, Any]:
     image.convert("RGB").save(buffer, "JPEG", quality=92, subsampling=0)
     data = base64.b64encode(buffer.getvalue()).decode()
     return {"type": "image_url", "image_url": {"url": f"data:image/jpeg;base64,{data}"}}
-
-
-def _insert_images(messages: Sequence[Message], images: Sequence[PIL.Image.Image]) -> list[dict[str, Any]]:
-    image_parts = map(_image_content_part, images)
-    return [
-        {"role": role, "content": [next(image_parts) if part.get("type") == "image" else part for part in parts]}
-        for role, parts in place_images(messages, len(images))
-    ]

@@ -202,17 +202,17 @@ hostile = st.text(max_size=10) | st.sampled_from(
 def test_untrusted_text_stays_inside_its_turn(golden, parts):
     """Whatever the spelling, the only special tokens in the ids are those of the chat template."""
     text = "".join(parts)
-    read = []
+    read, encode = [], golden.processor.encode
 
     class StopError(Exception):
         pass
 
-    def only_encode(prompt, images, num_crops, max_new_tokens):
-        read.extend(golden.processor.encode(prompt, images, num_crops))
+    def only_encode(prompt, images, num_crops):
+        read.extend(encode(prompt, images, num_crops))
         raise StopError
 
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(golden, "_prefill", only_encode)
+        patch.setattr(golden.processor, "encode", only_encode)
         with pytest.raises(StopError):
             golden.rank(text, RED, 3)
     tokenizer = golden.processor.tokenizer
