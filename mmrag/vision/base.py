@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any, Protocol, TypedDict, runtime_checkable
 
-import PIL.Image
+from PIL import Image
 
 from mmrag.errors import QueryError
 from mmrag.ranking import Ranking
@@ -31,13 +31,13 @@ class VisionLLM(Protocol):
         ...
 
     def rank(
-        self, prompt: str, image: PIL.Image.Image, n: int, *, method: Method = "permutation", describe: bool = False
+        self, prompt: str, image: Image.Image, n: int, *, method: Method = "permutation", describe: bool = False
     ) -> Ranking:
         """Rank candidates 1..n of the composite ``image``."""
         ...
 
     def chat(
-        self, messages: Sequence[Message], images: Sequence[PIL.Image.Image] = (), *, max_new_tokens: int = 256
+        self, messages: Sequence[Message], images: Sequence[Image.Image] = (), *, max_new_tokens: int = 256
     ) -> str:
         """Answer a conversation about ``images``."""
         ...

@@ -15,7 +15,7 @@ from pydantic_core import from_json
 from mmrag.errors import AnswerError
 from mmrag.ranking import Ranking, ranking_from_labels
 
-__all__ = ["MAX_REASON_CHARS", "ParsedAnswer", "parse_answer", "ranking_from_answer", "ranking_from_answers"]
+__all__ = ["MAX_REASON_CHARS", "ParsedAnswer", "parse_answer", "ranking_from_answer"]
 
 MAX_REASON_CHARS = 500
 
@@ -54,18 +54,15 @@ class ParsedAnswer:
         return len({label for label in self.labels if 1 <= label <= n})
 
 
-def ranking_from_answer(answer: str, n: int) -> Ranking:
-    """Build a ranking of candidates 1..n from a raw answer; one that names no candidate raises `AnswerError`.
+def ranking_from_answer(answer: str, n: int, earlier: Sequence[str] = ()) -> Ranking:
+    """Build a ranking of candidates 1..n from a raw answer, or from an earlier one that names more of them.
+
+    If none names a candidate, raise `AnswerError`.
 
     >>> ranking_from_answer("[3] > [1]. Item costs $2", n=3).repairs
     ['missing: 2']
     """
-    return ranking_from_answers([answer], n)
-
-
-def ranking_from_answers(answers: Sequence[str], n: int) -> Ranking:
-    """Build a ranking from the answer that names most candidates; of equal ones, from the last."""
-    parsed_answers = [(parse_answer(answer), answer) for answer in reversed(answers)]
+    parsed_answers = [(parse_answer(answer), answer) for answer in (answer, *reversed(earlier))]
     parsed, answer = max(parsed_answers, key=lambda pair: pair[0].num_valid(n))
     if not parsed.num_valid(n):
         raise AnswerError(

@@ -9,8 +9,8 @@ from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
-import PIL.Image
 import torch
+from PIL import Image
 from PIL.Image import Resampling, Transpose
 from torch import Tensor
 
@@ -81,7 +81,7 @@ class Phi3ImageProcessor:
         columns, rows = (math.ceil(side / self.crop_size) for side in self.resized_size(width, height, num_crops))
         return (rows * columns + 1) * self.tokens_per_side**2 + 1 + (rows + 1) * self.tokens_per_side
 
-    def preprocess(self, image: PIL.Image.Image, num_crops: int | None = None) -> ImageTiles:
+    def preprocess(self, image: Image.Image, num_crops: int | None = None) -> ImageTiles:
         """Resize, pad and normalize an image, and cut it into crops."""
         rgb = image.convert("RGB")  # as published: transparency is dropped, hidden colors appear
         is_portrait = rgb.width < rgb.height
@@ -89,16 +89,13 @@ class Phi3ImageProcessor:
         landscape = rgb.transpose(Transpose.TRANSPOSE) if is_portrait else rgb
         side = self.crop_size
         width, height = self.resized_size(*landscape.size, num_crops)
-        padded = PIL.Image.new("RGB", (width, math.ceil(height / side) * side), _WHITE)
+        padded = Image.new("RGB", (width, math.ceil(height / side) * side), _WHITE)
         padded.paste(landscape.resize((width, height), Resampling.BILINEAR), (0, (padded.height - height) // 2))
-        pixels = self._normalize(padded.transpose(Transpose.TRANSPOSE) if is_portrait else padded)
-        _, height, width = pixels.shape
+        upright = padded.transpose(Transpose.TRANSPOSE) if is_portrait else padded
+        pixels = torch.from_numpy(np.array(upright)).permute(2, 0, 1).float() / 255  # (3, height, width)
+        mean, std = torch.tensor(self.mean), torch.tensor(self.std)
+        pixels = (pixels - mean[:, None, None]) / std[:, None, None]
         global_view = torch.nn.functional.interpolate(pixels[None], size=(side, side), mode="bicubic")
         crops = pixels.unflatten(2, (-1, side)).unflatten(1, (-1, side))  # (3, rows, side, columns, side)
         crops = crops.permute(1, 3, 0, 2, 4).flatten(0, 1)  # (rows columns, 3, side, side)
-        return ImageTiles(torch.cat([global_view, crops]), height, width)
-
-    def _normalize(self, image: PIL.Image.Image) -> Tensor:
-        pixels = torch.from_numpy(np.array(image)).permute(2, 0, 1).float() / 255
-        mean, std = torch.tensor(self.mean), torch.tensor(self.std)
-        return (pixels - mean[:, None, None]) / std[:, None, None]  # (3, height, width)
+        return ImageTiles(torch.cat([global_view, crops]), upright.height, upright.width)

@@ -7,8 +7,8 @@ from dataclasses import replace
 from pathlib import Path
 from threading import Lock
 
-import PIL.Image
 import torch
+from PIL import Image
 from torch import Tensor
 from transformers.modeling_outputs import CausalLMOutputWithPast
 
@@ -64,7 +64,7 @@ class Phi3Vision:
         dtype: str | torch.dtype | None = None,
         revision: str | None = None,
     ) -> Phi3Vision:
-        """Load a checkpoint; code in its repository is never run.
+        """Load a checkpoint, or raise `CheckpointError`; code in its repository is never run.
 
         Parameters
         ----------
@@ -77,11 +77,6 @@ class Phi3Vision:
             None: bfloat16 on a GPU, float32 on a CPU.
         revision : str or None
             Branch, tag or commit on the hub.
-
-        Raises
-        ------
-        CheckpointError
-            If the checkpoint cannot be found, or is not one of Phi-3 Vision.
         """
         folder = find_checkpoint(name_or_path, revision=revision)
         resolved_device = resolve_device(device)
@@ -94,10 +89,7 @@ class Phi3Vision:
         )
 
     def prepare(
-        self,
-        messages: Sequence[Mapping[str, str]],
-        images: Sequence[PIL.Image.Image] = (),
-        num_crops: int | None = None,
+        self, messages: Sequence[Mapping[str, str]], images: Sequence[Image.Image] = (), num_crops: int | None = None
     ) -> Phi3VisionInputs:
         """Prepare the network's inputs exactly as published.
 
@@ -111,13 +103,13 @@ class Phi3Vision:
             return self.network(**{name: tensor.to(self.network.device) for name, tensor in inputs.items()})
 
     def chat(
-        self, messages: Sequence[Message], images: Sequence[PIL.Image.Image] = (), *, max_new_tokens: int = 256
+        self, messages: Sequence[Message], images: Sequence[Image.Image] = (), *, max_new_tokens: int = 256
     ) -> str:
         """Answer a conversation about ``images``; see `stream`."""
         return "".join(self.stream(messages, images, max_new_tokens=max_new_tokens))
 
     def stream(
-        self, messages: Sequence[Message], images: Sequence[PIL.Image.Image] = (), *, max_new_tokens: int = 256
+        self, messages: Sequence[Message], images: Sequence[Image.Image] = (), *, max_new_tokens: int = 256
     ) -> Iterator[str]:
         """Answer a conversation in pieces, by greedy decoding; if it exceeds the context, raise `AnswerError`.
 
@@ -144,7 +136,7 @@ class Phi3Vision:
         yield tokenizer.decode(ids)[len(text) :]
 
     def rank(
-        self, prompt: str, image: PIL.Image.Image, n: int, *, method: Method = "permutation", describe: bool = False
+        self, prompt: str, image: Image.Image, n: int, *, method: Method = "permutation", describe: bool = False
     ) -> Ranking:
         """Rank candidates 1..n of a composite image. Complete by construction, never repaired.
 
@@ -179,7 +171,7 @@ class Phi3Vision:
         return ranking_template.ranking(fill_template(template, ConstrainedDecoder(decoder, tokenizer), tokenizer))
 
     def _prefill(
-        self, messages: Sequence[Message], images: Sequence[PIL.Image.Image], num_crops: int | None, max_new_tokens: int
+        self, messages: Sequence[Message], images: Sequence[Image.Image], num_crops: int | None, max_new_tokens: int
     ) -> CachedDecoder:
         """Return a decoder of the messages; the part up to the last image comes from the prefix cache."""
         rendered = render_messages(messages, len(images), self.processor.tokenizer)

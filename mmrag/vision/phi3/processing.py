@@ -8,8 +8,8 @@ from itertools import count
 from pathlib import Path
 from typing import Any, Required, TypedDict
 
-import PIL.Image
 import torch
+from PIL import Image
 from torch import Tensor
 from torch.nn.functional import pad
 
@@ -50,7 +50,7 @@ class Phi3VisionProcessor:
         return cls(Phi3Tokenizer.from_folder(folder), Phi3ImageProcessor.from_folder(folder))
 
     def __call__(
-        self, prompt: str, images: Sequence[PIL.Image.Image] = (), num_crops: int | None = None
+        self, prompt: str, images: Sequence[Image.Image] = (), num_crops: int | None = None
     ) -> Phi3VisionInputs:
         """Tokenize a prompt and preprocess its images, tagged ``<|image_1|>``, ``<|image_2|>``, … in order."""
         ids = torch.tensor([self.encode(prompt, images, num_crops)])
@@ -66,7 +66,7 @@ class Phi3VisionProcessor:
         turns = [f"<|{turn['role']}|>\n{turn['content']}<|end|>\n" for turn in messages]
         return "".join(turns) + ("" if messages[-1]["role"] == "assistant" else "<|assistant|>\n")
 
-    def encode(self, prompt: str, images: Sequence[PIL.Image.Image] = (), num_crops: int | None = None) -> list[int]:
+    def encode(self, prompt: str, images: Sequence[Image.Image] = (), num_crops: int | None = None) -> list[int]:
         """Tokenize a prompt, with the image token id once for each token of its images.
 
         As published, each part between images is tokenized alone and begins with its own `<s>`.
@@ -84,7 +84,7 @@ class Phi3VisionProcessor:
             ids += [self.tokenizer.image_token_id] * num_tokens + self.tokenizer.encode(part)
         return ids
 
-    def preprocess_images(self, images: Sequence[PIL.Image.Image], num_crops: int | None = None) -> PixelInputs:
+    def preprocess_images(self, images: Sequence[Image.Image], num_crops: int | None = None) -> PixelInputs:
         """Cut images into crops, padded to the same number."""
         if not images:
             return PixelInputs()

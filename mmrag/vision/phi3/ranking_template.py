@@ -47,10 +47,7 @@ class RankingTemplate:
                 return ("{", *descriptions, *self._first(), "}")
 
     def ranking(self, filled: FilledTemplate) -> Ranking:
-        """Return the ranking of a filled template.
-
-        Scores are the expected grade (0 to 10) for ``"grades"``, otherwise the probability of being first.
-        """
+        """Return the ranking of a filled template; its scores are those of `mmrag.Phi3Vision.rank`."""
         reason = filled.texts.get("reason", "")
         if self.config.describe and self.config.method != "first":
             reason = self._best_description(filled) + reason

@@ -12,13 +12,13 @@ from mmrag.errors import AnswerError, MMRagError, SettingError
 from mmrag.ranking import Ranking
 from mmrag.vision.base import Message, place_images
 from mmrag.vision.config import Method, RankingConfig
-from mmrag.vision.parsing import ranking_from_answers
+from mmrag.vision.parsing import ranking_from_answer
 from mmrag.vision.remote.client import OpenAICompatibleClient
 from mmrag.vision.remote.schema import MAX_GRAMMAR_LABELS, OrderedAnswer, graded_answer_model, permutation_grammar
 
 if TYPE_CHECKING:
-    import PIL.Image
     from openai.types.chat import ChatCompletion
+    from PIL import Image
 
 __all__ = ["Create", "InstructorVision"]
 
@@ -85,14 +85,11 @@ class InstructorVision:
         return cls(OpenAICompatibleClient(base_url, model, api_key, timeout), **settings)
 
     def rank(
-        self, prompt: str, image: PIL.Image.Image, n: int, *, method: Method = "grades", describe: bool = False
+        self, prompt: str, image: Image.Image, n: int, *, method: Method = "grades", describe: bool = False
     ) -> Ranking:
         """Rank candidates 1..n. Invalid answers are retried; then the most complete one is repaired.
 
-        Raises
-        ------
-        AnswerError
-            If the LLM cannot be reached, refuses, or names no candidate.
+        An LLM that cannot be reached, refuses, or names no candidate raises `AnswerError`.
         """
         if method == "first":
             raise SettingError("a remote LLM gives no logits: use the method 'grades'")
@@ -117,10 +114,11 @@ class InstructorVision:
             return answer.ranking(conversation.answers[-1])
         if not conversation.answers:
             raise AnswerError(conversation.error)
-        return ranking_from_answers(conversation.answers, n)
+        *earlier, last = conversation.answers
+        return ranking_from_answer(last, n, earlier)
 
     def chat(
-        self, messages: Sequence[Message], images: Sequence[PIL.Image.Image] = (), *, max_new_tokens: int = 256
+        self, messages: Sequence[Message], images: Sequence[Image.Image] = (), *, max_new_tokens: int = 256
     ) -> str:
         """Answer a conversation about ``images``.
 
@@ -175,7 +173,7 @@ def _text(completion: ChatCompletion) -> str:
     return (completion.choices[0].message.content or "") if completion.choices else ""
 
 
-def _image_content_part(image: PIL.Image.Image) -> dict[str, Any]:
+def _image_content_part(image: Image.Image) -> dict[str, Any]:
     """Encode an image as a content part with a JPEG data URL."""
     buffer = io.BytesIO()
     # Full chroma keeps the numbers on a composite sharp.

@@ -11,8 +11,7 @@ from mmrag.vision.parsing import MAX_REASON_CHARS
 
 __all__ = ["MAX_GRAMMAR_LABELS", "GradedAnswer", "OrderedAnswer", "graded_answer_model", "permutation_grammar"]
 
-MAX_GRAMMAR_LABELS = 12
-"""The grammar has 2^n rules: 4095 at this size, compiled in a second."""
+MAX_GRAMMAR_LABELS = 12  # the grammar has 2^n rules: 4095 at this size, compiled in a second
 
 _Grade = Annotated[int, Field(ge=0, le=10)]
 
@@ -65,10 +64,7 @@ def graded_answer_model(n: int, *, describe: bool = False) -> type[GradedAnswer]
 
 
 def permutation_grammar(n: int) -> str:
-    """Write an EBNF grammar that accepts only complete rankings of ``n`` labels, for `OrderedAnswer`.
-
-    It has one rule per set of labels already used, so that no label repeats.
-    """
+    """Write an EBNF grammar of complete rankings of ``n`` labels: one rule per set of labels already used."""
     all_used = (1 << n) - 1
     rules = [r'root ::= "{\"ranking\": [" s0 "], \"reason\": \"" letter* "\"}"', r'letter ::= [^"\\\x00-\x1f]']
     for used in range(all_used):

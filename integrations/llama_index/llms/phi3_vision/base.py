@@ -7,7 +7,6 @@ import threading
 from collections.abc import AsyncGenerator, Generator, Sequence
 from typing import Any, TypeVar
 
-import PIL.Image
 from llama_index.core.base.llms.generic_utils import chat_to_completion_decorator, stream_chat_to_completion_decorator
 from llama_index.core.base.llms.types import (
     ChatMessage,
@@ -27,6 +26,7 @@ from llama_index.core.llms import LLM
 from llama_index.core.llms.callbacks import llm_chat_callback, llm_completion_callback
 from llama_index.core.schema import BaseComponent
 from llama_index.embeddings.composed_image.image_sources import block_image
+from PIL import Image
 
 from mmrag.errors import QueryError
 from mmrag.images import ImagePolicy, load_image
@@ -54,8 +54,7 @@ class Phi3VisionLLM(LLM):
     model_name : str
         A name or folder for `mmrag.Phi3Vision.from_pretrained`; loaded on first use.
     vision : Phi3Vision, optional
-        A loaded model instead, for example one that several components share. It is not pickled: in another process,
-        ``model_name`` is loaded again.
+        A loaded model instead, for example a shared one. An unpickled copy loads ``model_name`` again.
     max_new_tokens : int, default 256
         Limit of an answer.
     image_policy : ImagePolicy, optional
@@ -67,7 +66,7 @@ class Phi3VisionLLM(LLM):
     device: str | None = Field(default=None, description="Device of the model.")
     max_new_tokens: int = Field(default=256, gt=0, description="Maximum number of tokens of an answer.")
     image_policy: ImagePolicy = Field(
-        default_factory=ImagePolicy, exclude=True, description="Which images may be opened."
+        default_factory=ImagePolicy, exclude=True, description="Images that may be opened."
     )
     _vision: Phi3Vision | None = PrivateAttr(default=None)
     _load_lock: threading.Lock = PrivateAttr(default_factory=threading.Lock)
@@ -161,12 +160,10 @@ class Phi3VisionLLM(LLM):
             yield ChatResponse(message=ChatMessage(text, role=MessageRole.ASSISTANT), delta=piece)
 
 
-def _convert_messages(
-    messages: Sequence[ChatMessage], policy: ImagePolicy
-) -> tuple[list[Message], list[PIL.Image.Image]]:
+def _convert_messages(messages: Sequence[ChatMessage], policy: ImagePolicy) -> tuple[list[Message], list[Image.Image]]:
     """Convert messages for `mmrag.Phi3Vision.stream`; image parts keep their positions."""
     turns: list[Message] = []
-    images: list[PIL.Image.Image] = []
+    images: list[Image.Image] = []
     for message in messages:
         parts: list[dict[str, Any]] = []
         for block in message.blocks:
