@@ -24,7 +24,7 @@ from examples.train_demo_models.training_images import SWATCH, ImageAttributes, 
 from mmrag.datasets.attributes import COLORS
 from mmrag.datasets.wording import QueryType
 from mmrag.rerank.prompts import Prompt
-from mmrag.vision.config import RankingConfig
+from mmrag.vision import RankingConfig
 from mmrag.vision.phi3.modeling import Phi3VisionNetwork
 from mmrag.vision.phi3.processing import Phi3VisionProcessor, render_messages
 

@@ -24,7 +24,7 @@ from examples.train_demo_models.training_loop import Stage, fit, training_device
 from examples.train_demo_models.vocabulary import reranker_tokenizer
 from mmrag.datasets.attributes import COLORS, PATTERNS, PRODUCTS
 from mmrag.embedding.visualized_bge.checkpoint import load_checkpoint
-from mmrag.vision.config import RankingConfig
+from mmrag.vision import RankingConfig
 from mmrag.vision.phi3.checkpoint import save_vision_model
 from mmrag.vision.phi3.configuration import Phi3VisionConfig
 from mmrag.vision.phi3.image_processing import Phi3ImageProcessor

@@ -10,7 +10,7 @@ from torch import Tensor
 
 from examples.train_demo_models.vocabulary import ANY_COLOR, compound
 from mmrag.datasets.attributes import COLORS, PATTERNS, PRODUCTS
-from mmrag.vision.config import RankingConfig
+from mmrag.vision import RankingConfig
 from mmrag.vision.phi3.ranking_template import RankingTemplate
 from mmrag.vision.phi3.template import encode_template
 from mmrag.vision.phi3.tokenizer import Phi3Tokenizer

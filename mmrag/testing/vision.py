@@ -11,8 +11,7 @@ import PIL.Image
 
 from mmrag.ranking import Ranking, ranking_from_grades, ranking_from_labels
 from mmrag.rerank.composite import layout_grid
-from mmrag.vision.base import Message
-from mmrag.vision.config import Method, RankingConfig
+from mmrag.vision.base import Message, Method, RankingConfig
 from mmrag.vision.parsing import ranking_from_answer
 
 if TYPE_CHECKING:

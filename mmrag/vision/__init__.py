@@ -4,8 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from mmrag.vision.base import Message, VisionLLM
-from mmrag.vision.config import RankingConfig
+from mmrag.vision.base import Message, RankingConfig, VisionLLM
 from mmrag.vision.remote.instructor import InstructorVision
 
 if TYPE_CHECKING:

@@ -55,9 +55,7 @@ class ParsedAnswer:
 
 
 def ranking_from_answer(answer: str, n: int, earlier: Sequence[str] = ()) -> Ranking:
-    """Build a ranking of candidates 1..n from a raw answer, or from an earlier one that names more of them.
-
-    If none names a candidate, raise `AnswerError`.
+    """Build a ranking of 1..n from an answer, or an earlier one that names more; if none does, raise `AnswerError`.
 
     >>> ranking_from_answer("[3] > [1]. Item costs $2", n=3).repairs
     ['missing: 2']

@@ -8,7 +8,7 @@ from gray_images import BAG, LEOPARD, gray_image
 from mmrag.query import Query
 from mmrag.rerank import ListwiseReranker
 from mmrag.testing import MockVision, reversing
-from mmrag.vision.config import RankingConfig
+from mmrag.vision import RankingConfig
 
 
 def test_the_prompt_holds_query_number_and_caption():

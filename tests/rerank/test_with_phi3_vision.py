@@ -9,8 +9,7 @@ from PIL import Image
 
 from mmrag.query import Query
 from mmrag.rerank import ListwiseReranker
-from mmrag.vision import Phi3Vision
-from mmrag.vision.config import RankingConfig
+from mmrag.vision import Phi3Vision, RankingConfig
 
 TINY = Path(__file__).parents[1] / "golden" / "phi3_vision" / "tiny"
 COLORS = ["red", "green", "blue", "white", "black", "brown", "pink", "grey", "orange"]

@@ -12,7 +12,7 @@ import torch
 from tokenizers import Tokenizer, decoders, models, normalizers, processors
 from transformers.cache_utils import DynamicCache
 
-from mmrag.vision.config import RankingConfig
+from mmrag.vision import RankingConfig
 from mmrag.vision.phi3.configuration import Phi3VisionConfig
 from mmrag.vision.phi3.image_processing import Phi3ImageProcessor
 from mmrag.vision.phi3.model import Phi3Vision

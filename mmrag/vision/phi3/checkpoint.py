@@ -14,7 +14,7 @@ from safetensors.torch import load_file, save_file
 from torch import Tensor
 
 from mmrag.errors import CheckpointError
-from mmrag.vision.config import RANKING_CONFIG_FILE, RankingConfig, read_json_object
+from mmrag.vision.base import RANKING_CONFIG_FILE, RankingConfig, read_json_object
 from mmrag.vision.phi3.configuration import CONFIG_FILE, Phi3VisionConfig
 from mmrag.vision.phi3.image_processing import PREPROCESSOR_FILE
 from mmrag.vision.phi3.modeling import Phi3VisionNetwork
@@ -139,10 +139,8 @@ def _unused_names(config: Phi3VisionConfig) -> re.Pattern[str]:
 
 
 def _rename(name: str, prefixes: Mapping[str, str]) -> str:
-    for old, new in prefixes.items():
-        if name.startswith(old):
-            return new + name.removeprefix(old)
-    return name
+    old = next((prefix for prefix in prefixes if name.startswith(prefix)), "")
+    return prefixes.get(old, "") + name.removeprefix(old)
 
 
 def _validate(weights: Mapping[str, Tensor], expected: Mapping[str, Tensor], folder: Path) -> None:

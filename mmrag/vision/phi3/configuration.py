@@ -11,7 +11,7 @@ from typing import Any, cast
 from transformers import CLIPVisionConfig, Phi3Config
 
 from mmrag.errors import CheckpointError
-from mmrag.vision.config import read_json_object
+from mmrag.vision.base import read_json_object
 
 __all__ = ["CONFIG_FILE", "Phi3VisionConfig"]
 

@@ -15,7 +15,7 @@ from PIL.Image import Resampling, Transpose
 from torch import Tensor
 
 from mmrag.errors import ImageError
-from mmrag.vision.config import read_json_object
+from mmrag.vision.base import read_json_object
 from mmrag.vision.phi3.configuration import Phi3VisionConfig
 
 __all__ = ["PREPROCESSOR_FILE", "ImageTiles", "Phi3ImageProcessor"]

@@ -16,8 +16,7 @@ from mmrag.device import resolve_device, resolve_dtype
 from mmrag.errors import AnswerError
 from mmrag.images import content_hash
 from mmrag.ranking import Ranking
-from mmrag.vision.base import Message
-from mmrag.vision.config import Method, RankingConfig
+from mmrag.vision.base import Message, Method, RankingConfig
 from mmrag.vision.phi3.checkpoint import find_checkpoint, load_vision_model
 from mmrag.vision.phi3.generation import CachedDecoder, PrefixCache, greedy_decode
 from mmrag.vision.phi3.modeling import Phi3VisionNetwork

@@ -8,7 +8,7 @@ from string import ascii_letters
 
 from mmrag.errors import QueryError
 from mmrag.ranking import Ranking
-from mmrag.vision.config import RankingConfig
+from mmrag.vision.base import RankingConfig
 from mmrag.vision.phi3.template import AnswerTemplate, ChoiceSlot, ComputedText, FilledTemplate, GradeSlot, TextSlot
 
 __all__ = ["RankingTemplate"]

@@ -129,11 +129,9 @@ def encode_template(template: AnswerTemplate, texts: Mapping[str, str], tokenize
 
 def max_tokens(template: AnswerTemplate, tokenizer: Phi3Tokenizer) -> int:
     """Return the maximum number of tokens of an answer."""
-    fixed = [tokenizer.encode_continuation(piece) for piece in template if isinstance(piece, str)]
     # a closing quote may precede each fixed text
-    return sum(len(ids) + 1 for ids in fixed) + sum(
-        piece.max_tokens for piece in template if not isinstance(piece, str)
-    )
+    fixed = sum(len(tokenizer.encode_continuation(piece)) + 1 for piece in template if isinstance(piece, str))
+    return fixed + sum(piece.max_tokens for piece in template if not isinstance(piece, str))
 
 
 class ConstrainedDecoder:

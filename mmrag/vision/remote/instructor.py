@@ -10,8 +10,7 @@ from typing import TYPE_CHECKING, Any, Literal
 
 from mmrag.errors import AnswerError, MMRagError, SettingError
 from mmrag.ranking import Ranking
-from mmrag.vision.base import Message, place_images
-from mmrag.vision.config import Method, RankingConfig
+from mmrag.vision.base import Message, Method, RankingConfig, place_images
 from mmrag.vision.parsing import ranking_from_answer
 from mmrag.vision.remote.client import OpenAICompatibleClient
 from mmrag.vision.remote.schema import MAX_GRAMMAR_LABELS, OrderedAnswer, graded_answer_model, permutation_grammar

@@ -15,7 +15,7 @@ from PIL import Image
 from run_profile import scaled
 
 from mmrag.testing import MALFORMED
-from mmrag.vision.config import RankingConfig
+from mmrag.vision import RankingConfig
 from mmrag.vision.parsing import parse_answer
 from mmrag.vision.remote.instructor import InstructorVision
 

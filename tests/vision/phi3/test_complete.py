@@ -9,7 +9,7 @@ import pytest
 import torch
 from run_profile import scaled
 
-from mmrag.vision.config import RankingConfig
+from mmrag.vision import RankingConfig
 from mmrag.vision.phi3.ranking_template import RankingTemplate
 from mmrag.vision.phi3.template import ConstrainedDecoder, fill_template
 

@@ -10,7 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from run_profile import scaled
 
-from mmrag.vision.config import RankingConfig
+from mmrag.vision import RankingConfig
 from mmrag.vision.phi3.ranking_template import RankingTemplate
 from mmrag.vision.phi3.template import (
     ChoiceSlot,

@@ -14,7 +14,7 @@ import pytest
 from PIL import Image
 
 from mmrag.errors import AnswerError, QueryError, SettingError
-from mmrag.vision.config import RankingConfig
+from mmrag.vision import RankingConfig
 from mmrag.vision.remote.instructor import InstructorVision
 
 IMAGE = Image.new("RGB", (64, 32), "orange")

@@ -36,13 +36,8 @@ __all__ = ["Phi3VisionLLM"]
 
 DEFAULT_MODEL = "microsoft/Phi-3.5-vision-instruct"
 _PUBLISHED_CONTEXT = 131_072
-_ROLES = {
-    MessageRole.SYSTEM: "system",
-    MessageRole.DEVELOPER: "system",
-    MessageRole.ASSISTANT: "assistant",
-    MessageRole.CHATBOT: "assistant",
-    MessageRole.MODEL: "assistant",
-}
+_ROLES = dict.fromkeys((MessageRole.SYSTEM, MessageRole.DEVELOPER), "system")
+_ROLES |= dict.fromkeys((MessageRole.ASSISTANT, MessageRole.CHATBOT, MessageRole.MODEL), "assistant")
 _Response = TypeVar("_Response", ChatResponse, CompletionResponse)
 
 
@@ -65,9 +60,7 @@ class Phi3VisionLLM(LLM):
     revision: str | None = Field(default=None, description="Branch, tag or commit on the hub.")
     device: str | None = Field(default=None, description="Device of the model.")
     max_new_tokens: int = Field(default=256, gt=0, description="Maximum number of tokens of an answer.")
-    image_policy: ImagePolicy = Field(
-        default_factory=ImagePolicy, exclude=True, description="Images that may be opened."
-    )
+    image_policy: ImagePolicy = Field(default_factory=ImagePolicy, exclude=True, description="Images it may open.")
     _vision: Phi3Vision | None = PrivateAttr(default=None)
     _load_lock: threading.Lock = PrivateAttr(default_factory=threading.Lock)
 
@@ -99,12 +92,9 @@ class Phi3VisionLLM(LLM):
     @property
     def metadata(self) -> LLMMetadata:
         """Name, context and answer length; until a model is loaded, the context of the published ones."""
-        vision = self._vision
+        context = self._vision.network.config.context_length if self._vision else _PUBLISHED_CONTEXT
         return LLMMetadata(
-            context_window=vision.network.config.context_length if vision else _PUBLISHED_CONTEXT,
-            num_output=self.max_new_tokens,
-            is_chat_model=True,
-            model_name=self.model_name,
+            context_window=context, num_output=self.max_new_tokens, is_chat_model=True, model_name=self.model_name
         )
 
     @llm_chat_callback()
