@@ -35,16 +35,19 @@ class VisionLLM(Protocol):
     @property
     def ranking_config(self) -> RankingConfig:
         """Prompt, composite size and method with which this model ranks."""
+        ...
 
     def rank(
         self, prompt: str, image: Image.Image, n: int, *, method: Method = "permutation", describe: bool = False
     ) -> Ranking:
         """Rank candidates 1..n of the composite ``image``."""
+        ...
 
     def chat(
         self, messages: Sequence[Message], images: Sequence[Image.Image] = (), *, max_new_tokens: int = 256
     ) -> str:
         """Answer a conversation about ``images``."""
+        ...
 
 
 @dataclass(frozen=True)

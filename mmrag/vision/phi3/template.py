@@ -81,16 +81,13 @@ class SlotValue:
 
 @dataclass
 class FilledTemplate:
-    """An answer as far as it is written, with the text, probabilities and range of ids of each slot by name.
-
-    Behind a `TextSlot`, ``spans[name].stop`` is the token that closes it.
-    """
+    """An answer as far as it is written, with the text, probabilities and range of ids of each slot by name."""
 
     text: str = ""
     ids: list[int] = field(default_factory=list[int])
     texts: dict[str, str] = field(default_factory=dict[str, str])
     probabilities: dict[str, Mapping[str, float]] = field(default_factory=dict[str, Mapping[str, float]])
-    spans: dict[str, range] = field(default_factory=dict[str, range])
+    spans: dict[str, range] = field(default_factory=dict[str, range])  # a text's stop is the token that closes it
 
 
 def fill_template(

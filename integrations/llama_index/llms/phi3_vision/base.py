@@ -36,8 +36,10 @@ __all__ = ["Phi3VisionLLM"]
 
 DEFAULT_MODEL = "microsoft/Phi-3.5-vision-instruct"
 _PUBLISHED_CONTEXT = 131_072
-_ROLES = dict.fromkeys((MessageRole.SYSTEM, MessageRole.DEVELOPER), "system")
-_ROLES |= dict.fromkeys((MessageRole.ASSISTANT, MessageRole.CHATBOT, MessageRole.MODEL), "assistant")
+_ROLES: dict[MessageRole, str] = {
+    **dict.fromkeys((MessageRole.SYSTEM, MessageRole.DEVELOPER), "system"),
+    **dict.fromkeys((MessageRole.ASSISTANT, MessageRole.CHATBOT, MessageRole.MODEL), "assistant"),
+}
 _Response = TypeVar("_Response", ChatResponse, CompletionResponse)
 
 
@@ -151,7 +153,6 @@ class Phi3VisionLLM(LLM):
 
 
 def _convert_messages(messages: Sequence[ChatMessage], policy: ImagePolicy) -> tuple[list[Message], list[Image.Image]]:
-    """Convert messages for `mmrag.Phi3Vision.stream`; image parts keep their positions."""
     turns: list[Message] = []
     images: list[Image.Image] = []
     for message in messages:
