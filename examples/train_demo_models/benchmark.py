@@ -11,7 +11,8 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
-from mmrag.datasets import HELD_OUT_PAIRS, DrawnQuery, Item, QueryType, queries, write_catalog, write_queries
+from examples.train_demo_models.training_images import HELD_OUT_PAIRS
+from mmrag.datasets import DrawnQuery, Item, QueryType, queries, write_catalog, write_queries
 from mmrag.embedding import VisualizedBGE
 from mmrag.evaluation.metrics import compute_metrics
 from mmrag.query import Query

@@ -18,9 +18,8 @@ from examples.train_demo_models.augment import encoder_pixels, jittered
 from examples.train_demo_models.sampling import SampledQuery, Sampler, grades
 from examples.train_demo_models.training_images import ENCODER_SIZE, TrainingImages
 from examples.train_demo_models.training_loop import Stage, fit, training_device
-from examples.train_demo_models.vocabulary import encoder_tokenizer
+from examples.train_demo_models.vocabulary import encoder_tokenizer, vocabulary
 from mmrag.datasets.attributes import COLORS, PATTERNS, PRODUCTS
-from mmrag.datasets.wording import vocabulary
 from mmrag.embedding.visualized_bge.checkpoint import save_checkpoint
 from mmrag.embedding.visualized_bge.modeling import JointEncoder, VisionConfig
 

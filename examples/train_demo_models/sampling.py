@@ -46,7 +46,7 @@ class SampledQuery:
 
 
 def grades(query: SampledQuery, attributes: ImageAttributes) -> NDArray[np.int64]:
-    """Grade many images 0..3 at once, as `Target.fine_grade` grades one."""
+    """Grade images 3 (exact), 2 (partial, right product), 1 (partial, wrong product) or 0."""
     wrong_product = attributes.product != query.product
     missed = wrong_product.astype(np.int64) + (attributes.pattern != query.pattern)
     if query.color != ANY:

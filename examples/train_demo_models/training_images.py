@@ -19,11 +19,11 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
-from mmrag.datasets.attributes import COLORS, HELD_OUT_PAIRS, PATTERNS, PRODUCTS, colors_of
+from mmrag.datasets.attributes import COLORS, PATTERNS, PRODUCTS, colors_of
 from mmrag.datasets.render import draw_product, draw_swatch
 from mmrag.rerank.composite import draw_candidate, draw_query
 
-__all__ = ["CELL", "ENCODER_SIZE", "SWATCH", "TrainingImages", "draw_training_images"]
+__all__ = ["CELL", "ENCODER_SIZE", "HELD_OUT_PAIRS", "SWATCH", "TrainingImages", "draw_training_images"]
 
 logger = logging.getLogger(__name__)
 
@@ -33,6 +33,15 @@ CELL = 96
 """Side of a composite's cell, at which the demo reranker looks."""
 SWATCH = len(PRODUCTS)
 """The product number of a swatch: none of the products."""
+
+HELD_OUT_PAIRS = frozenset({
+    ("phone case", "floral"), ("mug", "zebra"), ("mug", "heart"), ("t-shirt", "plaid"), ("t-shirt", "leopard"),
+    ("tote bag", "leopard"), ("sneaker", "camouflage"), ("sneaker", "star"), ("backpack", "heart"),
+    ("backpack", "tiger"), ("lamp", "polka dot"), ("cushion", "tiger"), ("cushion", "floral"), ("watch", "striped"),
+    ("dress", "chevron"), ("dress", "zebra"), ("umbrella", "star"), ("umbrella", "camouflage"),
+    ("notebook", "plain"), ("notebook", "polka dot"),
+})  # fmt: skip
+"""Pairs of product and pattern excluded from training, to measure compositional generalization."""
 
 _COLUMNS = ("encoder_images", "candidates", "queries", "product", "pattern", "color")
 _CHUNK = 500

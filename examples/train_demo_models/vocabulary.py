@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Iterator
 from itertools import chain
 
@@ -11,9 +12,17 @@ from tokenizers.processors import TemplateProcessing
 from transformers import PreTrainedTokenizerFast
 
 from mmrag.datasets.attributes import COLORS, PATTERNS, PRODUCTS
-from mmrag.datasets.wording import COLOR_WORDS, PATTERN_ADJECTIVES, PATTERN_NOUNS, PRODUCT_WORDS, plural, vocabulary
+from mmrag.datasets.wording import (
+    COLOR_WORDS,
+    PATTERN_ADJECTIVES,
+    PATTERN_NOUNS,
+    PRODUCT_WORDS,
+    TEMPLATES,
+    TEXT_WITH_COLOR,
+    plural,
+)
 
-__all__ = ["ANY_COLOR", "compound", "encoder_tokenizer", "reranker_tokenizer"]
+__all__ = ["ANY_COLOR", "compound", "encoder_tokenizer", "reranker_tokenizer", "vocabulary", "words_of"]
 
 ANY_COLOR = "any"
 """What the demo reranker says of a color that nobody asked for."""
@@ -32,6 +41,29 @@ _FRAME = (
     ', "reason": "',
     '"}',
 )
+
+
+def vocabulary() -> list[str]:
+    """List every word that a query or a product's title can contain, sorted.
+
+    Examples
+    --------
+    >>> words = vocabulary()
+    >>> {"sneakers", "rucksack", "camo", "tartan", "gray", "?"} <= set(words)
+    True
+    """
+    return sorted({word for text in _phrases() for word in words_of(text)})
+
+
+def words_of(text: str) -> list[str]:
+    """Split a text into lower-case words and punctuation marks, as BERT does before word pieces.
+
+    Examples
+    --------
+    >>> words_of("T-shirt with this?")
+    ['t', '-', 'shirt', 'with', 'this', '?']
+    """
+    return re.findall(r"\w+|[^\w\s]", text.lower())
 
 
 def encoder_tokenizer(words: Iterable[str], *, longest: int) -> PreTrainedTokenizerFast:
@@ -110,3 +142,13 @@ def _words() -> Iterator[str]:
         yield from (word for name in chain(*names.values()) for word in name.split())
     yield from (word for item in chain(*PRODUCT_WORDS.values()) for word in plural(item).split())
     yield from vocabulary()
+
+
+def _phrases() -> Iterator[str]:
+    yield "an"
+    for template in chain(TEXT_WITH_COLOR, *TEMPLATES.values()):
+        yield re.sub(r"{\w+}", "", template)
+    for item in chain(*PRODUCT_WORDS.values()):
+        yield from (item, plural(item))
+    for names in (PATTERN_ADJECTIVES, PATTERN_NOUNS, COLOR_WORDS):
+        yield from chain(*names.values())

@@ -1,22 +1,37 @@
-"""Names of products, patterns and colors, the colors of each pattern, and the grading of products by attributes."""
+"""Products, patterns and colors: names, prices, RGB values and their mixtures, and the grading by attributes."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
+from random import Random
 
-__all__ = ["COLORS", "HELD_OUT_PAIRS", "PATTERNS", "PRODUCTS", "Target", "colors_of"]
+__all__ = [
+    "COLORS", "CREAM", "PATTERNS", "PRICES", "PRODUCTS", "RGB", "Color", "Target",
+    "colors_of", "darken", "jitter", "lighten", "mix",
+]  # fmt: skip
 
-PRODUCTS = (
-    "phone case", "mug", "t-shirt", "tote bag", "sneaker", "backpack",
-    "lamp", "cushion", "watch", "dress", "umbrella", "notebook",
-)  # fmt: skip
+Color = tuple[float, float, float]
+"""Red, green and blue, 0..255."""
+
+PRICES = {
+    "phone case": (9, 24), "mug": (6, 16), "t-shirt": (12, 29), "tote bag": (10, 27), "sneaker": (34, 89),
+    "backpack": (29, 79), "lamp": (24, 69), "cushion": (11, 29), "watch": (39, 149), "dress": (29, 89),
+    "umbrella": (14, 34), "notebook": (4, 14),
+}  # fmt: skip
+"""Lowest and highest price of each product."""
+
+RGB: dict[str, Color] = {
+    "red": (204, 44, 50), "blue": (48, 98, 206), "green": (58, 148, 80), "yellow": (244, 204, 54),
+    "pink": (242, 136, 178), "purple": (128, 78, 184), "orange": (242, 134, 44), "black": (44, 44, 50),
+    "brown": (128, 82, 50), "grey": (150, 153, 160), "tan": (216, 180, 124),
+}  # fmt: skip
+CREAM: Color = (250, 246, 236)
+
+PRODUCTS, COLORS = tuple(PRICES), tuple(RGB)
 PATTERNS = (
     "leopard", "zebra", "tiger", "camouflage", "polka dot", "striped",
     "plaid", "floral", "star", "heart", "chevron", "plain",
 )  # fmt: skip
-COLORS = ("red", "blue", "green", "yellow", "pink", "purple", "orange", "black", "brown", "grey", "tan")
-
-_DYES = tuple(color for color in COLORS if color != "tan")
 
 # The natural color of a fur comes first.
 _COLORS_OF = {
@@ -27,15 +42,6 @@ _COLORS_OF = {
     "plain": COLORS,
 }
 
-HELD_OUT_PAIRS = frozenset({
-    ("phone case", "floral"), ("mug", "zebra"), ("mug", "heart"), ("t-shirt", "plaid"), ("t-shirt", "leopard"),
-    ("tote bag", "leopard"), ("sneaker", "camouflage"), ("sneaker", "star"), ("backpack", "heart"),
-    ("backpack", "tiger"), ("lamp", "polka dot"), ("cushion", "tiger"), ("cushion", "floral"), ("watch", "striped"),
-    ("dress", "chevron"), ("dress", "zebra"), ("umbrella", "star"), ("umbrella", "camouflage"),
-    ("notebook", "plain"), ("notebook", "polka dot"),
-})  # fmt: skip
-"""Pairs of product and pattern excluded from training, to measure compositional generalization."""
-
 
 def colors_of(pattern: str) -> tuple[str, ...]:
     """Return the colors that a pattern comes in.
@@ -44,10 +50,8 @@ def colors_of(pattern: str) -> tuple[str, ...]:
     --------
     >>> colors_of("zebra")
     ('black', 'pink', 'brown', 'blue')
-    >>> len(colors_of("striped")), "tan" in colors_of("striped")
-    (10, False)
     """
-    return _COLORS_OF.get(pattern, _DYES)
+    return _COLORS_OF.get(pattern) or tuple(color for color in COLORS if color != "tan")
 
 
 @dataclass(frozen=True)
@@ -70,29 +74,34 @@ class Target:
         Examples
         --------
         >>> target = Target("mug", "zebra", "black")
-        >>> target.grade("mug", "zebra", "black"), target.grade("mug", "zebra", "pink")
-        (2, 1)
-        >>> target.grade("lamp", "zebra", "black"), target.grade("mug", "star", "pink")
-        (1, 0)
-        """
-        return (self.fine_grade(product, pattern, color) + 1) // 2
-
-    def fine_grade(self, product: str, pattern: str, color: str) -> int:
-        """Grade a product 3 (exact), 2 (partial, right product), 1 (partial, wrong product) or 0.
-
-        Examples
-        --------
-        >>> target = Target("mug", "zebra")
-        >>> target.fine_grade("mug", "zebra", "pink"), target.fine_grade("mug", "star", "pink")
-        (3, 2)
-        >>> target.fine_grade("lamp", "zebra", "pink"), target.fine_grade("lamp", "star", "pink")
-        (1, 0)
+        >>> [target.grade(*item) for item in (("mug", "zebra", "black"), ("lamp", "zebra", "black"))]
+        [2, 1]
         """
         pairs = zip((self.product, self.pattern, self.color), (product, pattern, color), strict=True)
         matches = [wanted == actual for wanted, actual in pairs if wanted]
-        missed = matches.count(False)
-        if missed == 0:
-            return 3
-        if missed > 1 or len(matches) == 1:
-            return 0
-        return 2 if self.product in (None, product) else 1
+        if all(matches):
+            return 2
+        return int(len(matches) > 1 and matches.count(False) == 1)
+
+
+def mix(one: Color, other: Color, share: float) -> Color:
+    """Mix two colors; ``share`` (0..1) is the part of the second."""
+    (r1, g1, b1), (r2, g2, b2) = one, other
+    keep = 1 - share
+    return (r1 * keep + r2 * share, g1 * keep + g2 * share, b1 * keep + b2 * share)
+
+
+def darken(color: Color, share: float) -> Color:
+    """Mix a color with black."""
+    return mix(color, (0, 0, 0), share)
+
+
+def lighten(color: Color, share: float) -> Color:
+    """Mix a color with white."""
+    return mix(color, (255, 255, 255), share)
+
+
+def jitter(color: Color, rng: Random, reach: float = 10) -> Color:
+    """Shift each channel at random by up to ``reach``."""
+    red, green, blue = (min(255.0, max(0.0, c + rng.uniform(-reach, reach))) for c in color)
+    return (red, green, blue)

@@ -10,7 +10,8 @@ from random import Random
 import numpy as np
 from PIL import Image, ImageDraw, ImageFilter
 
-from mmrag.datasets.palette import RGB, Color, Field, Paint, darken, jitter, mix
+from mmrag.datasets.attributes import RGB, Color, darken, jitter, mix
+from mmrag.datasets.paint import Field, Paint
 from mmrag.datasets.shapes import Outline
 
 __all__ = ["DRAPED", "FLAT", "FOLDED", "PUFFED", "ROUND", "SOFT", "Canvas", "Materials", "Pose", "Surface"]

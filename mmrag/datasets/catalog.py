@@ -14,7 +14,7 @@ from pathlib import Path
 from random import Random
 from threading import Lock
 
-from mmrag.datasets.attributes import PATTERNS, PRODUCTS, colors_of
+from mmrag.datasets.attributes import PATTERNS, PRICES, PRODUCTS, colors_of
 from mmrag.datasets.render import ImageSpec
 from mmrag.errors import ImageError, MMRagError
 
@@ -25,11 +25,6 @@ Progress = Callable[[int, int], None]
 
 _LIST = "catalog.jsonl"
 _IMAGES_PER_PROCESS = 40  # drawing fewer takes no longer than starting Python
-_PRICES = {
-    "phone case": (9, 24), "mug": (6, 16), "t-shirt": (12, 29), "tote bag": (10, 27), "sneaker": (34, 89),
-    "backpack": (29, 79), "lamp": (24, 69), "cushion": (11, 29), "watch": (39, 149), "dress": (29, 89),
-    "umbrella": (14, 34), "notebook": (4, 14),
-}  # fmt: skip
 
 
 @dataclass(frozen=True)
@@ -71,10 +66,8 @@ def write_catalog(
     folder = Path(folder)
     folder.mkdir(parents=True, exist_ok=True)
     items = plan_catalog(n, seed)
-    images = {
-        folder / item.file: ImageSpec(item.product, item.pattern, item.color, f"catalogue {seed} {item.id}")
-        for item in items
-    }
+    specs = (ImageSpec(item.product, item.pattern, item.color, f"catalogue {seed} {item.id}") for item in items)
+    images = {folder / item.file: spec for item, spec in zip(items, specs, strict=True)}
     draw_files(images, workers=workers, on_progress=on_progress)
     (folder / _LIST).write_text("".join(json.dumps(asdict(item)) + "\n" for item in items), encoding="utf-8")
     return items
@@ -114,32 +107,18 @@ def plan_catalog(n: int, seed: int = 0) -> list[Item]:
             rng.shuffle(pairs)
         product, pattern = pairs[position]
         pair_colors = colors[product, pattern]
-        items.append(_make_item(number, product, pattern, pair_colors[round_ % len(pair_colors)], rng))
+        color = pair_colors[round_ % len(pair_colors)]
+        name, title = f"item-{number:04d}", f"{color} {pattern} {product}".capitalize()
+        price = rng.randint(*PRICES[product]) + rng.choice([0.49, 0.95, 0.99])
+        items.append(Item(name, f"{name}.jpg", title, product, pattern, color, round(price, 2)))
     return items
 
 
 def draw_files(
-    images: Mapping[Path, ImageSpec], *, workers: int | None = None, on_progress: Progress | None = None
+    images: Mapping[Path, ImageSpec], workers: int | None = None, on_progress: Progress | None = None
 ) -> None:
-    """Draw images into JPEG files of quality 90, in several processes.
-
-    The processes are started as commands: `multiprocessing` would need a guarded main module, and
-    forking is unsafe in programs with threads.
-
-    Parameters
-    ----------
-    images : mapping of Path to ImageSpec
-        What to draw, by path; the folders must exist.
-    workers : int, optional
-        Maximum number of processes. Default: one per core.
-    on_progress : callable, optional
-        Called as ``on_progress(done, total)`` after each image, by one thread at a time.
-
-    Raises
-    ------
-    ImageError
-        If a process cannot draw or write.
-    """
+    """Draw images into JPEG files of quality 90, in several processes; raise `ImageError` if one fails."""
+    # Commands: `multiprocessing` would need a guarded main module, and forking is unsafe in programs with threads.
     jobs = [[str(path), *astuple(spec)] for path, spec in images.items()]
     processes = max(1, min(workers or os.cpu_count() or 1, -(-len(jobs) // _IMAGES_PER_PROCESS)))
     done, lock = 0, Lock()
@@ -185,11 +164,3 @@ def _run_process(jobs: list[list[str | None]], on_image: Callable[[], None]) -> 
             f"A process that drew the catalog failed: {reason}. "
             "Check that the folder exists, can be written, and has room."
         )
-
-
-def _make_item(number: int, product: str, pattern: str, color: str, rng: Random) -> Item:
-    low, high = _PRICES[product]
-    name = f"item-{number:04d}"
-    title = f"{color} {pattern} {product}".capitalize()
-    price = rng.randint(low, high) + rng.choice([0.49, 0.95, 0.99])
-    return Item(name, f"{name}.jpg", title, product, pattern, color, round(price, 2))

@@ -8,8 +8,8 @@ from random import Random
 
 import numpy as np
 
-from mmrag.datasets.noise import Lattice, LatticePoints, Noise, inside, rotate, wave
-from mmrag.datasets.palette import CREAM, RGB, Color, Field, Paint, blend, darken, jitter, lighten, mix
+from mmrag.datasets.attributes import CREAM, RGB, Color, darken, jitter, lighten, mix
+from mmrag.datasets.paint import Field, Lattice, LatticePoints, Noise, Paint, blend, inside, rotate, wave
 
 __all__ = ["ANIMALS", "make_paint"]
 

@@ -8,8 +8,9 @@ from random import Random
 
 import numpy as np
 
+from mmrag.datasets.attributes import CREAM, darken, lighten, mix
 from mmrag.datasets.canvas import DRAPED, FLAT, FOLDED, PUFFED, ROUND, SOFT, Canvas, Materials
-from mmrag.datasets.palette import CREAM, Paint, darken, lighten, mix
+from mmrag.datasets.paint import Paint
 from mmrag.datasets.shapes import arc, circle, curve, ellipse, mirrored, polygon, rounded, smooth, stroke
 
 __all__ = ["DRAWERS"]

@@ -9,9 +9,9 @@ from random import Random
 import numpy as np
 from PIL import Image, ImageFilter
 
-from mmrag.datasets.attributes import PATTERNS, PRODUCTS
+from mmrag.datasets.attributes import PATTERNS, PRODUCTS, RGB, Color
 from mmrag.datasets.canvas import Canvas, Materials, Pose
-from mmrag.datasets.palette import RGB, Color, Field, Paint
+from mmrag.datasets.paint import Field, Paint
 from mmrag.datasets.patterns import ANIMALS, make_paint
 from mmrag.datasets.products import DRAWERS
 from mmrag.errors import MMRagError

@@ -3,25 +3,15 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
 from enum import StrEnum
-from itertools import chain
 from random import Random
 
 from mmrag.datasets.attributes import COLORS, Target
 
 __all__ = [
-    "COLOR_WORDS",
-    "PATTERN_ADJECTIVES",
-    "PATTERN_NOUNS",
-    "PRODUCT_WORDS",
-    "TEMPLATES",
-    "QueryType",
-    "plural",
-    "sentence",
-    "vocabulary",
-    "words_of",
-]
+    "COLOR_WORDS", "PATTERN_ADJECTIVES", "PATTERN_NOUNS", "PRODUCT_WORDS", "TEMPLATES", "TEXT_WITH_COLOR",
+    "QueryType", "plural", "sentence",
+]  # fmt: skip
 
 
 class QueryType(StrEnum):
@@ -44,9 +34,9 @@ _PRINT_ON = _phrases(
     """
     {item} with this | {item} with this pattern | {item} with this print | {item} with the same pattern |
     {item} with the same print | {item} in this pattern | {item} in the same print | {item} like this |
-    a {item} with this pattern | a {item} that looks like this | a {item} to match this |
-    i want a {item} with this | i want this pattern on a {item} | i would like a {item} in this print |
-    i need a {item} that matches this | show me a {item} with this pattern | looking for a {item} with this print |
+    a {item} with this pattern | a {item} that looks like this | a {item} to match this | i want a {item} with this |
+    i want this pattern on a {item} | i would like a {item} in this print | i need a {item} that matches this |
+    show me a {item} with this pattern | looking for a {item} with this print |
     do you have a {item} with this pattern? | is there a {item} like this? | the same pattern on a {item} |
     this pattern but on a {item} | this print, but as a {item} | same print but a {item} |
     find me the matching {item} | {items} with this pattern | {items} with this | {items} in the same pattern |
@@ -61,26 +51,25 @@ TEMPLATES: dict[QueryType, tuple[str, ...]] = {
     QueryType.RECOLOR: _phrases(
         """
         same but {color} | same but in {color} | the same but {color} | the same in {color} |
-        the same one in {color} | this but {color} | this but in {color} | this in {color} |
-        this one but in {color} | {color} version of this | {color} instead | a {color} one |
-        a {color} one like this | in {color} please | make it {color} | do you have this in {color}? |
-        do you have it in {color}? | is there a {color} one? | can i get this in {color}? | i want this in {color} |
-        i want the same in {color} | i would like it in {color} | i need this one in {color} |
-        show me this in {color} | show me the {color} one | looking for this in {color} |
-        exactly this, just {color} | not this colour, {color} | same thing, different colour: {color} |
-        same, other color: {color}
+        the same one in {color} | this but {color} | this but in {color} | this in {color} | this one but in {color} |
+        {color} version of this | {color} instead | a {color} one | a {color} one like this | in {color} please |
+        make it {color} | do you have this in {color}? | do you have it in {color}? | is there a {color} one? |
+        can i get this in {color}? | i want this in {color} | i want the same in {color} |
+        i would like it in {color} | i need this one in {color} | show me this in {color} | show me the {color} one |
+        looking for this in {color} | exactly this, just {color} | not this colour, {color} |
+        same thing, different colour: {color} | same, other color: {color}
         """
     ),
     QueryType.REPATTERN: _phrases(
         """
         same but with {motif} | same but {print} | the same with {motif} | the same but with {motif} |
         this but with {motif} | this but {print} | this with {motif} | this one but {print} |
-        this one but with {motif} | {print} version of this | {print} instead | with {motif} instead |
-        a {print} one | a {print} one like this | with {motif} please | make it {print} |
-        do you have this with {motif}? | do you have it in {print}? | is there a {print} one? |
-        can i get this with {motif}? | i want this with {motif} | i want the same with {motif} |
-        i would like it with {motif} | i need a {print} one | show me this with {motif} | show me the {print} one |
-        looking for this with {motif} | exactly this, just with {motif} | not this pattern, {motif}
+        this one but with {motif} | {print} version of this | {print} instead | with {motif} instead | a {print} one |
+        a {print} one like this | with {motif} please | make it {print} | do you have this with {motif}? |
+        do you have it in {print}? | is there a {print} one? | can i get this with {motif}? |
+        i want this with {motif} | i want the same with {motif} | i would like it with {motif} |
+        i need a {print} one | show me this with {motif} | show me the {print} one | looking for this with {motif} |
+        exactly this, just with {motif} | not this pattern, {motif}
         """
     ),
     QueryType.TEXT: _phrases(
@@ -97,7 +86,7 @@ TEMPLATES: dict[QueryType, tuple[str, ...]] = {
     QueryType.IMAGE: ("",),
 }
 
-_TEXT_WITH_COLOR = _phrases(
+TEXT_WITH_COLOR = _phrases(
     """
     {color} {print} {item} | {color} {print} {items} | a {color} {print} {item} | {print} {item} in {color} |
     {print} {items}, {color} | a {color} {item} with {motif} | {color} {items} with {motif} |
@@ -127,16 +116,6 @@ PRODUCT_WORDS: dict[str, tuple[str, ...]] = {
     "notebook": ("notebook", "journal", "notepad", "note book", "exercise book", "diary"),
 }
 
-_IRREGULAR_PLURALS = {
-    "watch": "watches",
-    "wristwatch": "wristwatches",
-    "wrist watch": "wrist watches",
-    "dress": "dresses",
-    "summer dress": "summer dresses",
-    "sundress": "sundresses",
-    "brolly": "brollies",
-    "diary": "diaries",
-}
 PATTERN_ADJECTIVES: dict[str, tuple[str, ...]] = {
     "leopard": ("leopard", "leopard print", "leopard spotted", "leopard pattern"),
     "zebra": ("zebra", "zebra print", "zebra striped", "zebra pattern"),
@@ -186,7 +165,7 @@ def sentence(query_type: QueryType, target: Target, rng: Random) -> str:
     'orange zebra mugs'
     """
     names_color = query_type is QueryType.TEXT and target.color is not None
-    words = rng.choice(_TEXT_WITH_COLOR if names_color else TEMPLATES[query_type])
+    words = rng.choice(TEXT_WITH_COLOR if names_color else TEMPLATES[query_type])
     if target.product is not None:
         item = rng.choice(PRODUCT_WORDS[target.product])
         words = words.replace("{items}", plural(item)).replace("{item}", item)
@@ -206,37 +185,6 @@ def plural(item: str) -> str:
     >>> plural("tote bag"), plural("wrist watch")
     ('tote bags', 'wrist watches')
     """
-    return _IRREGULAR_PLURALS.get(item, item + "s")
-
-
-def words_of(text: str) -> list[str]:
-    """Split a text into lower-case words and punctuation marks, as BERT does before word pieces.
-
-    Examples
-    --------
-    >>> words_of("T-shirt with this?")
-    ['t', '-', 'shirt', 'with', 'this', '?']
-    """
-    return re.findall(r"\w+|[^\w\s]", text.lower())
-
-
-def vocabulary() -> list[str]:
-    """List every word that a query or a product's title can contain, sorted.
-
-    Examples
-    --------
-    >>> words = vocabulary()
-    >>> {"sneakers", "rucksack", "camo", "tartan", "gray", "?"} <= set(words)
-    True
-    """
-    return sorted({word for text in _all_phrases() for word in words_of(text)})
-
-
-def _all_phrases() -> Iterator[str]:
-    yield "an"
-    for template in chain(_TEXT_WITH_COLOR, *TEMPLATES.values()):
-        yield re.sub(r"{\w+}", "", template)
-    for item in chain(*PRODUCT_WORDS.values()):
-        yield from (item, plural(item))
-    for names in (PATTERN_ADJECTIVES, PATTERN_NOUNS, COLOR_WORDS):
-        yield from chain(*names.values())
+    if item.endswith("y"):
+        return item[:-1] + "ies"
+    return item + ("es" if item.endswith(("ch", "ss")) else "s")

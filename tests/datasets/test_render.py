@@ -13,7 +13,7 @@ import pytest
 from PIL import Image
 
 from mmrag.datasets import PATTERNS, PRODUCTS, colors_of, draw_product, draw_swatch
-from mmrag.datasets.palette import RGB
+from mmrag.datasets.attributes import RGB
 from mmrag.errors import MMRagError
 
 SIZE = 64

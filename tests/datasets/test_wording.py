@@ -1,7 +1,8 @@
-"""Sentences: within the vocabulary, and naming what the target says and the image does not show."""
+"""Sentences name what the target says and the image does not show."""
 
 from __future__ import annotations
 
+import re
 from itertools import pairwise
 from random import Random
 
@@ -9,57 +10,17 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from mmrag.datasets import COLORS, PATTERNS, PRODUCTS, QueryType, Target, make_query, plan_catalog
-from mmrag.datasets.wording import (
-    COLOR_WORDS,
-    PATTERN_ADJECTIVES,
-    PATTERN_NOUNS,
-    PRODUCT_WORDS,
-    TEMPLATES,
-    plural,
-    sentence,
-    vocabulary,
-    words_of,
-)
-
-KNOWN = frozenset(vocabulary())
+from mmrag.datasets import COLORS, PATTERNS, PRODUCTS, QueryType, Target
+from mmrag.datasets.wording import COLOR_WORDS, PATTERN_ADJECTIVES, PATTERN_NOUNS, PRODUCT_WORDS, TEMPLATES, sentence
 
 
-@given(query_type=st.sampled_from(QueryType), seed=st.integers())
-def test_queries_are_within_the_vocabulary(query_type, seed):
-    text = make_query(query_type, Random(seed)).text
-    assert set(words_of(text)) <= KNOWN
-    assert "{" not in text
-    assert bool(text) == (query_type is not QueryType.IMAGE)
+def words_of(text: str) -> list[str]:
+    return re.findall(r"\w+", text)
 
 
 @pytest.mark.parametrize("query_type", [query_type for query_type in QueryType if query_type is not QueryType.IMAGE])
 def test_a_query_type_has_a_dozen_templates_or_more(query_type):
     assert len(set(TEMPLATES[query_type])) >= 12
-
-
-def test_titles_are_within_the_vocabulary():
-    words = {word for item in plan_catalog(144) for word in words_of(item.title)}
-    assert words <= KNOWN
-
-
-@pytest.mark.parametrize(
-    "words",
-    [
-        "phone case with this",
-        "phone case with this pattern",
-        "same but red",
-        "this but in red",
-        "tote bag with the same pattern",
-        "do you have this in blue?",
-        "I want leopard print sneakers",
-        "show me parasols with zebra stripes",
-        "looking for a tartan rucksack",
-        "a gray t-shirt with no pattern",
-    ],
-)
-def test_common_phrasings_are_in_the_vocabulary(words):
-    assert set(words_of(words)) <= KNOWN
 
 
 def test_every_attribute_has_words_with_its_own_name_first():
@@ -74,13 +35,6 @@ def test_every_attribute_has_words_with_its_own_name_first():
 def test_no_word_means_two_things(table):
     words = [word for synonyms in table.values() for word in synonyms]
     assert len(set(words)) == len(words)
-
-
-def test_plurals_are_within_the_vocabulary():
-    for names in PRODUCT_WORDS.values():
-        for name in names:
-            assert plural(name) != name
-            assert set(words_of(plural(name))) <= KNOWN
 
 
 @given(seed=st.integers())

@@ -7,9 +7,19 @@ import torch
 from PIL import Image
 
 from examples.train_demo_models.augment import encoder_pixels, jittered
-from examples.train_demo_models.training_images import ENCODER_SIZE, SWATCH, draw_training_images
-from mmrag.datasets import HELD_OUT_PAIRS, PATTERNS, PRODUCTS
+from examples.train_demo_models.training_images import ENCODER_SIZE, HELD_OUT_PAIRS, SWATCH, draw_training_images
+from mmrag.datasets import PATTERNS, PRODUCTS
 from mmrag.embedding.visualized_bge.processing import image_pixels
+
+
+def test_twenty_held_out_pairs_cover_every_product_and_pattern():
+    assert len(HELD_OUT_PAIRS) == 20
+    assert {product for product, _ in HELD_OUT_PAIRS} == set(PRODUCTS)
+    assert {pattern for _, pattern in HELD_OUT_PAIRS} == set(PATTERNS)
+
+
+def test_the_leopard_phone_case_of_every_example_is_not_held_out():
+    assert ("phone case", "leopard") not in HELD_OUT_PAIRS
 
 
 def test_no_training_image_shows_a_held_out_pair(training_images):

@@ -1,18 +1,30 @@
-"""Building blocks of patterns: smooth noise, lattices of cells, anti-aliased edges, rotation."""
+"""Building blocks of paints: blending, smooth noise, lattices of cells, anti-aliased edges, rotation."""
 
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 from random import Random
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from mmrag.datasets.palette import Field, Paint
+from mmrag.datasets.attributes import Color
 
-__all__ = ["Lattice", "LatticePoints", "Noise", "inside", "rotate", "wave"]
+__all__ = ["Field", "Lattice", "LatticePoints", "Noise", "Paint", "blend", "inside", "rotate", "wave"]
+
+Field = NDArray[np.floating[Any]]  # float32 when drawing
+Paint = Callable[[Field, Field, float], Field]
+"""``paint(x, y, pixel)``: coordinates (h, w) and the width of a pixel in their unit -> colors (h, w, 3)."""
 
 _TABLE = 32  # random values repeat after this many cells: far more than any image shows
+
+
+def blend(under: Color | Field, over: Color, cover: Field) -> Field:
+    """Composite a color over others with opacity ``cover``, (h, w) in 0..1; returns (h, w, 3)."""
+    below = np.asarray(under, np.float32)
+    return below + (np.asarray(over, np.float32) - below) * cover[..., None]
 
 
 def inside(distance: Field, pixel: float) -> Field:
