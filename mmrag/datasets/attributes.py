@@ -6,26 +6,24 @@ from dataclasses import dataclass
 from random import Random
 
 __all__ = [
-    "COLORS", "CREAM", "PATTERNS", "PRICES", "PRODUCTS", "RGB", "Color", "Target",
-    "colors_of", "darken", "jitter", "lighten", "mix",
+    "BLACK", "COLORS", "CREAM", "PATTERNS", "PRICES", "PRODUCTS", "RGB", "WHITE", "Color", "Target",
+    "colors_of", "jitter", "mix",
 ]  # fmt: skip
 
-Color = tuple[float, float, float]
-"""Red, green and blue, 0..255."""
+Color = tuple[float, float, float]  # red, green and blue, 0..255
 
+# Lowest and highest price.
 PRICES = {
     "phone case": (9, 24), "mug": (6, 16), "t-shirt": (12, 29), "tote bag": (10, 27), "sneaker": (34, 89),
     "backpack": (29, 79), "lamp": (24, 69), "cushion": (11, 29), "watch": (39, 149), "dress": (29, 89),
     "umbrella": (14, 34), "notebook": (4, 14),
 }  # fmt: skip
-"""Lowest and highest price of each product."""
-
 RGB: dict[str, Color] = {
     "red": (204, 44, 50), "blue": (48, 98, 206), "green": (58, 148, 80), "yellow": (244, 204, 54),
     "pink": (242, 136, 178), "purple": (128, 78, 184), "orange": (242, 134, 44), "black": (44, 44, 50),
     "brown": (128, 82, 50), "grey": (150, 153, 160), "tan": (216, 180, 124),
 }  # fmt: skip
-CREAM: Color = (250, 246, 236)
+BLACK, CREAM, WHITE = (0, 0, 0), (250, 246, 236), (255, 255, 255)
 
 PRODUCTS, COLORS = tuple(PRICES), tuple(RGB)
 PATTERNS = (
@@ -89,16 +87,6 @@ def mix(one: Color, other: Color, share: float) -> Color:
     (r1, g1, b1), (r2, g2, b2) = one, other
     keep = 1 - share
     return (r1 * keep + r2 * share, g1 * keep + g2 * share, b1 * keep + b2 * share)
-
-
-def darken(color: Color, share: float) -> Color:
-    """Mix a color with black."""
-    return mix(color, (0, 0, 0), share)
-
-
-def lighten(color: Color, share: float) -> Color:
-    """Mix a color with white."""
-    return mix(color, (255, 255, 255), share)
 
 
 def jitter(color: Color, rng: Random, reach: float = 10) -> Color:

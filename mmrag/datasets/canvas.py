@@ -10,7 +10,7 @@ from random import Random
 import numpy as np
 from PIL import Image, ImageDraw, ImageFilter
 
-from mmrag.datasets.attributes import RGB, Color, darken, jitter, mix
+from mmrag.datasets.attributes import BLACK, RGB, Color, jitter, mix
 from mmrag.datasets.paint import Field, Paint
 from mmrag.datasets.shapes import Outline
 
@@ -66,7 +66,7 @@ class Materials:
         main = jitter(RGB[color], rng, reach=4)
         if pattern == "tiger":
             main = mix(main, (40, 20, 0), 0.3)
-        return cls(print, main, darken(main, 0.5), rng.choice(_METALS))
+        return cls(print, main, mix(main, BLACK, 0.5), rng.choice(_METALS))
 
 
 @dataclass(frozen=True)
@@ -100,20 +100,12 @@ class Pose:
 
 
 class Canvas:
-    """Premultiplied colors and coverage of a product.
-
-    Attributes
-    ----------
-    rgb : ndarray, (size, size, 3)
-        0..255, black where nothing is drawn.
-    cover : ndarray, (size, size)
-        0..1.
-    """
+    """Premultiplied colors and coverage of a product."""
 
     def __init__(self, size: int, pose: Pose):
         self.size, self.pose = size, pose
-        self.rgb = np.zeros((size, size, 3), np.float32)
-        self.cover = np.zeros((size, size), np.float32)
+        self.rgb = np.zeros((size, size, 3), np.float32)  # 0..255, black where nothing is drawn
+        self.cover = np.zeros((size, size), np.float32)  # 0..1
         self._x, self._y = pose.product_coordinates(size)
         self._pixel = 1 / (size * math.sqrt(abs(np.linalg.det(pose.matrix))))
 
@@ -126,11 +118,14 @@ class Canvas:
         if left >= right or top >= bottom:
             return
         box = (slice(top, bottom), slice(left, right))
-        mask = _fill(points - (left, top), right - left, bottom - top)
+        mask = Image.new("L", (int(right - left) * _SUPERSAMPLING, int(bottom - top) * _SUPERSAMPLING))
+        ImageDraw.Draw(mask).polygon(((points - (left, top)) * _SUPERSAMPLING).ravel().tolist(), fill=255)
+        mask = mask.reduce(_SUPERSAMPLING)
         cover = np.asarray(mask, np.float32) / 255
         colors = self._shade(outline, paint, surface, box)
         if edge:
-            colors = colors * _darken_rim(mask, edge, self.size)[..., None]
+            near = np.asarray(mask.filter(ImageFilter.BoxBlur(self.size * 0.022)), np.float32) / 255
+            colors = colors * (1 - edge + edge * np.clip((near - 0.45) / 0.45, 0, 1))[..., None]
         self.rgb[box] += (colors - self.rgb[box]) * cover[..., None]
         self.cover[box] += (1 - self.cover[box]) * cover
 
@@ -145,14 +140,3 @@ class Canvas:
         x = u * np.float32(width) + np.float32(x0)
         y = v * np.float32(height) + np.float32(y0)
         return paint(x, y, self._pixel) * light
-
-
-def _fill(points: Outline, width: int, height: int) -> Image.Image:
-    mask = Image.new("L", (int(width) * _SUPERSAMPLING, int(height) * _SUPERSAMPLING))
-    ImageDraw.Draw(mask).polygon((points * _SUPERSAMPLING).ravel().tolist(), fill=255)
-    return mask.reduce(_SUPERSAMPLING)
-
-
-def _darken_rim(mask: Image.Image, edge: float, size: int) -> Field:
-    near = np.asarray(mask.filter(ImageFilter.BoxBlur(size * 0.022)), np.float32) / 255
-    return 1 - edge + edge * np.clip((near - 0.45) / 0.45, 0, 1)

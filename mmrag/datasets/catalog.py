@@ -4,15 +4,14 @@ from __future__ import annotations
 
 import json
 import os
-import subprocess
 import sys
 from collections.abc import Callable, Mapping
-from concurrent.futures import ThreadPoolExecutor
+from contextlib import ExitStack
 from dataclasses import asdict, astuple, dataclass
 from itertools import product as cross
 from pathlib import Path
 from random import Random
-from threading import Lock
+from subprocess import PIPE, STDOUT, Popen
 
 from mmrag.datasets.attributes import PATTERNS, PRICES, PRODUCTS, colors_of
 from mmrag.datasets.render import ImageSpec
@@ -20,10 +19,10 @@ from mmrag.errors import ImageError, MMRagError
 
 __all__ = ["Item", "draw_files", "plan_catalog", "read_catalog", "write_catalog"]
 
-Progress = Callable[[int, int], None]
-"""``on_progress(done, total)``."""
+Progress = Callable[[int, int], None]  # (done, total)
 
 _LIST = "catalog.jsonl"
+_DRAWN = "drawn\n"
 _IMAGES_PER_PROCESS = 40  # drawing fewer takes no longer than starting Python
 
 
@@ -89,14 +88,7 @@ def read_catalog(folder: str | Path) -> list[Item]:
 
 
 def plan_catalog(n: int, seed: int = 0) -> list[Item]:
-    """Return the items of a catalog without drawing them.
-
-    Examples
-    --------
-    >>> item = plan_catalog(900)[0]
-    >>> item.id, item.file
-    ('item-0000', 'item-0000.jpg')
-    """
+    """Return the items of a catalog without drawing them; see `write_catalog`."""
     rng = Random(f"catalogue {seed}")  # the old spelling: another seed draws another catalog
     pairs = list(cross(PRODUCTS, PATTERNS))
     colors = {pair: rng.sample(colors_of(pair[1]), len(colors_of(pair[1]))) for pair in pairs}
@@ -118,49 +110,42 @@ def draw_files(
     images: Mapping[Path, ImageSpec], workers: int | None = None, on_progress: Progress | None = None
 ) -> None:
     """Draw images into JPEG files of quality 90, in several processes; raise `ImageError` if one fails."""
-    # Commands: `multiprocessing` would need a guarded main module, and forking is unsafe in programs with threads.
     jobs = [[str(path), *astuple(spec)] for path, spec in images.items()]
-    processes = max(1, min(workers or os.cpu_count() or 1, -(-len(jobs) // _IMAGES_PER_PROCESS)))
-    done, lock = 0, Lock()
-
-    def count_image() -> None:
-        nonlocal done
-        with lock:
-            done += 1
-            if on_progress is not None:
-                on_progress(done, len(jobs))
-
-    with ThreadPoolExecutor(processes) as threads:
-        shares = [jobs[first::processes] for first in range(processes)]
-        for future in [threads.submit(_run_process, share, count_image) for share in shares]:
-            future.result()
+    count = max(1, min(workers or os.cpu_count() or 1, -(-len(jobs) // _IMAGES_PER_PROCESS)))
+    # Commands: `multiprocessing` would need a guarded main module, and forking is unsafe in programs with threads.
+    command = [sys.executable, "-c", f"from {__name__} import draw_jobs; draw_jobs()"]
+    # The processes must import this very mmrag, wherever it was found.
+    path = os.pathsep.join(filter(None, [str(Path(__file__).resolve().parents[2]), os.environ.get("PYTHONPATH")]))
+    environment = {**os.environ, "PYTHONPATH": path}
+    processes: list[Popen[str]] = []
+    drawn, error = 0, ""
+    reader, writer = os.pipe()  # one for the lines of all processes
+    with ExitStack() as stack:
+        with open(writer, "w") as output:
+            for first in range(count):
+                process = Popen(command, stdin=PIPE, stdout=output, stderr=STDOUT, text=True, env=environment)
+                processes.append(stack.enter_context(process))
+                assert process.stdin  # it is a pipe
+                process.stdin.write(json.dumps(jobs[first::count]))
+                process.stdin.close()
+        with open(reader, errors="replace") as lines:
+            for line in lines:
+                if line != _DRAWN:
+                    error = line.strip() or error
+                    continue
+                drawn += 1
+                if on_progress is not None:
+                    on_progress(drawn, len(jobs))
+    if failed := [process.returncode for process in processes if process.returncode]:
+        raise ImageError(
+            f"A process that drew the catalog failed: {error or f'exit code {failed[0]}'}. "
+            "Check that the folder exists, can be written, and has room."
+        )
 
 
 def draw_jobs() -> None:
     """Draw the jobs on standard input and write a line after each; the main function of a process."""
     for path, *arguments in json.load(sys.stdin):
         ImageSpec(*arguments).draw().save(path, "JPEG", quality=90)
-        sys.stdout.write("drawn\n")
+        sys.stdout.write(_DRAWN)
         sys.stdout.flush()
-
-
-def _run_process(jobs: list[list[str | None]], on_image: Callable[[], None]) -> None:
-    command = [sys.executable, "-c", f"from {__name__} import draw_jobs; draw_jobs()"]
-    # The process must import this very mmrag, wherever it was found.
-    path = os.pathsep.join(filter(None, [str(Path(__file__).resolve().parents[2]), os.environ.get("PYTHONPATH")]))
-    pipe = subprocess.PIPE
-    with subprocess.Popen(
-        command, stdin=pipe, stdout=pipe, stderr=pipe, text=True, env={**os.environ, "PYTHONPATH": path}
-    ) as process:
-        assert process.stdin and process.stdout and process.stderr  # all three are pipes
-        process.stdin.write(json.dumps(jobs))
-        process.stdin.close()
-        for _ in process.stdout:
-            on_image()
-        errors = process.stderr.read().strip().splitlines()
-    if process.returncode:
-        reason = errors[-1] if errors else f"exit code {process.returncode}"
-        raise ImageError(
-            f"A process that drew the catalog failed: {reason}. "
-            "Check that the folder exists, can be written, and has room."
-        )

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
+from dataclasses import dataclass
 from random import Random
 from typing import Any
 
@@ -12,7 +13,7 @@ from numpy.typing import NDArray
 
 from mmrag.datasets.attributes import Color
 
-__all__ = ["Field", "Lattice", "LatticePoints", "Noise", "Paint", "blend", "inside", "rotate", "wave"]
+__all__ = ["Field", "Lattice", "LatticePoints", "Paint", "blend", "inside", "noise", "rotate", "wave"]
 
 Field = NDArray[np.floating[Any]]  # float32 when drawing
 Paint = Callable[[Field, Field, float], Field]
@@ -44,43 +45,35 @@ def rotate(paint: Paint, degrees: float, scale: float, rng: Random) -> Paint:
     return lambda x, y, pixel: paint(x * cos + y * sin + right, y * cos - x * sin + down, pixel / scale)
 
 
-class Noise:
-    """Smooth random values in 0..1 with about ``frequency`` bumps per unit."""
+def noise(rng: Random, frequency: float) -> Callable[[Field, Field], Field]:
+    """Create a function of smooth random values in 0..1 with about ``frequency`` bumps per unit."""
+    values = np.random.default_rng(rng.getrandbits(64)).random((_TABLE, _TABLE)).astype(np.float32).ravel()
 
-    def __init__(self, rng: Random, frequency: float):
-        table = np.random.default_rng(rng.getrandbits(64)).random((_TABLE, _TABLE))
-        self._values = table.astype(np.float32).ravel()
-        self._frequency = frequency
-
-    def __call__(self, x: Field, y: Field) -> Field:
-        """Interpolate the value at each point."""
-        column, across = _split(x * self._frequency)
-        row, down = _split(y * self._frequency)
-        across, down = _smoothstep(across), _smoothstep(down)
+    def interpolate(x: Field, y: Field) -> Field:
+        column, across = _split(x * frequency)
+        row, down = _split(y * frequency)
+        across, down = (share * share * (3 - 2 * share) for share in (across, down))
         column, right = column % _TABLE, (column + 1) % _TABLE
         row, below = row % _TABLE * _TABLE, (row + 1) % _TABLE * _TABLE
-        values = self._values
         top, bottom = values[row + column], values[below + column]
         top = top + (values[row + right] - top) * across
         bottom = bottom + (values[below + right] - bottom) * across
         return top + (bottom - top) * down
 
+    return interpolate
 
+
+@dataclass(frozen=True)
 class LatticePoints:
     """Coordinates of points within their lattice cells, in steps from the cell's center, and random values per cell."""
 
-    def __init__(self, u: Field, v: Field, randoms: Field):
-        self.u, self.v = u, v
-        self._randoms = randoms  # (h, w, 4) in 0..1
+    u: Field
+    v: Field
+    randoms: Field  # (h, w, 4) in 0..1
 
     def uniform(self, index: int, low: float, high: float) -> Field:
         """Return a random value per cell, the same for all points of a cell; ``index`` is 0..3."""
-        return low + (high - low) * self._randoms[..., index]
-
-    def rotated(self, angle: Field) -> tuple[Field, Field]:
-        """Return the coordinates rotated by an angle in radians."""
-        cos, sin = np.cos(angle), np.sin(angle)
-        return self.u * cos + self.v * sin, self.v * cos - self.u * sin
+        return low + (high - low) * self.randoms[..., index]
 
 
 class Lattice:
@@ -104,7 +97,3 @@ class Lattice:
 def _split(values: Field) -> tuple[NDArray[np.int32], Field]:
     whole = np.floor(values)
     return whole.astype(np.int32), values - whole
-
-
-def _smoothstep(share: Field) -> Field:
-    return share * share * (3 - 2 * share)

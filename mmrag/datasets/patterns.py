@@ -8,8 +8,8 @@ from random import Random
 
 import numpy as np
 
-from mmrag.datasets.attributes import CREAM, RGB, Color, darken, jitter, lighten, mix
-from mmrag.datasets.paint import Field, Lattice, LatticePoints, Noise, Paint, blend, inside, rotate, wave
+from mmrag.datasets.attributes import BLACK, CREAM, RGB, WHITE, Color, jitter, mix
+from mmrag.datasets.paint import Field, Lattice, LatticePoints, Paint, blend, inside, noise, rotate, wave
 
 __all__ = ["ANIMALS", "make_paint"]
 
@@ -27,11 +27,11 @@ def make_paint(pattern: str, color: str, rng: Random, scale: float = 1.0) -> Pai
 
 def _leopard(color: str, dye: Color, scale: float, rng: Random) -> Paint:
     """Broken dark rings around a brown center, no two alike."""
-    fur = jitter((226, 180, 110), rng) if color == "tan" else lighten(dye, 0.42)
-    ink = (44, 28, 18) if color == "tan" else darken(dye, 0.7)
+    fur = jitter((226, 180, 110), rng) if color == "tan" else mix(dye, WHITE, 0.42)
+    ink = (44, 28, 18) if color == "tan" else mix(dye, BLACK, 0.7)
     center = mix(fur, (126, 74, 32) if color == "tan" else ink, 0.45)
     lattice = Lattice(rng, rng.uniform(0.098, 0.122))
-    sideways, upright = Noise(rng, 11), Noise(rng, 11)
+    sideways, upright = noise(rng, 11), noise(rng, 11)
 
     def paint(x: Field, y: Field, pixel: float) -> Field:
         soft = pixel / lattice.step
@@ -47,24 +47,23 @@ def _leopard(color: str, dye: Color, scale: float, rng: Random) -> Paint:
 
 
 def _zebra(color: str, dye: Color, scale: float, rng: Random) -> Paint:
-    fur = (248, 246, 240) if color in ("black", "brown") else lighten(dye, 0.84)
-    ink = (28, 26, 28) if color == "black" else darken(dye, 0.16)
+    fur = (248, 246, 240) if color in ("black", "brown") else mix(dye, WHITE, 0.84)
+    ink = (28, 26, 28) if color == "black" else mix(dye, BLACK, 0.16)
     period = rng.uniform(0.066, 0.086)
-    broad, narrow, forks = Noise(rng, 4), Noise(rng, 9), Noise(rng, 10)
+    broad, narrow, forks = noise(rng, 4), noise(rng, 9), noise(rng, 10)
 
     def stripe(x: Field, y: Field) -> Field:
         bent = x + (broad(x, y) - 0.5) * 0.16 + (narrow(x, y) - 0.5) * 0.05
         return (wave(bent / period + 0.25 * np.sin(y * 9)) + (forks(x, y) - 0.5) * 1.3) * period / 6.3
 
-    paint = _two_tone(fur, ink, stripe)
-    return rotate(paint, rng.choice([90, 90, 60, 110]) + rng.uniform(-15, 15), scale, rng)
+    return rotate(_two_tone(fur, ink, stripe), rng.choice([90, 90, 60, 110]) + rng.uniform(-15, 15), scale, rng)
 
 
 def _tiger(color: str, dye: Color, scale: float, rng: Random) -> Paint:
-    fur = jitter((238, 142, 44), rng) if color == "orange" else lighten(dye, 0.12)
+    fur = jitter((238, 142, 44), rng) if color == "orange" else mix(dye, WHITE, 0.12)
     pale, ink = mix(fur, (255, 250, 240), 0.6), (34, 24, 18)
     period = rng.uniform(0.078, 0.098)
-    belly, bend, breaks = Noise(rng, 3), Noise(rng, 5), Noise(rng, 8)
+    belly, bend, breaks = noise(rng, 3), noise(rng, 5), noise(rng, 8)
 
     def paint(x: Field, y: Field, pixel: float) -> Field:
         coat = blend(fur, pale, np.clip(belly(x, y) * 1.5 - 0.5, 0, 1))
@@ -77,8 +76,8 @@ def _tiger(color: str, dye: Color, scale: float, rng: Random) -> Paint:
 
 def _camouflage(color: str, dye: Color, scale: float, rng: Random) -> Paint:
     ground = mix(dye, (250, 245, 215), 0.5)
-    tones = ((dye, 0.5), (mix(dye, (70, 50, 30), 0.55), 0.59), (darken(dye, 0.72), 0.66))
-    clouds = [(Noise(rng, 8), Noise(rng, 16)) for _ in tones]
+    tones = ((dye, 0.5), (mix(dye, (70, 50, 30), 0.55), 0.59), (mix(dye, BLACK, 0.72), 0.66))
+    clouds = [(noise(rng, 8), noise(rng, 16)) for _ in tones]
 
     def paint(x: Field, y: Field, pixel: float) -> Field:
         cloth = _uniform(ground, x)
@@ -105,7 +104,7 @@ def _striped(color: str, dye: Color, scale: float, rng: Random) -> Paint:
 
 
 def _plaid(color: str, dye: Color, scale: float, rng: Random) -> Paint:
-    ground, band, thread = mix(dye, CREAM, 0.3), darken(dye, 0.4), darken(dye, 0.8)
+    ground, band, thread = mix(dye, CREAM, 0.3), mix(dye, BLACK, 0.4), mix(dye, BLACK, 0.8)
     period = rng.uniform(0.19, 0.25)
 
     def paint(x: Field, y: Field, pixel: float) -> Field:
@@ -176,8 +175,10 @@ def _heart(color: str, dye: Color, scale: float, rng: Random) -> Paint:
     center, radius, corner = math.sqrt(1 / 8), 0.5, math.sqrt(0.5)
 
     def distance(cell: LatticePoints) -> Field:
-        u, v = cell.rotated(cell.uniform(0, -0.3, 0.3))
-        side, up = np.abs(u) / size, 0.06 - v / size
+        lean = cell.uniform(0, -0.3, 0.3)
+        cos, sin = np.cos(lean), np.sin(lean)
+        side = np.abs(cell.u * cos + cell.v * sin) / size
+        up = 0.06 - (cell.v * cos - cell.u * sin) / size
         diamond = (corner - side - np.abs(up)) * corner
         lobe = radius - np.hypot(side - center, up - center)
         return np.maximum(diamond, lobe) * size
@@ -215,7 +216,7 @@ def _choose_tones(dye: Color, rng: Random) -> tuple[Color, Color]:
     """Ground and figure: the dye on cream, or cream (or a tint of the dye) on the dye."""
     if rng.random() < 0.4:
         return CREAM, dye
-    return dye, lighten(dye, 0.78) if rng.random() < 0.3 else CREAM
+    return dye, mix(dye, WHITE, 0.78) if rng.random() < 0.3 else CREAM
 
 
 _PATTERNS: dict[str, Callable[[str, Color, float, Random], Paint]] = {

@@ -8,7 +8,7 @@ from random import Random
 
 import numpy as np
 
-from mmrag.datasets.attributes import CREAM, darken, lighten, mix
+from mmrag.datasets.attributes import BLACK, CREAM, WHITE, mix
 from mmrag.datasets.canvas import DRAPED, FLAT, FOLDED, PUFFED, ROUND, SOFT, Canvas, Materials
 from mmrag.datasets.paint import Paint
 from mmrag.datasets.shapes import arc, circle, curve, ellipse, mirrored, polygon, rounded, smooth, stroke
@@ -51,23 +51,20 @@ def t_shirt(canvas: Canvas, materials: Materials, rng: Random) -> None:
     shoulder = [(0.5, 0.165), (0.62, 0.12), (0.75, 0.165), (0.945, 0.37)]
     side = [(0.82, 0.485), (0.725, 0.4), (0.735, 0.65), (0.74, 0.9), (0.5, 0.92)]
     canvas.draw(smooth(mirrored([*shoulder, *side])), materials.print, FOLDED)
-    collar = lighten(materials.main, 0.25) if rng.random() < 0.5 else materials.trim
+    collar = mix(materials.main, WHITE, 0.25) if rng.random() < 0.5 else materials.trim
     canvas.draw(stroke(arc((0.5, 0.115), (0.125, 0.075), 6, 174), 0.03), collar, edge=0.2)
     for s in (-1, 1):
-        seam = [(0.5 + s * 0.24, 0.21), (0.5 + s * 0.224, 0.4)]
-        canvas.draw(stroke(seam, 0.007), materials.trim, edge=0)
-        cuff = [(0.5 + s * 0.432, 0.377), (0.5 + s * 0.33, 0.468)]
-        canvas.draw(stroke(cuff, 0.008), materials.trim, edge=0)
+        canvas.draw(stroke([(0.5 + s * 0.24, 0.21), (0.5 + s * 0.224, 0.4)], 0.007), materials.trim, edge=0)
+        canvas.draw(stroke([(0.5 + s * 0.432, 0.377), (0.5 + s * 0.33, 0.468)], 0.008), materials.trim, edge=0)
 
 
 def tote_bag(canvas: Canvas, materials: Materials, rng: Random) -> None:
     """Draw a shopping bag with two handles."""
     handle = rng.choice([materials.main, materials.trim, (196, 160, 116)])
-    canvas.draw(stroke(arc((0.5, 0.36), (0.16, 0.27), 180, 360), 0.036), darken(handle, 0.25))
+    canvas.draw(stroke(arc((0.5, 0.36), (0.16, 0.27), 180, 360), 0.036), mix(handle, BLACK, 0.25))
     bag = [(0.16, 0.33), (0.84, 0.33), (0.885, 0.92), (0.86, 0.945), (0.14, 0.945), (0.115, 0.92)]
     canvas.draw(polygon(bag), materials.print, FOLDED)
-    loop = arc((0.5, 0.36), (0.155, 0.25), 184, 356)
-    front = np.vstack([[(0.337, 0.45)], loop, [(0.663, 0.45)]])
+    front = np.vstack([[(0.337, 0.45)], arc((0.5, 0.36), (0.155, 0.25), 184, 356), [(0.663, 0.45)]])
     canvas.draw(stroke(front, 0.038), handle)
     canvas.draw(stroke([(0.17, 0.357), (0.83, 0.357)], 0.007), materials.trim, edge=0)
 
@@ -101,9 +98,9 @@ def backpack(canvas: Canvas, materials: Materials, rng: Random) -> None:
     canvas.draw(stroke(arc((0.5, 0.11), (0.09, 0.085), 180, 360), 0.034), materials.trim)
     bag = [(0.5, 0.075), (0.71, 0.135), (0.77, 0.28), (0.8, 0.62), (0.785, 0.9), (0.5, 0.945)]
     canvas.draw(smooth(mirrored(bag)), materials.print, SOFT)
-    zipper = darken(materials.trim, 0.2)
+    zipper = mix(materials.trim, BLACK, 0.2)
     canvas.draw(stroke(arc((0.5, 0.37), (0.23, 0.185), 184, 356), 0.015), zipper, edge=0)
-    pocket = lighten(materials.main, 0.12) if rng.random() < 0.3 else _darker_print(materials)
+    pocket = mix(materials.main, WHITE, 0.12) if rng.random() < 0.3 else _darker_print(materials)
     canvas.draw(rounded(0.285, 0.53, 0.715, 0.875, 0.075), pocket, SOFT, 0.4)
     canvas.draw(stroke([(0.315, 0.605), (0.685, 0.605)], 0.015), zipper, edge=0)
     canvas.draw(rounded(0.61, 0.595, 0.64, 0.68, 0.012), materials.metal, edge=0.1)
@@ -114,13 +111,12 @@ def lamp(canvas: Canvas, materials: Materials, rng: Random) -> None:
     foot = rng.choice([(166, 116, 72), materials.metal, (60, 60, 64)])
     canvas.draw(stroke([(0.5, 0.5), (0.5, 0.88)], 0.034), foot)
     if rng.random() < 0.5:
-        belly = [(0.53, 0.6), (0.61, 0.74), (0.56, 0.88)]
-        canvas.draw(smooth(mirrored(belly)), foot, ROUND)
+        canvas.draw(smooth(mirrored([(0.53, 0.6), (0.61, 0.74), (0.56, 0.88)])), foot, ROUND)
     canvas.draw(ellipse((0.5, 0.9), (0.165, 0.04)), foot, SOFT)
     top = rng.uniform(0.13, 0.18)
     hem = arc((0.5, 0.56), (0.33, 0.035), 0, 180)
     shade = polygon(np.vstack([[(0.5 - top, 0.08), (0.5 + top, 0.08)], hem]))
-    canvas.draw(shade, _brighter_print(materials), ROUND, 0.2)
+    canvas.draw(shade, lambda x, y, pixel: np.minimum(255, materials.print(x, y, pixel) * 1.04 + 10), ROUND, 0.2)
     canvas.draw(stroke([(0.5 - top, 0.082), (0.5 + top, 0.082)], 0.014), materials.trim, edge=0)
     canvas.draw(stroke(hem, 0.012), materials.trim, edge=0)
 
@@ -140,8 +136,8 @@ def cushion(canvas: Canvas, materials: Materials, rng: Random) -> None:
 def watch(canvas: Canvas, materials: Materials, rng: Random) -> None:
     """Draw a wristwatch with a broad printed strap."""
     radius = rng.uniform(0.225, 0.25)
-    strap = [(0.635, 0.02), (0.675, 0.28), (0.675, 0.72), (0.635, 0.98)]
-    canvas.draw(smooth(mirrored(strap)), materials.print, ROUND, 0.3)
+    strap = mirrored([(0.635, 0.02), (0.675, 0.28), (0.675, 0.72), (0.635, 0.98)])
+    canvas.draw(smooth(strap), materials.print, ROUND, 0.3)
     canvas.draw(rounded(0.5 + radius - 0.01, 0.475, 0.55 + radius, 0.525, 0.012), materials.metal)
     canvas.draw(circle(0.5, 0.5, radius), materials.metal, SOFT, 0.3)
     face = rng.choice([(250, 250, 248), (34, 36, 44)])
@@ -160,14 +156,14 @@ def watch(canvas: Canvas, materials: Materials, rng: Random) -> None:
 
 
 def dress(canvas: Canvas, materials: Materials, rng: Random) -> None:
-    """Draw a summer dress: straps, borng, belt, wide skirt."""
+    """Draw a summer dress: straps, bodice, belt, wide skirt."""
     for s in (-1, 1):
         canvas.draw(stroke([(0.5 + s * 0.11, 0.04), (0.5 + s * 0.1, 0.18)], 0.028), materials.trim)
-    borng = [(0.5, 0.165), (0.57, 0.13), (0.64, 0.13), (0.652, 0.24), (0.606, 0.4)]
+    bodice = [(0.5, 0.165), (0.57, 0.13), (0.64, 0.13), (0.652, 0.24), (0.606, 0.4)]
     skirt = [(0.72, 0.6), (0.87, 0.885), (0.68, 0.94), (0.5, 0.955)]
-    canvas.draw(smooth(mirrored([*borng, *skirt])), materials.print, DRAPED)
-    belt = [(0.385, 0.375), (0.615, 0.375), (0.622, 0.42), (0.378, 0.42)]
-    canvas.draw(polygon(belt), materials.trim, SOFT, 0.2)
+    canvas.draw(smooth(mirrored([*bodice, *skirt])), materials.print, DRAPED)
+    belt = polygon([(0.385, 0.375), (0.615, 0.375), (0.622, 0.42), (0.378, 0.42)])
+    canvas.draw(belt, materials.trim, SOFT, 0.2)
 
 
 def umbrella(canvas: Canvas, materials: Materials, rng: Random) -> None:
@@ -210,7 +206,3 @@ DRAWERS: dict[str, Callable[[Canvas, Materials, Random], None]] = {
 
 def _darker_print(materials: Materials) -> Paint:
     return lambda x, y, pixel: materials.print(x + 0.31, y + 0.17, pixel) * 0.84
-
-
-def _brighter_print(materials: Materials) -> Paint:
-    return lambda x, y, pixel: np.minimum(255, materials.print(x, y, pixel) * 1.04 + 10)

@@ -58,16 +58,8 @@ def draw_product(product: str, pattern: str, color: str, seed: int | str, size: 
     ------
     MMRagError
         If a name is unknown.
-
-    Examples
-    --------
-    >>> image = draw_product("mug", "zebra", "black", seed=7, size=64)
-    >>> image.size, image == draw_product("mug", "zebra", "black", seed=7, size=64)
-    ((64, 64), True)
     """
-    _check_name(product, PRODUCTS)
-    _check_name(pattern, PATTERNS)
-    _check_name(color, RGB)
+    _check_names((product, PRODUCTS), (pattern, PATTERNS), (color, RGB))
     rng = Random(f"{product}|{pattern}|{color}|{seed}")
     paint = make_paint(pattern, color, rng, scale=rng.uniform(0.9, 1.2))
     materials = Materials.choose(pattern, color, paint, rng)
@@ -80,15 +72,8 @@ def draw_product(product: str, pattern: str, color: str, seed: int | str, size: 
 
 
 def draw_swatch(pattern: str, color: str, seed: int | str, size: int = 192) -> Image.Image:
-    """Draw the pattern alone: a close-up of fur for animal patterns, a draped cloth for the others.
-
-    Examples
-    --------
-    >>> draw_swatch("leopard", "tan", seed=1, size=64).size
-    (64, 64)
-    """
-    _check_name(pattern, PATTERNS)
-    _check_name(color, RGB)
+    """Draw the pattern alone: a close-up of fur for animal patterns, a draped cloth for the others."""
+    _check_names((pattern, PATTERNS), (color, RGB))
     rng = Random(f"swatch|{pattern}|{color}|{seed}")
     paint = make_paint(pattern, color, rng, scale=rng.uniform(1.15, 2.0))
     pixels = _pixel_centers(size)
@@ -97,14 +82,17 @@ def draw_swatch(pattern: str, color: str, seed: int | str, size: int = 192) -> I
     return _to_image(texture(paint, x, y, rng) * rng.uniform(0.95, 1.04))
 
 
-def _check_name(name: str, known: Collection[str]) -> None:
-    if name not in known:
-        raise MMRagError(f"The catalog has no {name!r}. Use one of: {', '.join(known)}")
+def _check_names(*names: tuple[str, Collection[str]]) -> None:
+    for name, known in names:
+        if name not in known:
+            raise MMRagError(f"The catalog has no {name!r}. Use one of: {', '.join(known)}")
 
 
 def _fur(paint: Paint, x: Field, y: Field, rng: Random) -> Field:
     size = len(x)
-    hairs = _hairs(size, rng)  # in about -1..1, long in the direction of growth
+    grains = np.random.default_rng(rng.getrandbits(64)).random((max(8, size // 5), size))
+    speckle = Image.fromarray(grains.astype(np.float32)).resize((size, size), Image.Resampling.BICUBIC)
+    hairs = (np.asarray(speckle) - 0.5) * 2  # in about -1..1, long in the direction of growth
     colors = paint(x + hairs * 0.006, y + hairs * 0.016, 1 / size)
     light = 1.1 - 0.35 * ((x - rng.uniform(0.3, 0.6)) ** 2 + (y - rng.uniform(0.3, 0.6)) ** 2)
     return colors * (light * (1 + 0.16 * hairs))[..., None]
@@ -118,12 +106,6 @@ def _cloth(paint: Paint, x: Field, y: Field, rng: Random) -> Field:
     colors = paint(x + 0.012 * fold, y + 0.008 * ripple, 1 / size)
     weave = np.sin(x * 300) * np.sin(y * 300)
     return colors * (1 + 0.1 * fold + 0.05 * ripple + 0.03 * weave)[..., None]
-
-
-def _hairs(size: int, rng: Random) -> Field:
-    grains = np.random.default_rng(rng.getrandbits(64)).random((max(8, size // 5), size))
-    speckle = Image.fromarray(grains.astype(np.float32)).resize((size, size), Image.Resampling.BICUBIC)
-    return (np.asarray(speckle) - 0.5) * 2
 
 
 def _background(size: int, rng: Random) -> Field:

@@ -9,9 +9,7 @@ from numpy.typing import NDArray
 
 __all__ = ["Outline", "arc", "circle", "curve", "ellipse", "mirrored", "polygon", "rounded", "smooth", "stroke"]
 
-Outline = NDArray[np.float64]
-"""Points, (n, 2)."""
-
+Outline = NDArray[np.float64]  # points, (n, 2)
 Points = Sequence[tuple[float, float] | Outline] | Outline
 
 

@@ -5,8 +5,10 @@ from __future__ import annotations
 import re
 from enum import StrEnum
 from random import Random
+from typing import NoReturn
 
 from mmrag.datasets.attributes import COLORS, Target
+from mmrag.errors import QueryError
 
 __all__ = [
     "COLOR_WORDS", "PATTERN_ADJECTIVES", "PATTERN_NOUNS", "PRODUCT_WORDS", "TEMPLATES", "TEXT_WITH_COLOR",
@@ -24,14 +26,17 @@ class QueryType(StrEnum):
     TEXT = "text"
     IMAGE = "picture"
 
+    @classmethod
+    def _missing_(cls, value: object) -> NoReturn:
+        raise QueryError(f"No query type {value!r}. Use one of: {', '.join(cls)}")
+
 
 def _phrases(text: str) -> tuple[str, ...]:
     return tuple(" ".join(phrase.split()) for phrase in text.split("|"))
 
 
 # {item} is a product, {items} its plural, {print} a pattern before a noun, {motif} one after "with".
-_PRINT_ON = _phrases(
-    """
+_PRINT_ON = _phrases("""
     {item} with this | {item} with this pattern | {item} with this print | {item} with the same pattern |
     {item} with the same print | {item} in this pattern | {item} in the same print | {item} like this |
     a {item} with this pattern | a {item} that looks like this | a {item} to match this | i want a {item} with this |
@@ -42,14 +47,12 @@ _PRINT_ON = _phrases(
     find me the matching {item} | {items} with this pattern | {items} with this | {items} in the same pattern |
     {items} like this | show me {items} with this print | looking for {items} with the same pattern |
     do you have {items} in this print? | can i get this pattern on {items}?
-    """
-)
+""")
 
 TEMPLATES: dict[QueryType, tuple[str, ...]] = {
     QueryType.SWATCH_PRODUCT: _PRINT_ON,
     QueryType.PRODUCT_PRODUCT: _PRINT_ON,
-    QueryType.RECOLOR: _phrases(
-        """
+    QueryType.RECOLOR: _phrases("""
         same but {color} | same but in {color} | the same but {color} | the same in {color} |
         the same one in {color} | this but {color} | this but in {color} | this in {color} | this one but in {color} |
         {color} version of this | {color} instead | a {color} one | a {color} one like this | in {color} please |
@@ -58,10 +61,8 @@ TEMPLATES: dict[QueryType, tuple[str, ...]] = {
         i would like it in {color} | i need this one in {color} | show me this in {color} | show me the {color} one |
         looking for this in {color} | exactly this, just {color} | not this colour, {color} |
         same thing, different colour: {color} | same, other color: {color}
-        """
-    ),
-    QueryType.REPATTERN: _phrases(
-        """
+    """),
+    QueryType.REPATTERN: _phrases("""
         same but with {motif} | same but {print} | the same with {motif} | the same but with {motif} |
         this but with {motif} | this but {print} | this with {motif} | this one but {print} |
         this one but with {motif} | {print} version of this | {print} instead | with {motif} instead | a {print} one |
@@ -70,10 +71,8 @@ TEMPLATES: dict[QueryType, tuple[str, ...]] = {
         i want this with {motif} | i want the same with {motif} | i would like it with {motif} |
         i need a {print} one | show me this with {motif} | show me the {print} one | looking for this with {motif} |
         exactly this, just with {motif} | not this pattern, {motif}
-        """
-    ),
-    QueryType.TEXT: _phrases(
-        """
+    """),
+    QueryType.TEXT: _phrases("""
         {print} {item} | {print} {items} | a {print} {item} | {item} with {motif} | {items} with {motif} |
         a {item} with {motif} | {item}, {print} | {item} in {print} | i want a {print} {item} |
         i want a {item} with {motif} | i would like a {print} {item} | i need {items} with {motif} |
@@ -81,21 +80,18 @@ TEMPLATES: dict[QueryType, tuple[str, ...]] = {
         looking for a {print} {item} | looking for {items} with {motif} | find me a {print} {item} |
         do you have {print} {items}? | do you have a {item} with {motif}? | is there a {print} {item}? |
         can i get a {item} with {motif}? | any {print} {items}?
-        """
-    ),
+    """),
     QueryType.IMAGE: ("",),
 }
 
-TEXT_WITH_COLOR = _phrases(
-    """
+TEXT_WITH_COLOR = _phrases("""
     {color} {print} {item} | {color} {print} {items} | a {color} {print} {item} | {print} {item} in {color} |
     {print} {items}, {color} | a {color} {item} with {motif} | {color} {items} with {motif} |
     {item} with {motif} in {color} | i want a {color} {print} {item} | i would like a {print} {item} in {color} |
     i need a {color} {item} with {motif} | show me a {color} {item} with {motif} | show me {color} {print} {items} |
     looking for a {color} {print} {item} | find me {color} {items} with {motif} |
     do you have a {color} {print} {item}? | is there a {print} {item} in {color}? | any {color} {print} {items}?
-    """
-)
+""")
 
 # The first word of each is the catalog's own.
 PRODUCT_WORDS: dict[str, tuple[str, ...]] = {
@@ -148,10 +144,8 @@ PATTERN_NOUNS: dict[str, tuple[str, ...]] = {
 """Patterns after "with"."""
 
 COLOR_WORDS: dict[str, tuple[str, ...]] = {color: (color,) for color in COLORS} | {
-    "purple": ("purple", "violet"),
-    "grey": ("grey", "gray"),
-    "tan": ("tan", "beige", "sand"),
-}
+    "purple": ("purple", "violet"), "grey": ("grey", "gray"), "tan": ("tan", "beige", "sand"),
+}  # fmt: skip
 
 
 def sentence(query_type: QueryType, target: Target, rng: Random) -> str:
@@ -159,8 +153,6 @@ def sentence(query_type: QueryType, target: Target, rng: Random) -> str:
 
     Examples
     --------
-    >>> sentence(QueryType.RECOLOR, Target("mug", "zebra", "orange"), Random(1))
-    'the same one in orange'
     >>> sentence(QueryType.TEXT, Target("mug", "zebra", "orange"), Random(2))
     'orange zebra mugs'
     """

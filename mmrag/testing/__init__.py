@@ -25,20 +25,9 @@ if TYPE_CHECKING:
     )
 
 __all__ = [
-    "MALFORMED",
-    "MockVision",
-    "RankRequest",
-    "ToyEncoder",
-    "completion",
-    "failing",
-    "looking",
-    "malformed",
-    "oracle",
-    "reversing",
-    "scripted",
-    "slow",
-    "toy_encoder",
-]
+    "MALFORMED", "MockVision", "RankRequest", "ToyEncoder", "completion", "failing", "looking", "malformed", "oracle",
+    "reversing", "scripted", "slow", "toy_encoder",
+]  # fmt: skip
 
 
 def __getattr__(name: str) -> Any:

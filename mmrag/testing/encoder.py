@@ -1,8 +1,4 @@
-"""An encoder for tests, without weights.
-
-An image is embedded by its colors and a coarse layout, a word by its hash, a color's name also by its color. So "red"
-finds red images, an image finds itself, and an image with "red" finds a red image like it.
-"""
+"""An encoder for tests, without weights."""
 
 from __future__ import annotations
 
@@ -22,26 +18,21 @@ from mmrag.query import Query
 __all__ = ["ToyEncoder", "toy_encoder"]
 
 COLORS = {
-    "black": (20, 20, 20),
-    "white": (240, 240, 240),
-    "grey": (128, 128, 128),
-    "red": (210, 40, 40),
-    "orange": (240, 140, 30),
-    "yellow": (240, 220, 50),
-    "green": (50, 160, 70),
-    "teal": (30, 140, 150),
-    "blue": (50, 90, 200),
-    "purple": (130, 60, 170),
-    "pink": (240, 140, 180),
-    "brown": (130, 85, 50),
-}
+    "black": (20, 20, 20), "white": (240, 240, 240), "grey": (128, 128, 128), "red": (210, 40, 40),
+    "orange": (240, 140, 30), "yellow": (240, 220, 50), "green": (50, 160, 70), "teal": (30, 140, 150),
+    "blue": (50, 90, 200), "purple": (130, 60, 170), "pink": (240, 140, 180), "brown": (130, 85, 50),
+}  # fmt: skip
 WORD_BINS = 64
 LAYOUT = 4
 
 
 @dataclass(frozen=True)
 class ToyEncoder:
-    """Deterministic encoder of colors and words."""
+    """Deterministic encoder of colors and words.
+
+    An image is embedded by its colors and a coarse layout, a word by its hash, a color's name also by its color. So
+    "red" finds red images, an image finds itself, and an image with "red" finds a red image like it.
+    """
 
     name: str = "toy"
 
@@ -67,33 +58,22 @@ class ToyEncoder:
 
 
 def toy_encoder(name: str = "toy") -> ToyEncoder:
-    """Create a toy encoder; two of the same name are equal.
-
-    Examples
-    --------
-    >>> from PIL import Image
-    >>> red, blue = (Image.new("RGB", (8, 8), color) for color in ("red", "blue"))
-    >>> query, *gallery = toy_encoder().encode(["a red mug", blue, red])
-    >>> int(np.argmax(gallery @ query))
-    1
-    """
+    """Create a toy encoder; two of the same name are equal."""
     return ToyEncoder(name)
 
 
 def _vector(query: Query) -> np.ndarray:
     text = _of_text(query.text)
-    return text if query.image is None else text + _of_image(load_image(query.image))
-
-
-def _of_image(image: Image.Image) -> np.ndarray:
-    small = image.convert("RGB").resize((16, 16), Image.Resampling.BOX)
+    if query.image is None:
+        return text
+    small = load_image(query.image).convert("RGB").resize((16, 16), Image.Resampling.BOX)
     pixels = np.asarray(small, dtype=np.float64).reshape(-1, 1, 3)  # (pixels, 1, rgb)
     palette = np.array(list(COLORS.values()), dtype=np.float64)  # (colors, rgb)
     nearest = np.linalg.norm(pixels - palette, axis=2).argmin(axis=1)  # (pixels,)
     colors = np.bincount(nearest, minlength=len(COLORS)) / len(nearest)
     coarse = small.resize((LAYOUT, LAYOUT), Image.Resampling.BOX)
     layout = np.asarray(coarse, dtype=np.float64).ravel() / 255 - 0.5
-    return np.concatenate([_unit(colors), np.zeros(WORD_BINS), _unit(layout) / 2])
+    return text + np.concatenate([_unit(colors), np.zeros(WORD_BINS), _unit(layout) / 2])
 
 
 def _of_text(text: str) -> np.ndarray:

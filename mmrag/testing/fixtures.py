@@ -21,8 +21,6 @@ if TYPE_CHECKING:
 
 __all__ = ["DrawnCatalog", "drawn_catalog", "milvus_lite"]
 
-SIZE = 72  # half of the pairs of product and pattern, with each product and each pattern
-
 
 @dataclass(frozen=True)
 class DrawnCatalog:
@@ -80,7 +78,8 @@ def drawn_catalog(tmp_path_factory: pytest.TempPathFactory) -> DrawnCatalog:
     from mmrag.datasets import write_catalog
 
     folder = tmp_path_factory.mktemp("drawn_catalog")
-    return DrawnCatalog(folder, tuple(write_catalog(folder, SIZE, workers=1)))
+    # half of the pairs of product and pattern, with each product and each pattern
+    return DrawnCatalog(folder, tuple(write_catalog(folder, 72, workers=1)))
 
 
 @pytest.fixture

@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from mmrag.datasets import ALL_PAIRS, AttributePairs, QueryType, make_query, plan_catalog, qrels, queries, write_queries
+from mmrag.datasets import ALL_PAIRS, QueryType, make_query, plan_catalog, qrels, queries, write_queries
 from mmrag.errors import QueryError
 
 query_types, seeds = st.sampled_from(QueryType), st.integers()
@@ -18,12 +18,12 @@ ITEMS = plan_catalog(300, seed=1)
 
 @given(query_type=query_types, seed=seeds)
 def test_only_the_given_pairs_are_shown_or_targets(query_type, seed):
-    assert len(ALL_PAIRS.colors) == 144
-    pairs = AttributePairs({pair: ALL_PAIRS.colors[pair] for pair in list(ALL_PAIRS.colors)[::3]})
+    assert len(ALL_PAIRS) == 144
+    pairs = {pair: colors for pair, colors in list(ALL_PAIRS.items())[::3]}
     query = make_query(query_type, Random(seed), pairs)
-    assert (query.target.product, query.target.pattern) in pairs.colors
+    assert (query.target.product, query.target.pattern) in pairs
     if query.image_spec is not None and query.image_spec.product is not None:
-        assert (query.image_spec.product, query.image_spec.pattern) in pairs.colors
+        assert (query.image_spec.product, query.image_spec.pattern) in pairs
 
 
 @given(query_type=query_types, seed=seeds)
@@ -84,7 +84,7 @@ def test_an_unknown_query_type_raises_with_the_known_ones():
 
 def test_too_few_pairs_for_a_query_type_raise_query_error():
     with pytest.raises(QueryError, match="larger catalog"):
-        make_query(QueryType.REPATTERN, Random(0), AttributePairs({("mug", "star"): ("red",)}))
+        make_query(QueryType.REPATTERN, Random(0), {("mug", "star"): ("red",)})
 
 
 def test_qrels_are_the_targets_grades_without_zeros():
