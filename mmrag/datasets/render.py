@@ -121,8 +121,7 @@ def _background(size: int, rng: Random) -> Field:
 def _shadow(cover: Field) -> Field:
     size = len(cover)
     right, down = round(size * 0.018), round(size * 0.03)
-    cast = np.zeros((size, size), np.uint8)
-    cast[down:, right:] = (cover[: size - down, : size - right] * 255).astype(np.uint8)
+    cast = (np.pad(cover, ((down, 0), (right, 0)))[:size, :size] * 255).astype(np.uint8)
     blurred = Image.fromarray(cast).filter(ImageFilter.BoxBlur(size * 0.03))
     return np.asarray(blurred, np.float32) / 255
 

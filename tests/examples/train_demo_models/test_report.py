@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
+from run_profile import scaled
 
 from examples.train_demo_models.benchmark import color_rankings, encoder_rankings, make_benchmark
 from examples.train_demo_models.encoder import new_encoder
@@ -11,7 +12,6 @@ from examples.train_demo_models.report import changes, rerank
 from examples.train_demo_models.reranker import RANKING_CONFIG, new_reranker
 from mmrag.embedding import VisualizedBGE
 from mmrag.vision import Phi3Vision
-from tests.support.run_profile import scaled
 
 
 @pytest.fixture(scope="session")
