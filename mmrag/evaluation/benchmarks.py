@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
@@ -21,7 +20,10 @@ SUFFIXES = (".jpg", ".jpeg", ".png", ".webp")
 
 @dataclass(frozen=True)
 class Annotations:
-    """An annotation file under its published name, its unchecked records, and the folder of its images."""
+    """An annotation file under its published name, its unchecked records, and the folder of its images.
+
+    Readers raise `SettingError` with file, line, record and field if a record is invalid.
+    """
 
     file: Path
     records: Sequence[Located]
@@ -33,18 +35,13 @@ class Annotations:
 
     @property
     def split(self) -> Path | None:
-        """The file with the names of the gallery, or None if it is not beside the captions as published."""
+        """The file with the gallery, ``../image_splits/split.*.json``; None, the whole index, where it is missing."""
         split = self.file.parent.parent / "image_splits" / self.file.name.replace("cap.", "split.", 1)
         return split if split.is_file() else None
 
     @cached_property
     def _paths(self) -> dict[str, Path]:
-        return {
-            file.stem: file
-            for folder, _, names in os.walk(self.images)
-            for name in names
-            if (file := Path(folder, name)).suffix.lower() in SUFFIXES
-        }
+        return {file.stem: file for file in self.images.rglob("*") if file.suffix.lower() in SUFFIXES}
 
 
 class _CIRRImageSet(BaseModel):
@@ -62,10 +59,7 @@ class _CIRRRecord(BaseModel):
 def read_cirr(annotations: Annotations) -> EvalDataset:
     """Read CIRR: ``cap.rc2.train.json`` or ``cap.rc2.val.json``; the test split has no targets.
 
-    The query's own image is excluded from its ranking. The gallery is ``../image_splits/split.rc2.{split}.json``
-    where that file exists, else the whole index. ``subset recall@k`` ranks the members of ``img_set``.
-
-    Raises `SettingError` with file, line, record and field if a record is invalid.
+    The query's own image is excluded from its ranking. ``subset recall@k`` ranks the members of ``img_set``.
     """
     queries = tuple(
         EvalQuery(
@@ -98,10 +92,7 @@ def read_fashioniq(annotations: Annotations) -> EvalDataset:
     """Read one category of FashionIQ: ``cap.{category}.{train,val}.json``; the test split has no targets.
 
     The two captions are joined by " and ". The category is the kind of the queries, so that three files give
-    recall@10 and recall@50 by category and their mean. The gallery is
-    ``../image_splits/split.{category}.{split}.json`` where that file exists, else the whole index.
-
-    Raises `SettingError` with file, line, record and field if a record is invalid.
+    recall@10 and recall@50 by category and their mean.
     """
     file = annotations.file
     match file.name.split("."):
@@ -135,23 +126,18 @@ class _CIRCORecord(BaseModel):
 def read_circo(annotations: Annotations) -> EvalDataset:
     """Read CIRCO: ``annotations/val.json``, with COCO's images; the test split has no targets.
 
-    Each of ``gt_img_ids`` counts for mAP and recall; hit@k and MRR count ``target_img_id`` only. The gallery is the
-    whole index; the published one has 123,403 images.
-
-    Raises `SettingError` with file, line, record and field if a record is invalid.
+    Each of ``gt_img_ids`` counts for mAP and recall; hit@k and MRR count ``target_img_id`` only.
+    The gallery is the whole index; the published one has 123,403 images.
     """
+    coco_name = "{:012d}".format
     queries = tuple(
         EvalQuery(
             id=f"circo-{record.id}",
             kind="CIRCO",
             text=record.relative_caption,
-            image=annotations.image(_coco_name(record.reference_img_id)),
-            grades=dict.fromkeys(map(_coco_name, record.gt_img_ids), 1) | {_coco_name(record.target_img_id): 2},
+            image=annotations.image(coco_name(record.reference_img_id)),
+            grades=dict.fromkeys(map(coco_name, record.gt_img_ids), 1) | {coco_name(record.target_img_id): 2},
         )
         for record in read_records(annotations.records, _CIRCORecord)
     )
     return EvalDataset(f"CIRCO {annotations.file.stem}", queries, (5, 10, 25, 50), exact=2)
-
-
-def _coco_name(number: int) -> str:
-    return f"{number:012d}"

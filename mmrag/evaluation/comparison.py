@@ -15,14 +15,9 @@ __all__ = ["compare"]
 
 
 def compare(now: Evaluation, before: Evaluation) -> ResultComparison:
-    """Compare two evaluations over the queries that both contain.
+    """Compare two evaluations over the queries that both contain; raises `SettingError` if they share none.
 
     Differences are paired by query, so their intervals are narrower than those of either evaluation.
-
-    Raises
-    ------
-    SettingError
-        If the evaluations share no query, or a query has another text or other grades.
     """
     earlier = {result.id: result for result in before.results}
     pairs = [(earlier[result.id], result) for result in now.results if result.id in earlier]
@@ -49,17 +44,9 @@ def _changes(pairs: Sequence[tuple[QueryResult, QueryResult]], before: str, now:
     metrics = [metric for metric in new.metrics[COMPOSED] if metric in old.metrics[COMPOSED]]
     earlier = np.array([[old.metrics[before][metric] for metric in metrics] for old, _ in pairs])  # (queries, metrics)
     later = np.array([[new.metrics[now][metric] for metric in metrics] for _, new in pairs])
+    mode = now if now == before else f"{before} → {now}"
+    rows = zip(metrics, earlier.mean(axis=0), later.mean(axis=0), mean_interval([later - earlier]), strict=True)
     return [
-        MetricChange(
-            metric=metric,
-            mode=now if now == before else f"{before} → {now}",
-            before=first,
-            now=second,
-            difference=difference,
-            low=low,
-            high=high,
-        )
-        for metric, first, second, (difference, low, high) in zip(
-            metrics, earlier.mean(axis=0), later.mean(axis=0), mean_interval([later - earlier]), strict=True
-        )
+        MetricChange(metric=metric, mode=mode, before=first, now=second, difference=change, low=low, high=high)
+        for metric, first, second, (change, low, high) in rows
     ]

@@ -7,30 +7,33 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, computed_field
+from pydantic import BaseModel, Field, ValidationError, computed_field
 
 from mmrag.errors import SettingError
 from mmrag.evaluation.metrics import ALL, Metrics, Score, average, percentiles
-from mmrag.evaluation.report import query_card
-from mmrag.evaluation.result import (
-    COMPOSED,
-    RERANK_GAIN,
-    RERANKED,
-    AnswerStats,
-    ImageInfo,
-    QueryResult,
-    ResultComparison,
-)
-from mmrag.reports.html import render
+from mmrag.evaluation.result import COMPOSED, RERANK_GAIN, RERANKED, ImageInfo, QueryResult, ResultComparison
+from mmrag.query import Query
+from mmrag.reports.html import render, section, small
+from mmrag.results import RankedImage, RankedImages
 
 __all__ = ["Evaluation"]
 
 WORST = 12
 WORST_IN_A_CELL = 4
 SHOWN_NAMES = 20
+MARKS = ("", "≈ ", "✓ ")  # irrelevant, partly right, right
 
 
-class Evaluation(BaseModel):
+class AnswerStats(BaseModel, frozen=True):
+    """Number of calls of the vision LLM; shares that were malformed or failed, and of rankings that were repaired."""
+
+    calls: int
+    malformed: float
+    failed: float
+    repaired: float
+
+
+class Evaluation(BaseModel, frozen=True):
     """Evaluation of an index, an encoder and a vision LLM on a data set.
 
     Attributes
@@ -52,8 +55,6 @@ class Evaluation(BaseModel):
     skipped : dict of str to str
         Queries whose image cannot be read, with the reason.
     """
-
-    model_config = ConfigDict(frozen=True)
 
     dataset: str
     num_images: int
@@ -113,13 +114,7 @@ class Evaluation(BaseModel):
         return " + ".join(filter(None, [self.model, self.reranker]))
 
     def score(self, metric: str, mode: str | None = None, kind: str = ALL) -> Score:
-        """Return the mean of a metric; ``mode`` defaults to `final_mode`.
-
-        Raises
-        ------
-        SettingError
-            If there is no such score.
-        """
+        """Return the mean of a metric; ``mode`` defaults to `final_mode`. Raises `SettingError` if there is none."""
         mode = mode or self.final_mode
         for score in self.scores:
             if (score.kind, score.mode, score.metric) == (kind, mode, metric):
@@ -138,13 +133,7 @@ class Evaluation(BaseModel):
 
     @classmethod
     def load(cls, file: Path) -> Evaluation:
-        """Read what `save` or ``mmrag eval --json`` wrote.
-
-        Raises
-        ------
-        SettingError
-            If the file is no evaluation.
-        """
+        """Read what `save` or ``mmrag eval --json`` wrote. Raises `SettingError` if the file is no evaluation."""
         try:
             return cls.model_validate_json(file.read_bytes())
         except (OSError, ValidationError) as error:
@@ -166,7 +155,6 @@ class Evaluation(BaseModel):
         by_metric: dict[str, dict[str, dict[str, Any]]] = {}
         for score in self.scores:
             by_metric.setdefault(score.metric, {}).setdefault(score.kind, {})[score.mode] = score
-        mode, metric = self.final_mode, self.main_metric
         return render(
             "evaluation.html",
             title=f"mmrag eval: {self.dataset}",
@@ -178,7 +166,7 @@ class Evaluation(BaseModel):
             several_kinds=len({result.kind for result in self.results}) > 1,
             all=ALL,
             shown_names=SHOWN_NAMES,
-            worst=[query_card(result, self.images, mode, metric, self.top) for result in self.worst(worst)],
+            worst=[self._query_card(result) for result in self.worst(worst)],
         )
 
     def write_html(self, file: Path, comparison: ResultComparison | None = None) -> None:
@@ -190,6 +178,46 @@ class Evaluation(BaseModel):
         # In a frame, so that the styles of page and notebook do not mix.
         page = self.to_html(worst=WORST_IN_A_CELL).replace("&", "&amp;").replace('"', "&quot;")
         return f'<iframe srcdoc="{page}" style="width: 100%; height: 640px; border: 0"></iframe>'
+
+    def _query_card(self, result: QueryResult) -> dict[str, Any]:
+        """Return what the template shows of a query: the search, its metric, and the rank of each right image."""
+        ranks = {name: rank for rank, name in enumerate(result.rankings[self.final_mode], 1)}
+        best = max(result.grades.values())
+        right = sorted(name for name, grade in result.grades.items() if grade == best)
+        shown = [(ranks.get(name), self.images[name]) for name in right[: self.top] if name in self.images]
+        return {
+            "search": section(self._ranked_images(result)),
+            "kind": result.kind,
+            "value": result.metrics[self.final_mode][self.main_metric],
+            "right": [{"title": image.title, "image": small(image.path), "rank": rank} for rank, image in shown],
+        }
+
+    def _ranked_images(self, result: QueryResult) -> RankedImages:
+        """Rebuild the ranked images of a query, with a mark before the titles of the right ones."""
+        retrieved, final = (result.rankings[mode][: self.top] for mode in (COMPOSED, self.final_mode))
+        images: list[RankedImage] = []
+        for rank, name in enumerate(final, 1):
+            image = self.images.get(name, ImageInfo(path=name, title=name))
+            grade, before = result.grades.get(name, 0), retrieved.index(name)
+            mark = MARKS[2 if grade == max(result.grades.values()) else 1 if grade else 0]
+            images.append(
+                RankedImage(
+                    id=name,
+                    path=image.path,
+                    title=mark + image.title,
+                    rank=rank,
+                    retrieval_rank=before + 1,
+                    score=result.similarities[before],
+                    reason=result.reason if rank == 1 else "",
+                )
+            )
+        return RankedImages(
+            results=tuple(images),
+            stage="reranked" if self.reranker else "retrieved",
+            repairs=tuple(result.repairs),
+            timings_ms=result.timings_ms,
+            query=Query(result.text, result.image),
+        )
 
 
 def _with_gain(metrics: Metrics) -> Metrics:

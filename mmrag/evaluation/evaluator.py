@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
 
 from mmrag.errors import ImageError, SettingError
 from mmrag.evaluation.dataset import EvalDataset, EvalQuery
@@ -64,21 +64,20 @@ def evaluate(
     gallery.validate(relevant)
     if rerank:
         _ = searcher.reranker  # a missing model fails now, not after the first query
-    evaluator = _Evaluator(searcher, gallery, max(*cutoffs, top), rerank)
     filters = {kind: gallery.filter(names) for kind, names in dataset.galleries.items()}
-    runs: list[_QueryRun] = []
+    evaluator = _Evaluator(searcher, gallery, dataset, filters, cutoffs, depth=max(*cutoffs, top), rerank=rerank)
+    results: list[QueryResult] = []
     skipped: dict[str, str] = {}
     for number, query in enumerate(dataset.queries, 1):
         try:
-            runs.append(evaluator.run(query, filters.get(query.kind)))
+            results.append(evaluator.run(query))
         except ImageError as error:
             skipped[query.id] = str(error)
         if on_progress:
             on_progress(number, len(dataset.queries))
-    if not runs:
+    if not results:
         first = next(iter(skipped.values()))
         raise SettingError(f"no query's image can be read ({first}). Their folder: --images")
-    results = _results(runs, dataset, cutoffs)
     used = {name for result in results for names in (*result.rankings.values(), result.grades) for name in names}
     return Evaluation(
         dataset=dataset.name,
@@ -94,60 +93,65 @@ def evaluate(
     )
 
 
-@dataclass
-class _QueryRun:
-    """A query, and the names it found by mode: in its gallery and in its subset."""
-
-    query: EvalQuery
-    rankings: dict[str, list[str]] = field(default_factory=dict[str, list[str]])
-    subset_rankings: dict[str, list[str]] = field(default_factory=dict[str, list[str]])
-    composed: RankedImages | None = None
-
-
 @dataclass(frozen=True)
 class _Evaluator:
-    """Runs queries in every mode."""
+    """Runs queries in every mode; ``filters`` select the gallery by kind of query."""
 
     searcher: ImageSearcher
     gallery: Gallery
+    dataset: EvalDataset
+    filters: Mapping[str, Filter | None]
+    cutoffs: Sequence[int]
     depth: int
     rerank: bool
 
-    def run(self, query: EvalQuery, within: Filter | None) -> _QueryRun:
-        run = _QueryRun(query)
-        members = [m for m in query.subset if m in self.gallery.images and m not in query.excluded]
-        for mode, part in _modes(query).items():
-            found = self._retrieve(query, part, within)
-            run.rankings[mode] = self._names(query, found.results)
-            if members:
-                few = self._retrieve(query, part, self.gallery.filter(members))
-                run.subset_rankings[mode] = self._names(query, few.results)
-                if mode == COMPOSED and self.rerank:
-                    run.subset_rankings[RERANKED] = self._rerank(query, few)[0]
-            if mode == COMPOSED:
-                run.composed = self._front(found)
-                if self.rerank:
-                    run.rankings[RERANKED], run.composed = self._rerank(query, found)
-        return run
+    def run(self, query: EvalQuery) -> QueryResult:
+        rankings, found = self._rank(query, self.filters.get(query.kind))
+        metrics = self._measure(query, rankings, self.cutoffs)
+        if cutoffs := self.dataset.subset_cutoffs:
+            members = [m for m in query.subset if m in self.gallery.images and m not in query.excluded]
+            few = self._rank(query, self.gallery.filter(members))[0] if members else {}
+            for mode, values in self._measure(query, few, cutoffs).items():
+                metrics[mode] |= {f"subset recall@{k}": values[f"recall@{k}"] for k in cutoffs}
+        return QueryResult(
+            id=query.id,
+            kind=query.kind,
+            text=query.text,
+            image=str(query.image) if query.image else None,
+            grades=dict(query.grades),
+            rankings=rankings,
+            similarities=[round(image.score, 6) for image in found.retrieved],
+            metrics=metrics,
+            timings_ms=dict(found.timings_ms),
+            calls=len(found.calls),
+            malformed=sum(bool(call.ranking.repairs) for call in found.calls),
+            failed=len(found.failures),
+            repairs=list(found.repairs),
+            reason=found.reason,
+        )
+
+    def _rank(self, query: EvalQuery, within: Filter | None) -> tuple[dict[str, list[str]], RankedImages]:
+        """Return the names found by mode, and the first ``top`` images of the composed query, the final ones."""
+        halves = {TEXT_ONLY: (query.text, None), IMAGE_ONLY: ("", query.image)}
+        parts = {mode: Query(*half) for mode, half in halves.items() if any(half)}
+        parts[COMPOSED] = Query(query.text, query.image)
+        found = {mode: self._retrieve(query, part, within) for mode, part in parts.items()}
+        rankings = {mode: self._names(query, each.results) for mode, each in found.items()}
+        front = found[COMPOSED].subset(lambda image: image.rank <= self.searcher.settings.top)
+        if self.rerank:
+            tail = found[COMPOSED].results[len(front.results) :]  # keeps its order
+            front = self.searcher.rerank(front) if front.results else front
+            rankings[RERANKED] = self._names(query, (*front.results, *tail))
+        return rankings, front
 
     def _retrieve(self, query: EvalQuery, part: Query, within: Filter | None) -> RankedImages:
         """Retrieve ``depth`` images besides the excluded ones."""
-        found = self.searcher.retrieve(part, top=self.depth + len(query.excluded), filters=within)
-        return found.subset(lambda image: self._counts(query, image))
 
-    def _rerank(self, query: EvalQuery, found: RankedImages) -> tuple[list[str], RankedImages]:
-        """Rerank the first ``top`` images; the others keep their order."""
-        front = self._front(found)
-        reranked = self.searcher.rerank(front) if front.results else front
-        tail = found.results[len(front.results) :]
-        return self._names(query, (*reranked.results, *tail)), reranked
+        def counts(image: RankedImage) -> bool:
+            names = set(self._names_of(image))
+            return bool(names & query.grades.keys()) or not names & query.excluded
 
-    def _front(self, found: RankedImages) -> RankedImages:
-        return found.subset(lambda image: image.rank <= self.searcher.settings.top)
-
-    def _counts(self, query: EvalQuery, image: RankedImage) -> bool:
-        names = set(self._names_of(image))
-        return bool(names & query.grades.keys()) or not names & query.excluded
+        return self.searcher.retrieve(part, top=self.depth + len(query.excluded), filters=within).subset(counts)
 
     def _names(self, query: EvalQuery, images: Sequence[RankedImage]) -> list[str]:
         names_of = map(self._names_of, images[: self.depth])
@@ -157,54 +161,10 @@ class _Evaluator:
     def _names_of(self, image: RankedImage) -> list[str]:
         return self.gallery.names(image.metadata) or [image.path]
 
-
-def _modes(query: EvalQuery) -> dict[str, Query]:
-    modes: dict[str, Query] = {}
-    if query.text:
-        modes[TEXT_ONLY] = Query(query.text)
-    if query.image:
-        modes[IMAGE_ONLY] = Query(image=query.image)
-    return {**modes, COMPOSED: Query(query.text, query.image)}
-
-
-def _results(runs: Sequence[_QueryRun], dataset: EvalDataset, cutoffs: Iterable[int]) -> list[QueryResult]:
-    modes = [TEXT_ONLY, IMAGE_ONLY, COMPOSED]
-    if any(RERANKED in run.rankings for run in runs):
-        modes.append(RERANKED)
-    metrics = {mode: _metrics(runs, dataset, cutoffs, mode) for mode in modes}
-    return [_result(run, {mode: metrics[mode][run.query.id] for mode in modes}) for run in runs]
-
-
-def _metrics(
-    runs: Sequence[_QueryRun], dataset: EvalDataset, cutoffs: Iterable[int], mode: str
-) -> dict[str, dict[str, float]]:
-    """Compute the metrics of one mode by query."""
-    qrels = {run.query.id: run.query.grades for run in runs}
-    levels = {"relevant": dataset.relevant, "exact": dataset.exact}
-    metrics = compute_metrics({run.query.id: run.rankings.get(mode, []) for run in runs}, qrels, cutoffs, **levels)
-    if dataset.subset_cutoffs:
-        rankings = {run.query.id: run.subset_rankings.get(mode, []) for run in runs}
-        for query, values in compute_metrics(rankings, qrels, dataset.subset_cutoffs, **levels).items():
-            metrics[query] |= {f"subset recall@{k}": values[f"recall@{k}"] for k in dataset.subset_cutoffs}
-    return metrics
-
-
-def _result(run: _QueryRun, metrics: dict[str, dict[str, float]]) -> QueryResult:
-    query, found = run.query, run.composed
-    assert found is not None  # every query runs composed
-    return QueryResult(
-        id=query.id,
-        kind=query.kind,
-        text=query.text,
-        image=str(query.image) if query.image else None,
-        grades=dict(query.grades),
-        rankings=run.rankings,
-        similarities=[round(image.score, 6) for image in found.retrieved],
-        metrics=metrics,
-        timings_ms=dict(found.timings_ms),
-        calls=len(found.calls),
-        malformed=sum(bool(call.ranking.repairs) for call in found.calls),
-        failed=len(found.failures),
-        repairs=list(found.repairs),
-        reason=found.reason,
-    )
+    def _measure(
+        self, query: EvalQuery, rankings: Mapping[str, Sequence[str]], cutoffs: Sequence[int]
+    ) -> dict[str, dict[str, float]]:
+        """Compute the metrics by mode; a mode without a ranking scores 0."""
+        modes = (TEXT_ONLY, IMAGE_ONLY, COMPOSED, *([RERANKED] if self.rerank else []))
+        levels = {"relevant": self.dataset.relevant, "exact": self.dataset.exact}
+        return compute_metrics(rankings, dict.fromkeys(modes, query.grades), cutoffs, **levels)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterator, Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from functools import cached_property
 from itertools import chain
@@ -23,22 +23,9 @@ FILE_NAME, NAMES = "file_name", "names"
 
 @dataclass(frozen=True)
 class Gallery:
-    """All images of an index by name.
+    """All images of an index, and their values of the identifying field, by name.
 
-    Attributes
-    ----------
-    field : str
-        Metadata field that identifies an image; `FILE_NAME` counts without its extension.
-    size : int
-        Number of images; an image that several files hold has several names.
-    images : mapping of str to ImageInfo
-        By name.
-    values : mapping of str to Scalar
-        Value of ``field`` by name.
-    ambiguous : frozenset of str
-        Names of more than one image.
-    unnamed : int
-        Number of images without the field.
+    An image that several files hold has several names; ``ambiguous`` names belong to more than one image.
     """
 
     field: str
@@ -46,7 +33,7 @@ class Gallery:
     images: Mapping[str, ImageInfo]
     values: Mapping[str, Scalar]
     ambiguous: frozenset[str]
-    unnamed: int
+    unnamed: int  # images without the field
 
     @cached_property
     def _all_values(self) -> frozenset[Scalar]:
@@ -64,13 +51,7 @@ class Gallery:
         return FieldComparison(self.field, "in", tuple(sorted(values, key=str)))
 
     def validate(self, names: Collection[str]) -> None:
-        """Check that at least one of the graded names is in the index, and that none is ambiguous.
-
-        Raises
-        ------
-        SettingError
-            If a name is ambiguous, or none is in the index.
-        """
+        """Raise `SettingError` if none of the graded names is in the index, or one is ambiguous."""
         if not self.images.keys() & names:
             held = f"{self.size} others, as {min(self.images)!r}" if self.images else "no images"
             raise SettingError(
@@ -85,30 +66,19 @@ class Gallery:
 
 
 def load_gallery(index: ComposedImageIndex, field: str | None = None) -> Gallery:
-    """Read the names of all images of an index.
+    """Read the names of all images of an index: file names without extension, or values of a metadata field.
 
-    Parameters
-    ----------
-    index : ComposedImageIndex
-        An open index.
-    field : str, optional
-        Metadata field that identifies an image. Default: file name without extension.
-
-    Raises
-    ------
-    SettingError
-        If no image has the field.
+    Raises `SettingError` if no image has the field.
     """
     field = field or FILE_NAME
     images: dict[str, ImageInfo] = {}
     values: dict[str, Scalar] = {}
     ambiguous: set[str] = set()
     size = unnamed = 0
-    for node in chain.from_iterable(index.vector_store.pages()):
-        size += 1
+    for size, node in enumerate(chain.from_iterable(index.vector_store.pages()), 1):
         image = RankedImage.from_node(node, rank=size, score=None)
         info = ImageInfo(path=image.path, title=image.title)
-        names = list(_names(node.metadata, field))
+        names = _names(node.metadata, field)
         unnamed += not names
         ambiguous.update(images.keys() & names)
         images |= dict.fromkeys(names, info)
@@ -118,12 +88,8 @@ def load_gallery(index: ComposedImageIndex, field: str | None = None) -> Gallery
     return Gallery(field, size, images, values, frozenset(ambiguous), unnamed)
 
 
-def _names(metadata: Mapping[str, Any], field: str) -> Iterator[str]:
-    if field not in metadata:
-        return
-    if field != FILE_NAME:
-        yield str(metadata[field])
-        return
-    # The index keeps one row for files of the same content, with the names of all of them.
-    files = [metadata[FILE_NAME], *metadata.get(NAMES, ())]
-    yield from dict.fromkeys(PurePath(file).stem for file in files)
+def _names(metadata: Mapping[str, Any], field: str) -> list[str]:
+    if field == FILE_NAME and FILE_NAME in metadata:
+        # The index keeps one row for files of the same content, with the names of all of them.
+        return list(dict.fromkeys(PurePath(file).stem for file in (metadata[FILE_NAME], *metadata.get(NAMES, ()))))
+    return [str(metadata[field])] if field in metadata else []

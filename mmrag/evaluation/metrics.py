@@ -6,6 +6,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
+from itertools import chain
 from statistics import fmean
 from typing import Any
 
@@ -13,7 +14,7 @@ import ir_measures
 import numpy as np
 from ir_measures import AP, RR, R, Success, nDCG
 from numpy.typing import NDArray
-from pydantic import BaseModel, ConfigDict
+from pydantic import BaseModel
 from scipy.stats import bootstrap
 
 from mmrag.reports.html import Figure
@@ -51,23 +52,11 @@ def compute_metrics(
     relevant: int = 1,
     exact: int = 1,
 ) -> dict[str, dict[str, float]]:
-    """Compute hit@k, recall@k, nDCG@k and mAP@k for each cutoff k, and MRR, of each query.
+    """Compute hit@k, recall@k, nDCG@k and mAP@k for each cutoff k, and MRR, of each query in ``qrels``.
 
-    Parameters
-    ----------
-    rankings : mapping of str to sequence of str
-        Items by query, best first. A query without a ranking scores 0.
-    qrels : mapping of str to Grades
-        Grades by query.
-    cutoffs : iterable of int
-        The k of each metric.
-    relevant : int, optional
-        Least grade that counts for recall and mAP. Default: 1.
-    exact : int, optional
-        Least grade that counts for hit@k and MRR. Default: 1.
+    Rankings are best first; a query without one scores 0. ``relevant`` is the least grade that counts for recall and
+    mAP, ``exact`` the least that counts for hit@k and MRR.
 
-    Examples
-    --------
     >>> values = compute_metrics({"q": ["a", "b"]}, {"q": {"b": 1}}, [1, 2])["q"]
     >>> values["hit@1"], values["hit@2"], values["MRR"], values["mAP@2"]
     (0.0, 1.0, 0.5, 0.5)
@@ -82,38 +71,16 @@ def compute_metrics(
         }
     values = {query: dict.fromkeys(measures.values(), 0.0) for query in qrels}
     # ir-measures sorts by score and breaks ties in its own order: every rank gets its own score.
-    run = {
-        query: {item: -float(rank) for rank, item in enumerate(items)}
-        for query, items in rankings.items()
-        if query in qrels
-    }
+    run = {q: {item: -float(rank) for rank, item in enumerate(rankings[q])} for q in qrels if q in rankings}
     for value in ir_measures.iter_calc(list(measures), {query: dict(grades) for query, grades in qrels.items()}, run):
         values[value.query_id][measures[value.measure]] = float(value.value)
     return values
 
 
 def summarize(searches: Sequence[tuple[RankedImages, Grades]], *, depth: int, item: str) -> list[Figure]:
-    """Average hit@1, hit@depth and nDCG@depth, before and after reranking.
+    """Average hit@1, hit@depth and nDCG@depth of results with the grades of their query, before and after reranking.
 
-    Parameters
-    ----------
-    searches : sequence
-        Results with the grades of their query; grade 2 is a hit, grade 1 counts for nDCG only.
-    depth : int
-        Largest cutoff.
-    item : str
-        Metadata field that identifies an image in the grades.
-
-    Examples
-    --------
-    >>> from mmrag.results import RankedImage
-    >>> images = tuple(
-    ...     RankedImage(id=x, path=x, title=x, rank=rank, retrieval_rank=rank, score=1.0, metadata={"item": x})
-    ...     for rank, x in enumerate("ab", start=1)
-    ... )
-    >>> searches = [(RankedImages(results=images), {"b": 2})]
-    >>> [figure.before for figure in summarize(searches, depth=2, item="item")]
-    [0.0, 1.0, 0.63]
+    Grade 2 is a hit, grade 1 counts for nDCG only; ``item`` is the metadata field that the grades name images by.
     """
     qrels = {str(number): grades for number, (_, grades) in enumerate(searches)}
 
@@ -128,10 +95,8 @@ def summarize(searches: Sequence[tuple[RankedImages, Grades]], *, depth: int, it
     return [Figure(name, value, after.get(name)) for name, value in before.items()]
 
 
-class Score(BaseModel):
+class Score(BaseModel, frozen=True):
     """Mean of a metric over the queries of a kind, with its 95 % interval."""
-
-    model_config = ConfigDict(frozen=True)
 
     kind: str
     mode: str
@@ -148,13 +113,8 @@ class Score(BaseModel):
 def average(queries: Sequence[tuple[str, Metrics]]) -> list[Score]:
     """Average the metrics over all queries, by kind, and over the means of the kinds.
 
-    Parameters
-    ----------
-    queries : sequence
-        Kind and metrics of each query; all queries have the same modes and metrics.
+    Each query is given by its kind and its metrics; all have the same modes and metrics.
 
-    Examples
-    --------
     >>> scores = average([("mug", {"composed": {"MRR": 1.0}}), ("lamp", {"composed": {"MRR": 0.5}})])
     >>> [(score.kind, score.value) for score in scores]
     [('all', 0.75), ('mug', 1.0), ('lamp', 0.5), ('mean of kinds', 0.75)]
@@ -177,34 +137,16 @@ def average(queries: Sequence[tuple[str, Metrics]]) -> list[Score]:
 
 
 def mean_interval(groups: Sequence[NDArray[np.float64]]) -> list[tuple[float, float, float]]:
-    """Average columns within each group and then over the groups, with 95 % percentile bootstrap intervals.
+    """Average columns within each group, then over the groups; return (mean, low, high) of each column.
 
-    Parameters
-    ----------
-    groups : sequence of ndarray, (queries, columns)
-        Queries are resampled within each group, all columns together. The seed is fixed.
-
-    Returns
-    -------
-    list of (mean, low, high)
-        One per column.
-
-    Examples
-    --------
-    >>> mean, low, high = mean_interval([np.array([[0.0], [1.0], [1.0], [1.0]])])[0]
-    >>> mean, low < mean < high
-    (0.75, True)
+    Groups are (queries, columns). The 95 % intervals are percentiles of a bootstrap with a fixed seed: queries are
+    resampled within each group, all columns together.
     """
     # scipy wants two rows or more; the mean of one row given twice varies no more than that of one.
     samples = [np.repeat(group, 2, axis=0) if len(group) == 1 else group for group in groups]
-    interval = bootstrap(
-        samples,
-        _mean_of_means,
-        n_resamples=RESAMPLES,
-        batch=max(1, BATCH // max(sample.size for sample in samples)),
-        method="percentile",
-        rng=SEED,
-    ).confidence_interval
+    batch = max(1, BATCH // max(sample.size for sample in samples))
+    resampled = bootstrap(samples, _mean_of_means, n_resamples=RESAMPLES, batch=batch, method="percentile", rng=SEED)
+    interval = resampled.confidence_interval
     means = _mean_of_means(*groups, axis=0)
     return list(zip(means.tolist(), interval.low.tolist(), interval.high.tolist(), strict=True))
 
@@ -214,15 +156,6 @@ def _mean_of_means(*groups: NDArray[np.float64], axis: int) -> NDArray[np.float6
 
 
 def percentiles(timings: Sequence[Mapping[str, float]]) -> dict[str, dict[str, float]]:
-    """Compute p50, p90 and p99 of each stage over the queries that went through it.
-
-    Examples
-    --------
-    >>> percentiles([{"encode": 1.0}, {"encode": 3.0, "rank": 9.0}])["encode"]["p50"]
-    2.0
-    """
-    by_stage: dict[str, list[float]] = {}
-    for query in timings:
-        for stage, ms in query.items():
-            by_stage.setdefault(stage, []).append(ms)
+    """Compute p50, p90 and p99 of each stage over the queries that went through it."""
+    by_stage = {stage: [ms[stage] for ms in timings if stage in ms] for stage in dict.fromkeys(chain(*timings))}
     return {stage: {f"p{p}": float(np.percentile(ms, p)) for p in (50, 90, 99)} for stage, ms in by_stage.items()}

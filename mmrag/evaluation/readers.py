@@ -83,10 +83,7 @@ def read_folder(folder: Path) -> EvalDataset:
     optionally, ``kind``. ``qrels.txt`` is in TREC format: ``query 0 image grade``. The highest grade of the file
     counts as relevant; lower grades count for nDCG only.
 
-    Raises
-    ------
-    SettingError
-        If a line is invalid (names file, line and field) or a graded query is missing.
+    Raises `SettingError` with file, line and field if a line is invalid, or a graded query is missing.
     """
     grades = _read_qrels(folder / QRELS)
     queries: list[EvalQuery] = []
@@ -109,7 +106,7 @@ def _read_qrels(file: Path) -> dict[str, dict[str, int]]:
     for number, line in enumerate(read_text(file).splitlines(), 1):
         match line.split():
             case []:
-                continue
+                pass
             case [query, _, image, grade] if grade.lstrip("-").isdecimal():
                 if int(grade) > 0:
                     grades.setdefault(query, {})[image] = int(grade)

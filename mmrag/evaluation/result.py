@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, Field
 
 __all__ = [
     "COMPOSED",
@@ -10,7 +10,6 @@ __all__ = [
     "RERANKED",
     "RERANK_GAIN",
     "TEXT_ONLY",
-    "AnswerStats",
     "ImageInfo",
     "MetricChange",
     "QueryResult",
@@ -22,16 +21,14 @@ RERANK_GAIN = "gain"
 """Mode of the differences between `RERANKED` and `COMPOSED`, query by query."""
 
 
-class ImageInfo(BaseModel):
+class ImageInfo(BaseModel, frozen=True):
     """Path or URL of an indexed image, and its title."""
-
-    model_config = ConfigDict(frozen=True)
 
     path: str
     title: str
 
 
-class QueryResult(BaseModel):
+class QueryResult(BaseModel, frozen=True):
     """Rankings, metrics and timings of one query.
 
     Attributes
@@ -56,8 +53,6 @@ class QueryResult(BaseModel):
         The vision LLM's reason for the first image.
     """
 
-    model_config = ConfigDict(frozen=True)
-
     id: str
     kind: str
     text: str
@@ -74,33 +69,8 @@ class QueryResult(BaseModel):
     reason: str = ""
 
 
-class AnswerStats(BaseModel):
-    """Statistics of the vision LLM's answers.
-
-    Attributes
-    ----------
-    calls : int
-        Number of calls.
-    malformed : float
-        Share of the calls whose answer was incomplete or malformed, and was repaired.
-    failed : float
-        Share of the calls without an answer that can be parsed; retrieval order was kept.
-    repaired : float
-        Share of the queries whose ranking was repaired.
-    """
-
-    model_config = ConfigDict(frozen=True)
-
-    calls: int
-    malformed: float
-    failed: float
-    repaired: float
-
-
-class MetricChange(BaseModel):
+class MetricChange(BaseModel, frozen=True):
     """A metric before and now, and the difference with its 95 % interval."""
-
-    model_config = ConfigDict(frozen=True)
 
     metric: str
     mode: str
@@ -116,20 +86,8 @@ class MetricChange(BaseModel):
         return self.low > 0 or self.high < 0
 
 
-class ResultComparison(BaseModel):
-    """Differences between two evaluations.
-
-    Attributes
-    ----------
-    queries : int
-        Number of queries in both evaluations; all means are over these.
-    before, now : str
-        Models of each evaluation.
-    changes : list of MetricChange
-        Of composed queries, and of the final modes.
-    """
-
-    model_config = ConfigDict(frozen=True)
+class ResultComparison(BaseModel, frozen=True):
+    """Models of two evaluations, and the differences over the queries in both: of composed and of final rankings."""
 
     queries: int
     before: str
