@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Callable, Collection, Generator, Iterable, Iterator, Sequence
 from contextlib import contextmanager
+from dataclasses import dataclass
 from typing import Any
 
 from rich.console import Console, ConsoleOptions, ConsoleRenderable, RenderHook
@@ -17,12 +18,12 @@ __all__ = ["print_table", "progress", "stderr_console", "stdout_console", "write
 
 def stdout_console() -> Console:
     """Open the console of results."""
-    return _sanitized(Console(highlight=False, markup=False))
+    return _console(stderr=False)
 
 
 def stderr_console() -> Console:
     """Open the console of everything else: progress, notes and errors."""
-    return _sanitized(Console(stderr=True, highlight=False, markup=False))
+    return _console(stderr=True)
 
 
 def write_json(document: Any) -> None:
@@ -42,28 +43,16 @@ def print_table(headings: Sequence[str], rows: Iterable[Iterable[str]], left: Co
 
 @contextmanager
 def progress(name: str) -> Generator[Callable[[int, int], None]]:
-    """Show a progress bar on stderr while the block runs; nothing if stderr is no terminal.
-
-    Yields
-    ------
-    Callable
-        To be called with the number of finished items and the total.
-    """
+    """Show a progress bar on stderr while the block runs; yields a function of the finished items and the total."""
     console = stderr_console()
-    with Progress(
-        TextColumn("{task.description}"),
-        BarColumn(),
-        MofNCompleteColumn(),
-        TimeRemainingColumn(),
-        console=console,
-        transient=True,
-        disable=not console.is_terminal,
-    ) as bar:
+    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
+    with Progress(*columns, console=console, transient=True, disable=not console.is_terminal) as bar:
         task = bar.add_task(name, total=None)
         yield lambda done, total: bar.update(task, completed=done, total=total or None)
 
 
-def _sanitized(console: Console) -> Console:
+def _console(*, stderr: bool) -> Console:
+    console = Console(stderr=stderr, highlight=False, markup=False)
     console.push_render_hook(_SanitizeHook())
     return console
 
@@ -75,14 +64,12 @@ class _SanitizeHook(RenderHook):
         return [_Sanitized(renderable) for renderable in renderables]
 
 
+@dataclass
 class _Sanitized:
-    def __init__(self, renderable: ConsoleRenderable) -> None:
-        self.renderable = renderable
+    renderable: ConsoleRenderable
 
     def __rich_console__(self, console: Console, options: ConsoleOptions) -> Iterator[Segment]:
         for segment in console.render(self.renderable, options):
-            if segment.control:  # rich's own, such as a progress bar's
-                yield segment
-            else:
-                letters = (c if c.isprintable() or c in "\n\t" else "�" for c in segment.text)
-                yield segment._replace(text="".join(letters))
+            letters = (c if c.isprintable() or c in "\n\t" else "�" for c in segment.text)
+            # Control segments are rich's own, such as a progress bar's.
+            yield segment if segment.control else segment._replace(text="".join(letters))

@@ -24,36 +24,15 @@ __all__ = ["DemoResult", "run_demo"]
 
 TOP = 9
 SEED = 20_261_124  # the bundled models were trained on queries of other seeds
-COLUMNS: dict[str, type[Scalar]] = {
-    "item": str,
-    "title": str,
-    "product": str,
-    "pattern": str,
-    "color": str,
-    "price": float,
-}
+COLUMNS = {**dict.fromkeys(("item", "title", "product", "pattern", "color"), str), "price": float}
 
 OnProgress = Callable[[int, int], None]
-OpenProgress = Callable[[str], AbstractContextManager[OnProgress]]
+Progress = Callable[[str], AbstractContextManager[OnProgress]]
 
 
 @dataclass(frozen=True)
 class DemoResult:
-    """What the demo did.
-
-    Attributes
-    ----------
-    indexed : IndexReport
-        Report of indexing the catalog; a second run finds everything unchanged.
-    searches : tuple
-        The searches on the page and on the contact sheets.
-    figures : tuple of Figure
-        Metrics over many more searches.
-    timings_ms : mapping of str to float
-        Median of each stage of those.
-    page, sheets : Path
-        The report and the contact sheets.
-    """
+    """Searches on the page and the contact sheets; metrics and medians of the stages over many more."""
 
     indexed: IndexReport
     searches: tuple[RankedImages, ...]
@@ -77,7 +56,7 @@ class DemoResult:
 def run_demo(
     folder: Path,
     settings: Settings,
-    progress: OpenProgress,
+    progress: Progress,
     *,
     images: int = 900,
     n_queries: int = 100,
@@ -85,18 +64,7 @@ def run_demo(
 ) -> DemoResult:
     """Draw a catalog, index it, search it by image and sentence, rerank, and measure.
 
-    Parameters
-    ----------
-    folder : Path
-        Folder of everything that is written; a catalog and an index that are there are used again.
-    settings : Settings
-        Models and database.
-    progress : callable
-        Opens a progress bar by name.
-    images, n_queries : int, optional
-        Size of the catalog, and number of queries that are measured. Default: 900 and 100.
-    rerank : bool, optional
-        Also rerank. Default: True.
+    A catalog and an index that are in the folder are used again; ``progress`` opens a progress bar by name.
     """
     with ImageSearcher(settings, COLUMNS) as searcher:
         if rerank:
@@ -165,12 +133,8 @@ def _graded_searches(
         on_progress(number, n)
         found = searcher.search(Query(query.text, query.image()), top=TOP, rerank=rerank)
         grades = {item.id: query.target.grade(item.product, item.pattern, item.color) for item in items}
-        yield _without_composites(found), {item: grade for item, grade in grades.items() if grade}
-
-
-def _without_composites(found: RankedImages) -> RankedImages:
-    """Release the composites, a few megabytes per search."""
-    return found.model_copy(update={"calls": ()})
+        released = found.model_copy(update={"calls": ()})  # their composites have a few megabytes per search
+        yield released, {item: grade for item, grade in grades.items() if grade}
 
 
 def _write_sheet(folder: Path, number: int, found: RankedImages) -> Path:

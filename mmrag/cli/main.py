@@ -35,25 +35,17 @@ app = typer.Typer(
     no_args_is_help=True,
     add_completion=False,
     pretty_exceptions_enable=False,
-    rich_markup_mode="rich",
 )
 for command in (demo, index, search, serve, mcp, eval, bench, doctor, collections):
     app.command(no_args_is_help=command in (index, search, eval))(expand_options(command))
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
-    """Run one command and exit with its code.
-
-    Parameters
-    ----------
-    arguments : sequence of str, optional
-        Arguments after the program's name. Default: those of the process.
-    """
+    """Run one command and exit with its code; the arguments default to those of the process."""
     given = list(sys.argv[1:] if arguments is None else arguments)
     debug = DEBUG in given
     try:
-        rest = [argument for argument in given if argument != DEBUG]
-        app([DEBUG, *rest] if debug else rest)  # it may stand anywhere
+        app(sorted(given, key=lambda argument: argument != DEBUG))  # it may stand anywhere
     except Exception as error:
         if debug:
             raise

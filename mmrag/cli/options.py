@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import inspect
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
+from functools import partial
 from typing import Annotated, TypedDict, get_args, get_type_hints
 
 import typer
@@ -25,36 +26,21 @@ __all__ = [
     "expand_options",
 ]
 
-_PANEL = "Index and models"
+# An option without a name is called like its parameter.
+_shared = partial(typer.Option, rich_help_panel="Index and models")
 
-Database = Annotated[
-    str | None,
-    typer.Option(
-        "--db", metavar="DB", help="Milvus Lite folder (x.db), or a server's address.", rich_help_panel=_PANEL
-    ),
-]
-Collection = Annotated[
-    str | None, typer.Option("--collection", help="Collection in the database.", rich_help_panel=_PANEL)
-]
-Model = Annotated[
-    str | None, typer.Option("--model", help="Encoder: demo, base-en-v1.5, m3, or a folder.", rich_help_panel=_PANEL)
-]
-Reranker = Annotated[
-    str | None,
-    typer.Option(
-        "--reranker", help="Vision LLM: demo, a Phi-3 Vision name or folder, or a server's.", rich_help_panel=_PANEL
-    ),
-]
-Rerank = Annotated[bool, typer.Option("--rerank/--no-rerank", help="Rerank the results by the vision LLM.")]
-Device = Annotated[str | None, typer.Option("--device", help="cpu, cuda, cuda:1, mps.", rich_help_panel=_PANEL)]
+Database = Annotated[str | None, _shared(metavar="DB", help="Milvus Lite folder (x.db), or a server's address.")]
+Collection = Annotated[str | None, _shared(help="Collection in the database.")]
+Model = Annotated[str | None, _shared(help="Encoder: demo, base-en-v1.5, m3, or a folder.")]
+Reranker = Annotated[str | None, _shared(help="Vision LLM: demo, a Phi-3 Vision name or folder, or a server's.")]
+Device = Annotated[str | None, _shared(help="cpu, cuda, cuda:1, mps.")]
+Rerank = Annotated[bool, typer.Option(help="Rerank the results by the vision LLM.")]
 Top = Annotated[int | None, typer.Option("--top", "-n", help="How many results.")]
 Hosts = Annotated[
     list[str] | None, typer.Option("--host", help="Host from which images may be fetched; may be given again.")
 ]
-Bind = Annotated[str, typer.Option("--bind", help="Address to listen on.")]
-AccessToken = Annotated[
-    str, typer.Option("--access-token", envvar="MMRAG_ACCESS_TOKEN", help="Shared secret required from clients.")
-]
+Bind = Annotated[str, typer.Option(help="Address to listen on.")]
+AccessToken = Annotated[str, typer.Option(envvar="MMRAG_ACCESS_TOKEN", help="Shared secret required from clients.")]
 Json = Annotated[bool, typer.Option("--json", help="Write JSON to stdout.")]
 
 
@@ -78,24 +64,12 @@ def expand_options(command: Callable[..., None]) -> Callable[..., None]:
     """Give the command a signature in which ``**options: Unpack[SearchOptions]`` is one parameter per option.
 
     Typer does not support ``Unpack``.
-
-    Examples
-    --------
-    >>> from typing import Unpack
-    >>> def find(text: str, **options: Unpack[SearchOptions]) -> None: ...
-    >>> list(inspect.signature(expand_options(find)).parameters)
-    ['text', 'collection', 'model', 'device', 'hosts', 'reranker', 'top']
     """
     signature = inspect.signature(command, eval_str=True)
-    parameters = [each for parameter in signature.parameters.values() for each in _expand(parameter)]
+    parameters = list(signature.parameters.values())
+    if parameters[-1].kind is inspect.Parameter.VAR_KEYWORD:
+        (options,) = get_args(parameters.pop().annotation)
+        for name, option in get_type_hints(options, include_extras=True).items():
+            parameters.append(inspect.Parameter(name, inspect.Parameter.KEYWORD_ONLY, default=None, annotation=option))
     command.__dict__["__signature__"] = signature.replace(parameters=parameters)
     return command
-
-
-def _expand(parameter: inspect.Parameter) -> Iterator[inspect.Parameter]:
-    if parameter.kind is not parameter.VAR_KEYWORD:
-        yield parameter
-        return
-    (options,) = get_args(parameter.annotation)
-    for name, option in get_type_hints(options, include_extras=True).items():
-        yield inspect.Parameter(name, parameter.KEYWORD_ONLY, default=None, annotation=option)

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 
-from pydantic import BaseModel
+from pydantic import AliasPath, BaseModel, Field
 
 from mmrag.errors import SettingError
 from mmrag.evaluation.dataset import EvalDataset, EvalQuery
@@ -44,16 +44,12 @@ class Annotations:
         return {file.stem: file for file in self.images.rglob("*") if file.suffix.lower() in SUFFIXES}
 
 
-class _CIRRImageSet(BaseModel):
-    members: list[str]
-
-
 class _CIRRRecord(BaseModel):
     pairid: int
     reference: str
     caption: str
     target_hard: str
-    img_set: _CIRRImageSet
+    members: list[str] = Field(validation_alias=AliasPath("img_set", "members"))
 
 
 def read_cirr(annotations: Annotations) -> EvalDataset:
@@ -69,7 +65,7 @@ def read_cirr(annotations: Annotations) -> EvalDataset:
             image=annotations.image(record.reference),
             grades={record.target_hard: 1},
             excluded=frozenset([record.reference]),
-            subset=tuple(record.img_set.members),
+            subset=tuple(record.members),
         )
         for record in read_records(annotations.records, _CIRRRecord)
     )

@@ -132,7 +132,7 @@ def test_a_missing_root_is_refused(mmrag, db):
 
 
 @pytest.mark.parametrize("bind", ["203.0.113.1", "nowhere.invalid"])
-def test_a_foreign_address_is_told_apart_from_a_taken_port(bind):
+def test_a_foreign_address_and_a_taken_port_have_different_errors(bind):
     with pytest.raises(SettingError, match="--bind") as refused:
         bind_socket(bind, 0, "secret")
     assert "while attempting" not in str(refused.value)
@@ -174,6 +174,6 @@ run_server(listening, app)
         url = server.stdout.readline().strip()
         assert httpx.get(url).status_code == 500
         server.send_signal(signal.SIGTERM)
-        _, told = server.communicate(timeout=30)
-    assert "a request failed" in told
-    assert "the roof leaks" in told
+        _, err = server.communicate(timeout=30)
+    assert "a request failed" in err
+    assert "the roof leaks" in err

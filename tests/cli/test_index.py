@@ -121,11 +121,11 @@ def test_control_characters_of_file_names_do_not_reach_the_terminal(mmrag, own_s
 
 def test_control_characters_of_titles_and_columns_do_not_reach_the_terminal(mmrag, own_shop):
     Path("t.csv").write_text("image,title,a\x1b[2J,b\x1b[2J\nshop/red.png,Mug\x1b[2J,1,\n")
-    told = mmrag("index", "t.csv", "--into", "new.db", "--model", ENCODER).err
+    err = mmrag("index", "t.csv", "--into", "new.db", "--model", ENCODER).err
     found = mmrag("search", "red", "--db", "new.db", "--model", ENCODER, "--no-rerank").out
     assert "Mug�[2J" in found
-    assert "(a�[2J)" in told
-    assert "\x1b" not in told + found
+    assert "(a�[2J)" in err
+    assert "\x1b" not in err + found
 
 
 def test_a_pattern_finds_new_files_and_sync_removes_deleted_ones(mmrag, index, own_shop):
@@ -133,8 +133,8 @@ def test_a_pattern_finds_new_files_and_sync_removes_deleted_ones(mmrag, index, o
     (own_shop / "blue.png").unlink()
     (own_shop / "beige.png").write_bytes((own_shop / "red.png").read_bytes())
     assert counts(index("shop/b*.png")) == {"new": 1, "unchanged": 1, "embedded": 1}
-    told = index("shop/../shop/b*.png", "--sync")
-    assert (counts(told), told["stored"]) == ({"deleted": 1, "unchanged": 2}, 2)
+    report = index("shop/../shop/b*.png", "--sync")
+    assert (counts(report), report["stored"]) == ({"deleted": 1, "unchanged": 2}, 2)
 
 
 @pytest.mark.parametrize(
@@ -186,9 +186,9 @@ def test_a_row_of_the_wrong_type_is_skipped_until_it_is_corrected(index, own_sho
     write_table("t.csv", {"red": 5, "blue": 6})
     index("t.csv")
     write_table("u.csv", {"green": "on demand", "black": 2})
-    told = index("u.csv")
-    (skipped,) = told["runs"][0]["skipped"]
-    assert (Path(skipped["path"]).name, told["stored"]) == ("green.png", 3)
+    report = index("u.csv")
+    (skipped,) = report["runs"][0]["skipped"]
+    assert (Path(skipped["path"]).name, report["stored"]) == ("green.png", 3)
     assert "'on demand' is no float" in skipped["reason"]
     write_table("u.csv", {"green": 4, "black": 2})
     assert counts(index("u.csv"))["new"] == 1
@@ -212,9 +212,9 @@ def test_metadata_that_is_too_long_is_skipped_with_the_field(index, own_shop):
         {"image": "shop/black.png", "story": "\ud800", "n": 3},
     ]
     Path("t.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
-    told = index("t.jsonl")
-    reasons = {Path(s["path"]).name: s["reason"] for s in told["runs"][0]["skipped"]}
-    assert counts(told) == {"new": 1, "embedded": 1}
+    report = index("t.jsonl")
+    reasons = {Path(s["path"]).name: s["reason"] for s in report["runs"][0]["skipped"]}
+    assert counts(report) == {"new": 1, "embedded": 1}
     assert "shorten 'story'" in reasons["red.png"]
     assert "no valid Unicode" in reasons["black.png"]
 
@@ -238,8 +238,8 @@ def test_images_by_url_are_fetched_again_and_embedded_if_changed(index, prices):
         assert counts(index(*words, "--sync")) == {"unchanged": 1}
         server.images["/a.png"] = encoded(sample_image().rotate(90), "PNG")
         assert counts(index(*words)) == {"changed": 1, "embedded": 1}
-    told = index(*words, "--sync")
-    assert (len(told["runs"][0]["skipped"]), told["stored"]) == (2, 1)
+    report = index(*words, "--sync")
+    assert (len(report["runs"][0]["skipped"]), report["stored"]) == (2, 1)
     assert prices() == {"a.png": 5}
 
 
@@ -260,5 +260,5 @@ def test_ctrl_c_keeps_stored_images_and_says_how_to_continue(mmrag, index, own_s
     assert stopped.code == 130
     assert "The same command goes on from there" in stopped.err
     assert mmrag("collections", "new.db", "--json").json[0]["images"] == calls[0]
-    told = index(source)
-    assert (told["stored"], told["runs"][0]["embedded"]) == (6, 6 - calls[0])
+    report = index(source)
+    assert (report["stored"], report["runs"][0]["embedded"]) == (6, 6 - calls[0])

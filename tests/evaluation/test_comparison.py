@@ -13,7 +13,7 @@ def query_result(id: str, hit: float, reranked: float | None = None, **facts) ->
     values = {"composed": {"hit@1": hit}}
     if reranked is not None:
         values["reranked"] = {"hit@1": reranked}
-    told = {
+    defaults = {
         "id": id,
         "kind": "dots",
         "text": "dot",
@@ -24,7 +24,7 @@ def query_result(id: str, hit: float, reranked: float | None = None, **facts) ->
         "metrics": values,
         "timings_ms": {},
     }
-    return QueryResult(**(told | facts))
+    return QueryResult(**(defaults | facts))
 
 
 def run(*outcomes: QueryResult, model: str = "demo", reranker: str | None = None) -> Evaluation:
@@ -45,21 +45,21 @@ def run(*outcomes: QueryResult, model: str = "demo", reranker: str | None = None
 def test_differences_are_of_the_queries_that_both_answered():
     before = run(query_result("a", 0), query_result("b", 1), query_result("gone", 1), model="old")
     now = run(query_result("b", 1), query_result("a", 1), query_result("new", 0), model="new")
-    told = compare(now, before)
-    assert (told.queries, told.before, told.now) == (2, "old", "new")
-    (change,) = told.changes
+    comparison = compare(now, before)
+    assert (comparison.queries, comparison.before, comparison.now) == (2, "old", "new")
+    (change,) = comparison.changes
     assert (change.mode, change.before, change.now, change.difference) == ("composed", 0.5, 1, 0.5)
     assert (change.low, change.high) == (0, 1)
     assert not change.significant
 
 
-def test_what_users_met_is_compared_also_when_only_one_run_reranked():
+def test_final_modes_are_compared_also_when_only_one_run_reranked():
     before = run(*(query_result(str(n), 0) for n in range(9)))
     now = run(*(query_result(str(n), 0, 1) for n in range(9)), reranker="llm")
-    told = {change.mode: change for change in compare(now, before).changes}
-    assert told["composed"].difference == 0
-    assert told["composed → reranked"].difference == 1
-    assert told["composed → reranked"].significant
+    changes = {change.mode: change for change in compare(now, before).changes}
+    assert changes["composed"].difference == 0
+    assert changes["composed → reranked"].difference == 1
+    assert changes["composed → reranked"].significant
     again = {change.mode: change for change in compare(now, now).changes}
     assert set(again) == {"composed", "reranked"}
     assert again["reranked"].difference == 0

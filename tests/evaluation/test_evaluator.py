@@ -1,4 +1,4 @@
-"""Evaluating asks in every way, counts what counts, and tells what it could not do."""
+"""`evaluate` runs every query mode, applies grades, exclusions and subsets, and reports what is missing."""
 
 from __future__ import annotations
 
@@ -35,32 +35,32 @@ def by_image(shop: Path, name: str, answer: str, **facts) -> EvalQuery:
     return EvalQuery(f"{name}→{answer}", "dots", "", shop / f"{name}.png", {answer: 1}, **facts)
 
 
-def test_a_image_finds_itself_and_a_query_without_words_finds_nothing_by_words(searcher, shop):
-    told = evaluate(searcher, judged(by_image(shop, "red", "red")), rerank=False)
-    assert told.score("hit@1", "composed").value == 1
-    assert told.score("hit@1", "image only").value == 1
-    assert told.score("hit@4", "text only").value == 0
-    assert told.results[0].rankings["composed"][0] == "red"
-    assert "text only" not in told.results[0].rankings
-    assert (told.num_images, told.depth, told.top, told.reranker) == (6, 4, 4, None)
+def test_an_image_finds_itself_and_a_query_without_text_finds_nothing_by_text(searcher, shop):
+    evaluation = evaluate(searcher, judged(by_image(shop, "red", "red")), rerank=False)
+    assert evaluation.score("hit@1", "composed").value == 1
+    assert evaluation.score("hit@1", "image only").value == 1
+    assert evaluation.score("hit@4", "text only").value == 0
+    assert evaluation.results[0].rankings["composed"][0] == "red"
+    assert "text only" not in evaluation.results[0].rankings
+    assert (evaluation.num_images, evaluation.depth, evaluation.top, evaluation.reranker) == (6, 4, 4, None)
 
 
-def test_each_modality_is_asked_alone_as_the_searcher_would(searcher, shop):
+def test_each_query_mode_retrieves_what_the_searcher_does(searcher, shop):
     query = EvalQuery("q", "dots", "a green dot", shop / "red.png", {"green": 1})
-    told = evaluate(searcher, judged(query), rerank=False).results[0]
-    for way, asked in {
+    result = evaluate(searcher, judged(query), rerank=False).results[0]
+    for mode, asked in {
         "text only": Query("a green dot"),
         "image only": Query(image=shop / "red.png"),
         "composed": Query("a green dot", shop / "red.png"),
     }.items():
         hits = searcher.retrieve(asked, top=4).results
-        assert told.rankings[way] == [Path(hit.path).stem for hit in hits]
+        assert result.rankings[mode] == [Path(hit.path).stem for hit in hits]
 
 
-def test_an_excluded_image_takes_no_place(searcher, shop):
+def test_an_excluded_image_takes_no_rank(searcher, shop):
     plain = evaluate(searcher, judged(by_image(shop, "red", "black")), rerank=False)
     without = evaluate(searcher, judged(by_image(shop, "red", "black", excluded=frozenset(["red"]))), rerank=False)
-    before, after = (told.results[0].rankings["composed"] for told in (plain, without))
+    before, after = (evaluation.results[0].rankings["composed"] for evaluation in (plain, without))
     assert before[0] == "red"
     assert after[:3] == before[1:]
     assert len(after) == 4
@@ -69,8 +69,8 @@ def test_an_excluded_image_takes_no_place(searcher, shop):
 def test_only_the_gallery_is_searched(searcher, shop):
     query = by_image(shop, "red", "black")
     gallery = frozenset(["black", "blue", "not indexed"])
-    told = evaluate(searcher, judged(query, galleries={"dots": gallery}), rerank=False)
-    assert set(told.results[0].rankings["composed"]) == {"black", "blue"}
+    evaluation = evaluate(searcher, judged(query, galleries={"dots": gallery}), rerank=False)
+    assert set(evaluation.results[0].rankings["composed"]) == {"black", "blue"}
 
 
 def test_a_subset_is_ranked_by_itself_without_the_reference(searcher, shop, reranked_by):
@@ -84,28 +84,28 @@ def test_a_subset_is_ranked_by_itself_without_the_reference(searcher, shop, rera
     assert sorted(call.n for call in vision.requests) == [3, 4]
     assert turned.score("subset recall@1", "composed").value == straight["subset recall@1"]
     alone = evaluate(searcher, judged(query, galleries={"dots": frozenset(few[1:])}), rerank=False)
-    place = alone.results[0].rankings["composed"].index("green")
-    assert straight["subset recall@1"] == (place == 0)
-    assert turned.score("subset recall@1", "reranked").value == (place == 2)
+    position = alone.results[0].rankings["composed"].index("green")
+    assert straight["subset recall@1"] == (position == 0)
+    assert turned.score("subset recall@1", "reranked").value == (position == 2)
 
 
 def test_reranking_turns_the_front_and_leaves_the_rest(searcher, shop, reranked_by):
     reranked_by(MockVision(reversing()))
-    told = evaluate(searcher, judged(by_image(shop, "red", "red"), cutoffs=(1, 6)))
-    before, after = (told.results[0].rankings[way] for way in ("composed", "reranked"))
+    evaluation = evaluate(searcher, judged(by_image(shop, "red", "red"), cutoffs=(1, 6)))
+    before, after = (evaluation.results[0].rankings[mode] for mode in ("composed", "reranked"))
     assert after == before[:4][::-1] + before[4:]
     assert len(after) == 6
-    assert told.score("hit@1", "composed").value == 1
-    assert told.score("hit@1").value == 0
-    assert told.score("MRR").value == pytest.approx(1 / 4)
-    assert told.score("MRR", "gain").value == pytest.approx(-3 / 4)
-    assert told.results[0].reason == "The last shall be first."
-    assert {"encode", "search", "compose", "rank"} <= set(told.latencies)
-    assert told.answers is not None
-    assert (told.answers.malformed, told.answers.failed, told.answers.repaired) == (0, 0, 0)
+    assert evaluation.score("hit@1", "composed").value == 1
+    assert evaluation.score("hit@1").value == 0
+    assert evaluation.score("MRR").value == pytest.approx(1 / 4)
+    assert evaluation.score("MRR", "gain").value == pytest.approx(-3 / 4)
+    assert evaluation.results[0].reason == "The last shall be first."
+    assert {"encode", "search", "compose", "rank"} <= set(evaluation.latencies)
+    assert evaluation.answers is not None
+    assert (evaluation.answers.malformed, evaluation.answers.failed, evaluation.answers.repaired) == (0, 0, 0)
 
 
-def test_malformed_and_failed_answers_are_told_apart(searcher, shop, reranked_by):
+def test_malformed_and_failed_answers_are_counted_separately(searcher, shop, reranked_by):
     asked = judged(by_image(shop, "red", "red"), by_image(shop, "blue", "blue"))
     reranked_by(MockVision(scripted("[1, 2]", Ranking(order=[1, 2, 3, 4]))))
     answers = evaluate(searcher, asked).answers
@@ -113,32 +113,32 @@ def test_malformed_and_failed_answers_are_told_apart(searcher, shop, reranked_by
     assert (answers.calls, answers.malformed, answers.repaired) == (2, 0.5, 0.5)
     for lost in (malformed("refusal"), failing(RuntimeError("no"))):
         reranked_by(MockVision(lost))
-        told = evaluate(searcher, asked)
-        assert told.answers is not None
-        assert (told.answers.calls, told.answers.malformed, told.answers.failed) == (2, 0, 1)
-        assert told.answers.repaired == 1
-        assert told.score("hit@1").value == 1
+        evaluation = evaluate(searcher, asked)
+        assert evaluation.answers is not None
+        assert (evaluation.answers.calls, evaluation.answers.malformed, evaluation.answers.failed) == (2, 0, 1)
+        assert evaluation.answers.repaired == 1
+        assert evaluation.score("hit@1").value == 1
 
 
 def test_missing_answers_and_unreadable_queries_are_named(searcher, shop):
-    told = evaluate(
+    evaluation = evaluate(
         searcher,
         judged(by_image(shop, "red", "red"), by_image(shop, "blue", "lost"), by_image(shop, "nowhere", "blue")),
         rerank=False,
     )
-    assert told.missing == ["lost"]
-    assert list(told.skipped) == ["nowhere→blue"]
-    assert "nowhere.png" in told.skipped["nowhere→blue"]
-    assert [result.id for result in told.results] == ["red→red", "blue→lost"]
-    assert told.score("hit@1").value == 0.5
+    assert evaluation.missing == ["lost"]
+    assert list(evaluation.skipped) == ["nowhere→blue"]
+    assert "nowhere.png" in evaluation.skipped["nowhere→blue"]
+    assert [result.id for result in evaluation.results] == ["red→red", "blue→lost"]
+    assert evaluation.score("hit@1").value == 0.5
 
 
-def test_it_says_so_when_no_query_can_be_asked(searcher, shop):
+def test_no_readable_query_is_an_error(searcher, shop):
     with pytest.raises(SettingError, match="--images"):
         evaluate(searcher, judged(by_image(shop, "nowhere", "blue")), rerank=False)
 
 
-def test_it_says_so_when_the_index_holds_no_answer(searcher, shop):
+def test_no_graded_image_in_the_index_is_an_error(searcher, shop):
     with pytest.raises(SettingError, match=r"'lost'.*6 others, as 'black'.*--item"):
         evaluate(searcher, judged(by_image(shop, "red", "lost")), rerank=False)
 
@@ -148,9 +148,9 @@ def test_images_can_be_named_by_a_field(searcher, shop, tmp_path):
     with ImageSearcher(settings, {"sku": int}) as numbered:
         numbered.index.add_folder(shop, metadata={"red.png": {"sku": 7}, "blue.png": {"sku": 8}})
         asked = judged(by_image(shop, "red", "7"), galleries={"dots": frozenset(["7", "8"])})
-        told = evaluate(numbered, asked, rerank=False, item="sku")
-    assert told.results[0].rankings["composed"] == ["7", "8"]
-    assert told.images["7"].path == str(shop / "red.png")
+        evaluation = evaluate(numbered, asked, rerank=False, item="sku")
+    assert evaluation.results[0].rankings["composed"] == ["7", "8"]
+    assert evaluation.images["7"].path == str(shop / "red.png")
 
 
 def test_a_field_that_nothing_has_is_refused(searcher, shop):
@@ -160,22 +160,22 @@ def test_a_field_that_nothing_has_is_refused(searcher, shop):
 
 def test_graded_answers_count_by_their_grade(searcher, write_dataset):
     folder = write_dataset(a=("", "red.png", {"red": 1, "blue": 2}))
-    told = evaluate(searcher, read_dataset([folder]), rerank=False)
-    assert told.score("hit@1").value == 0  # red is only partly right
-    assert told.score("nDCG@1").value == pytest.approx(0.5)
+    evaluation = evaluate(searcher, read_dataset([folder]), rerank=False)
+    assert evaluation.score("hit@1").value == 0  # red is only partly right
+    assert evaluation.score("nDCG@1").value == pytest.approx(0.5)
 
 
 def test_an_evaluation_survives_json(searcher, write_dataset, tmp_path, reranked_by):
     reranked_by(MockVision(scripted("[2, 1]")))
     folder = write_dataset(a_1=("dot", "red.png", {"red": 1}), b_1=("dot", None, {"blue": 1}))
-    told = evaluate(searcher, read_dataset([folder]))
-    told.save(tmp_path / "new" / "run.json")
+    evaluation = evaluate(searcher, read_dataset([folder]))
+    evaluation.save(tmp_path / "new" / "run.json")
     again = Evaluation.load(tmp_path / "new" / "run.json")
-    assert again == told
-    assert again.scores == told.scores
-    assert again.latencies == told.latencies
-    assert again.answers == told.answers
-    assert again.worst() == told.worst()
+    assert again == evaluation
+    assert again.scores == evaluation.scores
+    assert again.latencies == evaluation.latencies
+    assert again.answers == evaluation.answers
+    assert again.worst() == evaluation.worst()
 
 
 def test_another_json_is_no_evaluation(tmp_path):
@@ -194,10 +194,10 @@ def test_files_of_one_content_answer_to_every_name(searcher, shop, tmp_path):
     with ImageSearcher(settings) as twins:
         twins.index.add_folder(images)
         for name in "ab":
-            told = evaluate(twins, judged(by_image(images, "a", name)), rerank=False)
-            assert told.num_images == 2
-            assert told.missing == []
-            assert told.score("hit@1").value == 1
+            evaluation = evaluate(twins, judged(by_image(images, "a", name)), rerank=False)
+            assert evaluation.num_images == 2
+            assert evaluation.missing == []
+            assert evaluation.score("hit@1").value == 1
 
 
 def test_names_that_mean_two_images_are_refused(searcher, tmp_path):
@@ -211,6 +211,6 @@ def test_names_that_mean_two_images_are_refused(searcher, tmp_path):
         query = by_image(tmp_path / "images", "2", "1")
         with pytest.raises(SettingError, match="'1'"):
             evaluate(doubled, judged(query), rerank=False)
-        told = evaluate(doubled, judged(by_image(tmp_path / "images", "2", "2")), rerank=False)
-        assert told.results[0].rankings["composed"][0] == "2"
-        assert len(set(told.results[0].rankings["composed"])) == 3
+        evaluation = evaluate(doubled, judged(by_image(tmp_path / "images", "2", "2")), rerank=False)
+        assert evaluation.results[0].rankings["composed"][0] == "2"
+        assert len(set(evaluation.results[0].rankings["composed"])) == 3

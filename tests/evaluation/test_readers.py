@@ -104,23 +104,23 @@ def test_circo_counts_every_ground_truth_and_hits_the_target(tmp_path, images):
     assert judged.cutoffs == (5, 10, 25, 50)
 
 
-def test_a_missing_image_keeps_a_name_that_can_be_told(tmp_path, images):
+def test_a_missing_image_keeps_its_name_for_the_error(tmp_path, images):
     judged = read_dataset([publish(tmp_path / "val.json", [CIRCO | {"reference_img_id": 9}])], images)
     assert "000000000009" in str(judged.queries[0].image)
 
 
 @pytest.mark.parametrize(
-    ("name", "record", "without", "told"),
+    ("name", "record", "without", "message"),
     [
         ("cap.rc2.test1.json", CIRR, "target_hard", r"line 19, record 2, target_hard"),
         ("cap.dress.test.json", FASHION, "target", r"line 10, record 2, target"),
         ("test.json", CIRCO, "gt_img_ids", r"line 16, record 2, gt_img_ids"),
     ],
 )
-def test_a_record_without_a_field_is_told_by_line(tmp_path, images, name, record, without, told):
+def test_a_record_without_a_field_is_reported_by_line(tmp_path, images, name, record, without, message):
     broken = {field: value for field, value in record.items() if field != without}
     file = publish(tmp_path / name, [record, broken])
-    with pytest.raises(SettingError, match=told) as caught:
+    with pytest.raises(SettingError, match=message) as caught:
         read_dataset([file], images)
     assert str(file) in str(caught.value)
 
@@ -131,13 +131,13 @@ def test_a_split_without_answers_is_refused(tmp_path, images):
         read_dataset([file], images)
 
 
-def test_a_wrong_type_is_told_with_its_place_inside(tmp_path, images):
+def test_a_wrong_type_is_reported_with_its_field(tmp_path, images):
     file = publish(tmp_path / "cap.rc2.val.json", [CIRR | {"img_set": {"members": ["a", 5]}}])
     with pytest.raises(SettingError, match=r"img_set\.members\.1: Input should be a valid string"):
         read_dataset([file], images)
 
 
-def test_json_that_breaks_off_is_told_by_line(tmp_path, images):
+def test_truncated_json_is_reported_by_line(tmp_path, images):
     file = tmp_path / "val.json"
     file.write_text(json.dumps([CIRCO], indent=1)[:-40])
     with pytest.raises(SettingError, match=r"val\.json, line 2: no JSON"):
@@ -156,16 +156,16 @@ def test_json_that_is_nested_without_end_is_refused(tmp_path, images, name):
 
 
 @pytest.mark.parametrize(
-    ("text", "told"),
+    ("text", "message"),
     [("{}", "JSON list"), ("", "JSON list"), ('[{"a": 1}]', "no known format"), ("[]", "no known format")],
 )
-def test_other_json_is_refused(tmp_path, images, text, told):
+def test_other_json_is_refused(tmp_path, images, text, message):
     (tmp_path / "x.json").write_text(text)
-    with pytest.raises(SettingError, match=told):
+    with pytest.raises(SettingError, match=message):
         read_dataset([tmp_path / "x.json"], images)
 
 
-def test_what_is_missing_is_told_with_the_option(tmp_path):
+def test_what_is_missing_is_reported_with_the_option(tmp_path):
     file = publish(tmp_path / "val.json", [CIRCO])
     with pytest.raises(SettingError, match="--images"):
         read_dataset([file])
@@ -185,7 +185,7 @@ def test_parts_that_are_measured_differently_stay_apart(tmp_path, images):
 
 
 @pytest.mark.parametrize(
-    ("asked", "judged", "told"),
+    ("asked", "judged", "message"),
     [
         ('{"id": "a", "text": "mug"}\n{"id": 7}', "a 0 x 1", r"queries\.jsonl, line 2, id"),
         ('{"id": "a", "text": "mug"}\n\nnothing', "a 0 x 1", r"queries\.jsonl, line 3: no JSON"),
@@ -197,10 +197,10 @@ def test_parts_that_are_measured_differently_stay_apart(tmp_path, images):
         ("", "", r"no queries"),
     ],
 )
-def test_a_folder_with_a_fault_is_told_by_line(tmp_path, asked, judged, told):
+def test_a_fault_in_a_folder_is_reported_by_line(tmp_path, asked, judged, message):
     (tmp_path / "queries.jsonl").write_text(asked)
     (tmp_path / "qrels.txt").write_text(judged)
-    with pytest.raises(SettingError, match=told):
+    with pytest.raises(SettingError, match=message):
         read_dataset([tmp_path])
 
 
@@ -214,8 +214,8 @@ def test_lists_are_read_as_json_reads_them(tmp_path_factory, records, indent):
     pieces = read_list(file)
     assert [piece for _, piece in pieces] == records
     lines = file.read_text().split("\n")
-    for place, _ in pieces:
-        line = int(place.split("line ")[1].split(",")[0])
+    for location, _ in pieces:
+        line = int(location.split("line ")[1].split(",")[0])
         assert "{" in lines[line - 1]
 
 
@@ -228,4 +228,4 @@ def test_no_text_breaks_the_reader(tmp_path_factory, text):
     except SettingError:
         return
     assert text.lstrip().startswith("[")
-    assert all(str(file) in place for place, _ in pieces)
+    assert all(str(file) in location for location, _ in pieces)

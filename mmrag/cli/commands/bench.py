@@ -5,6 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Callable
 from dataclasses import asdict, dataclass
+from statistics import median
 from typing import TYPE_CHECKING, Annotated, Unpack
 
 import typer
@@ -62,13 +63,8 @@ def bench(
 def measure(searcher: ImageSearcher, repeats: int, rerank: bool, on_progress: Callable[[int, int], None]) -> Timings:
     """Encode a batch of indexed images, then search with each; every fifth search reranks.
 
-    Raises
-    ------
-    StoreError
-        If the index is empty.
+    Raises `StoreError` if the index is empty.
     """
-    from statistics import median
-
     from mmrag.images import load_image
     from mmrag.query import Query
 
@@ -83,8 +79,7 @@ def measure(searcher: ImageSearcher, repeats: int, rerank: bool, on_progress: Ca
     times: dict[str, list[float]] = {}
     for number in range(repeats):
         query = Query(f"number {number}", images[number % len(images)])
-        reranked = rerank and number % RERANK_EVERY == 0
-        found = searcher.search(query, top=searcher.settings.top, rerank=reranked)
+        found = searcher.search(query, top=searcher.settings.top, rerank=rerank and number % RERANK_EVERY == 0)
         for stage, ms in found.timings_ms.items():
             times.setdefault(stage, []).append(ms)
         on_progress(number + 1, repeats)

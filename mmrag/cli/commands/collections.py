@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import asdict
 from typing import Annotated
 
 import typer
@@ -20,8 +21,6 @@ def collections(
 
     Example: mmrag collections shop.db
     """
-    from dataclasses import asdict
-
     from llama_index.indices.composed_image.collections import list_collections
 
     from mmrag.settings import read_settings

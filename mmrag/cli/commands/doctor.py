@@ -112,25 +112,20 @@ def _device(settings: Settings) -> Finding:
 
 
 def _memory(_: Settings) -> Finding:
-    free = _free_gib()
-    if free is None:
+    import torch
+
+    meminfo = Path("/proc/meminfo")
+    if torch.cuda.is_available():
+        free = torch.cuda.mem_get_info()[0] / 2**30
+    elif meminfo.is_file():
+        fields = dict(line.split(":", 1) for line in meminfo.read_text().splitlines())
+        free = int(fields["MemAvailable"].split()[0]) / 2**20
+    else:
         return "well", "unknown on this system", ""
     if free < MIN_FREE_GIB:
         remedy = f"enough for the demo; for published models, free {MIN_FREE_GIB} GiB or more"
         return "not yet", f"{free:.1f} GiB free", remedy
     return "well", f"{free:.1f} GiB free", ""
-
-
-def _free_gib() -> float | None:
-    import torch
-
-    if torch.cuda.is_available():
-        return torch.cuda.mem_get_info()[0] / 2**30
-    meminfo = Path("/proc/meminfo")
-    if not meminfo.is_file():
-        return None
-    fields = dict(line.split(":", 1) for line in meminfo.read_text().splitlines())
-    return int(fields["MemAvailable"].split()[0]) / 2**20
 
 
 def _demo(_: Settings) -> Finding:
@@ -209,8 +204,7 @@ def _database(settings: Settings) -> Finding:
 def _require_writable(folder: Path) -> None:
     nearest = next(parent for parent in folder.parents if parent.exists())
     try:
-        with tempfile.TemporaryFile(dir=nearest):
-            pass
+        tempfile.TemporaryFile(dir=nearest).close()
     except OSError as error:
         raise StoreError(f"{nearest} cannot be written to ({error.strerror}): --db elsewhere") from error
 

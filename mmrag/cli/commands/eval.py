@@ -20,19 +20,17 @@ SHOWN_NAMES = 5
 
 
 def eval(
-    db: Annotated[str, typer.Argument(metavar="DB", help="Index: a folder x.db, or a server.", show_default=False)],
+    db: Annotated[str, typer.Argument(metavar="DB", help="Index: a folder x.db, or a server.")],
     queries: Annotated[
         list[Path],
         typer.Argument(
-            metavar="QUERIES...",
-            help="Folder with queries.jsonl and qrels.txt; CIRR, FashionIQ or CIRCO annotations.",
-            show_default=False,
+            metavar="QUERIES...", help="Folder with queries.jsonl and qrels.txt; CIRR, FashionIQ or CIRCO annotations."
         ),
     ],
-    report: Annotated[Path | None, typer.Option("--report", help="Write a page to this file.")] = None,
-    compare: Annotated[Path | None, typer.Option("--compare", help="An earlier run: what --json wrote.")] = None,
-    images: Annotated[Path | None, typer.Option("--images", help="Folder of the queries' images.")] = None,
-    item: Annotated[str | None, typer.Option("--item", help="Field that names images; else the file's name.")] = None,
+    report: Annotated[Path | None, typer.Option(help="Write a page to this file.")] = None,
+    compare: Annotated[Path | None, typer.Option(help="An earlier run: what --json wrote.")] = None,
+    images: Annotated[Path | None, typer.Option(help="Folder of the queries' images.")] = None,
+    item: Annotated[str | None, typer.Option(help="Field that names images; else the file's name.")] = None,
     rerank: Rerank = True,
     as_json: Json = False,
     **options: Unpack[SearchOptions],
@@ -83,10 +81,8 @@ def _show(evaluation: Evaluation, comparison: ResultComparison | None) -> None:
     final = evaluation.score(main, RERANK_GAIN if evaluation.reranker else COMPOSED)
     out.print(f"\n{main}, {final.mode}, with its 95 % interval: {final}")
     out.print("\nmilliseconds")
-    print_table(
-        ["stage", "p50", "p90", "p99"],
-        [[stage, *(f"{ms:.1f}" for ms in points.values())] for stage, points in evaluation.latencies.items()],
-    )
+    latencies = [[stage, *(f"{ms:.1f}" for ms in points.values())] for stage, points in evaluation.latencies.items()]
+    print_table(["stage", "p50", "p90", "p99"], latencies)
     if answers := evaluation.answers:
         out.print(
             f"\n{answers.calls} calls of the vision LLM: {100 * answers.malformed:.1f} % malformed and repaired, "
@@ -94,14 +90,11 @@ def _show(evaluation: Evaluation, comparison: ResultComparison | None) -> None:
         )
     if comparison:
         out.print(f"\nagainst {comparison.before}")
-        print_table(
-            ["metric", "mode", "before", "now", "difference"],
-            [
-                [change.metric, change.mode, f"{change.before:.3f}", f"{change.now:.3f}", f"{change.difference:+.3f}"]
-                for change in comparison.changes
-            ],
-            left=["mode"],
-        )
+        changes = [
+            [change.metric, change.mode, f"{change.before:.3f}", f"{change.now:.3f}", f"{change.difference:+.3f}"]
+            for change in comparison.changes
+        ]
+        print_table(["metric", "mode", "before", "now", "difference"], changes, left=["mode"])
     for fault, names in (
         ("right answers are not in the index", evaluation.missing),
         ("queries are left out, their images cannot be read", list(evaluation.skipped)),

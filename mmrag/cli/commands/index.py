@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+from dataclasses import asdict
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Unpack
+from typing import TYPE_CHECKING, Annotated, Any, Unpack
 
 import typer
 
@@ -26,16 +27,13 @@ INTERRUPTED = 130  # exit code that shells expect after Ctrl-C
 
 def index(
     source: Annotated[
-        list[str],
-        typer.Argument(metavar="FOLDER...", help="Folders, patterns, CSV/JSONL/Parquet tables.", show_default=False),
+        list[str], typer.Argument(metavar="FOLDER...", help="Folders, patterns, CSV/JSONL/Parquet tables.")
     ],
     into: Annotated[
         str | None, typer.Option("--into", "--db", metavar="DB", help="A folder x.db, or a server.")
     ] = None,
-    image_column: Annotated[str | None, typer.Option("--image-column", help="A table's column of images.")] = None,
-    images: Annotated[
-        Path | None, typer.Option("--images", help="Folder of the images of Amazon's meta_….jsonl.")
-    ] = None,
+    image_column: Annotated[str | None, typer.Option(help="A table's column of images.")] = None,
+    images: Annotated[Path | None, typer.Option(help="Folder of the images of Amazon's meta_….jsonl.")] = None,
     sync: Annotated[bool, typer.Option("--sync", help="Also remove what the sources no longer name.")] = False,
     verify: Annotated[
         bool, typer.Option("--verify", help="Rehash every file instead of trusting the manifest.")
@@ -121,11 +119,6 @@ def _show(report: IndexReport) -> None:
         stderr_console().print(f"  … and {len(report.skipped) - SHOWN_SKIPS} more (--json lists all)")
 
 
-def _to_json(report: IndexReport) -> dict[str, object]:
-    counts = ("files", "new", "changed", "moved", "duplicate", "deleted", "unchanged", "embedded")
-    return {
-        "source": report.source,
-        **{name: getattr(report, name) for name in counts},
-        "skipped": [{"path": skipped.name, "reason": skipped.reason} for skipped in report.skipped],
-        "seconds": round(report.seconds, 3),
-    }
+def _to_json(report: IndexReport) -> dict[str, Any]:
+    skipped = [{"path": each.name, "reason": each.reason} for each in report.skipped]
+    return asdict(report) | {"files": report.files, "skipped": skipped, "seconds": round(report.seconds, 3)}

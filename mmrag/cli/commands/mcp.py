@@ -29,13 +29,9 @@ def mcp(
     access_token: AccessToken = "",
     root: Annotated[
         list[Path] | None,
-        typer.Option(
-            "--root", exists=True, file_okay=False, help="Folder whose images may be named; may be given again."
-        ),
+        typer.Option(exists=True, file_okay=False, help="Folder whose images may be named; may be given again."),
     ] = None,
-    thumbnails: Annotated[
-        bool, typer.Option("--thumbnails/--no-thumbnails", help="Show the results as images.")
-    ] = True,
+    thumbnails: Annotated[bool, typer.Option(help="Show the results as images.")] = True,
     rerank: Rerank = True,
     db: Database = None,
     as_json: Json = False,
@@ -71,7 +67,7 @@ def mcp(
             _exit_on_signals(searcher)
             anyio.run(mcp_server.serve_stdio, server)
             return
-        signal.signal(signal.SIGTERM, _exit)  # after uvicorn's own shutdown
+        signal.signal(signal.SIGTERM, lambda _number, _frame: sys.exit(0))  # after uvicorn's own shutdown
         url = f"{server_url(bind, listening)}/mcp"
         if as_json:
             write_json({"url": url})
@@ -79,10 +75,6 @@ def mcp(
             stderr_console().print(f"MCP at {url}   (Ctrl-C stops)", soft_wrap=True)
         with listening:
             run_server(listening, mcp_server.http_app(server, bind=bind, token=access_token))
-
-
-def _exit(*_: object) -> None:
-    sys.exit(0)
 
 
 def _exit_on_signals(searcher: ImageSearcher) -> None:
