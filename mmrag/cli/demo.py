@@ -54,13 +54,7 @@ class DemoResult:
 
 
 def run_demo(
-    folder: Path,
-    settings: Settings,
-    progress: Progress,
-    *,
-    images: int = 900,
-    n_queries: int = 100,
-    rerank: bool = True,
+    folder: Path, settings: Settings, progress: Progress, *, images: int = 900, n_queries: int, rerank: bool = True
 ) -> DemoResult:
     """Draw a catalog, index it, search it by image and sentence, rerank, and measure.
 
