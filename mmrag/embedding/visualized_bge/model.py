@@ -169,8 +169,8 @@ class VisualizedBGE:
     @torch.inference_mode()
     def _forward(self, batch: list[EncodeRequest], images: list[tuple[str, Tensor]]) -> npt.NDArray[np.float32]:
         device = self.device
-        ids, mask = pad_batch(batch, cast(int, self.tokenizer.pad_token_id))
         tokens = self._image_tokens(images) if images else None
+        ids, mask = pad_batch(batch, cast(int, self.tokenizer.pad_token_id))
         return self.network(ids.to(device), mask.to(device), tokens).cpu().numpy()  # (batch, dim)
 
     def _image_tokens(self, images: list[tuple[str, Tensor]]) -> Tensor:

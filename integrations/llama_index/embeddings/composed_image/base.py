@@ -19,7 +19,7 @@ from llama_index.core.utils import get_tqdm_iterable
 from llama_index.embeddings.composed_image.image_sources import embeddable_image
 from PIL import Image
 
-from mmrag.embedding.base import Encoder, EncoderInfo, Role, check_kinds
+from mmrag.embedding.base import Encoder, EncoderInfo, Role, as_query, check_kinds
 from mmrag.errors import SettingError
 from mmrag.images import ImagePolicy, ImageSource, content_hash, load_image
 from mmrag.images.redact import describe_source
@@ -101,7 +101,7 @@ class ComposedImageEmbedding(MultiModalEmbedding):
 
     def get_image_embedding(self, img_file_path: ImageSource) -> Embedding:
         """Embed one image: a path, bytes, a binary file, a ``data:`` URI or a PIL image."""
-        return self._embed_with_events([Query(image=img_file_path)], "document")[0]
+        return self._embed_with_events([_as_item(img_file_path)], "document")[0]
 
     async def aget_image_embedding(self, img_file_path: ImageSource) -> Embedding:
         """Async version of `get_image_embedding`."""
@@ -114,8 +114,8 @@ class ComposedImageEmbedding(MultiModalEmbedding):
         size = self.embed_batch_size
         embeddings: list[Embedding] = []
         for start in get_tqdm_iterable(range(0, len(img_file_paths), size), show_progress, "Embedding images"):
-            queries = [Query(image=image) for image in img_file_paths[start : start + size]]
-            embeddings += self._embed_with_events(queries, "document")
+            items = [_as_item(image) for image in img_file_paths[start : start + size]]
+            embeddings += self._embed_with_events(items, "document")
         return embeddings
 
     async def aget_image_embedding_batch(
@@ -163,21 +163,21 @@ class ComposedImageEmbedding(MultiModalEmbedding):
     async def _aget_image_embedding(self, img_file_path: ImageSource) -> Embedding:
         return await asyncio.to_thread(self._get_image_embedding, img_file_path)
 
-    def _embed_with_events(self, queries: Sequence[Query], role: Role) -> list[Embedding]:
+    def _embed_with_events(self, items: Sequence[Query | Image.Image], role: Role) -> list[Embedding]:
         payload = self.to_payload()
         dispatcher.event(EmbeddingStartEvent(model_dict=payload))
         with self.callback_manager.event(CBEventType.EMBEDDING, payload={EventPayload.SERIALIZED: payload}) as event:
-            embeddings = self._embed_with_cache(queries, role)
-            chunks = [q.text if q.image is None else f"{q.text} [{describe_source(q.image)}]".strip() for q in queries]
+            embeddings = self._embed_with_cache(items, role)
+            chunks = [_describe_item(item) for item in items]
             event.on_end(payload={EventPayload.CHUNKS: chunks, EventPayload.EMBEDDINGS: embeddings})
             dispatcher.event(EmbeddingEndEvent(chunks=chunks, embeddings=embeddings))
         return embeddings
 
-    def _embed_with_cache(self, queries: Sequence[Query], role: Role) -> list[Embedding]:
-        loaded = [q if q.image is None else Query(q.text, load_image(q.image, self.image_policy)) for q in queries]
+    def _embed_with_cache(self, items: Sequence[Query | Image.Image], role: Role) -> list[Embedding]:
         cache = self.embeddings_cache
         if cache is None:
-            return self._encode(loaded, role)
+            return self._encode([self._load(item) if isinstance(item, Query) else item for item in items], role)
+        loaded = [self._load(as_query(item)) for item in items]
         keys = [_cache_key(query, self.model_name, role) for query in loaded]
         cached = {key: cache.get(key, collection="embeddings") for key in keys}
         missing = {key: query for key, query in zip(keys, loaded, strict=True) if not cached[key]}
@@ -185,6 +185,9 @@ class ComposedImageEmbedding(MultiModalEmbedding):
             cached[key] = {str(uuid.uuid4()): vector}
             cache.put(key, cached[key], collection="embeddings")
         return [next(iter(cached[key].values())) for key in keys]
+
+    def _load(self, query: Query) -> Query:
+        return query if query.image is None else Query(query.text, load_image(query.image, self.image_policy))
 
     def _encode(self, items: Sequence[Query | str | Image.Image], role: Role) -> list[Embedding]:
         if not items:
@@ -222,6 +225,16 @@ class _UncachedSettings(dict[str, Any]):
 
     def __str__(self) -> str:
         return f"{super().__str__()} {uuid.uuid4()}"
+
+
+def _as_item(image: ImageSource) -> Query | Image.Image:
+    """Wrap an image that is to be loaded; a PIL image without a file is decoded, and checked by the encoder."""
+    return image if type(image) is Image.Image else Query(image=image)
+
+
+def _describe_item(item: Query | Image.Image) -> str:
+    text, image = (item.text, item.image) if isinstance(item, Query) else ("", item)
+    return text if image is None else f"{text} [{describe_source(image)}]".strip()
 
 
 def _cache_key(query: Query, model: str, role: Role) -> str:
