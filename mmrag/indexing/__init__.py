@@ -3,10 +3,9 @@
 from __future__ import annotations
 
 from mmrag.indexing.pipeline import index_source
-from mmrag.indexing.records import ImageEntry, ImageRecord
+from mmrag.indexing.records import ImageEntry, ImageRecord, VectorStore
 from mmrag.indexing.report import IndexReport, Skipped
 from mmrag.indexing.sources import Entries, Folder, Metadata, Source, SourceLike, open_sources
-from mmrag.indexing.vector_store import VectorStore
 
 __all__ = [
     "Entries",

@@ -29,10 +29,6 @@ class _Image(BaseModel):
     thumb: str | None = None
     variant: str | None = None
 
-    @property
-    def urls(self) -> list[str]:
-        return [url for url in (self.large, self.hi_res, self.thumb) if url]
-
 
 class _Item(BaseModel):
     parent_asin: str
@@ -59,26 +55,13 @@ class AmazonItems:
     """The main images of the items of a file, with all metadata that are text or a number.
 
     The format is *unverified*: it was written after its description, not after the published file.
-
-    Parameters
-    ----------
-    file : Path
-        ``meta_{Category}.jsonl`` or the same with ``.gz``.
-    images : Path, optional
-        Folder of the images, named as their URLs end. Default: the URLs themselves, which are
-        fetched where their host is allowed.
     """
 
     file: Path
-    images: Path | None = None
+    images: Path | None = None  # folder of the images, named as their URLs end; None: the URLs are fetched
     columns: ClassVar[Mapping[str, type[Scalar]]] = {
-        "parent_asin": str,
-        "title": str,
-        "main_category": str,
-        "store": str,
-        "price": float,
-        "average_rating": float,
-        "rating_number": int,
+        **dict.fromkeys(("parent_asin", "title", "main_category", "store"), str),
+        **{"price": float, "average_rating": float, "rating_number": int},
     }
     fields: ClassVar[Mapping[str, str]] = {name: name for name in columns}
     skipped_columns: ClassVar[tuple[str, ...]] = ("features", "description", "categories", "details")
@@ -90,10 +73,10 @@ class AmazonItems:
 
     def __iter__(self) -> Iterator[ImageEntry]:
         for item in read_records(read_lines(self.file), _Item):
-            main = [image for image in item.images if image.variant == MAIN] or item.images
-            if main and main[0].urls:
-                metadata = item.model_dump(exclude={"images"}, exclude_none=True)
-                yield ImageEntry(self._image_path(main[0].urls), metadata)
+            for main in ([image for image in item.images if image.variant == MAIN] or item.images)[:1]:
+                if urls := [url for url in (main.large, main.hi_res, main.thumb) if url]:
+                    metadata = item.model_dump(exclude={"images"}, exclude_none=True)
+                    yield ImageEntry(self._image_path(urls), metadata)
 
     def _image_path(self, urls: list[str]) -> str:
         if self.images is None:
@@ -105,13 +88,7 @@ class AmazonItems:
 
 
 def is_amazon_reviews(file: Path) -> bool:
-    """Return True if the first line of a ``.jsonl`` or ``.jsonl.gz`` file is an item.
-
-    Raises
-    ------
-    SettingError
-        If the file cannot be read, or its first line is no JSON.
-    """
+    """Return True if the first line of a ``.jsonl`` or ``.jsonl.gz`` file is an item; raises as `read_lines`."""
     if not file.name.lower().endswith((".jsonl", ".jsonl.gz")):
         return False
     first = next((piece for _, piece in islice(read_lines(file), 1)), None)

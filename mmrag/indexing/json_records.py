@@ -33,13 +33,7 @@ def read_records(values: Iterable[Located], model: type[Record]) -> Iterator[Rec
 
 
 def read_lines(file: Path) -> Iterator[Located]:
-    """Read JSON lines, also gzipped; empty ones are skipped.
-
-    Raises
-    ------
-    SettingError
-        If the file cannot be read, or a line is no JSON.
-    """
+    """Read JSON lines, also gzipped, without empty ones; raises `SettingError` for one that is no JSON."""
     try:
         opened = gzip.open if file.suffix == ".gz" else open
         with opened(file, "rt", encoding="utf-8-sig") as lines:
@@ -52,20 +46,13 @@ def read_lines(file: Path) -> Iterator[Located]:
 
 
 def read_list(file: Path) -> list[Located]:
-    """Read a file that is one JSON list, with the line of each element.
-
-    Raises
-    ------
-    SettingError
-        If the file cannot be read, or is no JSON list.
-    """
+    """Read a file that is one JSON list, with the line of each element; raises `SettingError` if it is none."""
     text = read_text(file)
-    decoder, at, line = json.JSONDecoder(), _skip_space(text, 0), 1
-    if text[at : at + 1] != "[":
-        raise SettingError(f"{file}: a JSON list was expected, as the data set publishes it")
-    line += text.count("\n", 0, at)
+    decoder, at, line, counted = json.JSONDecoder(), _skip_space(text, 0), 1, 0
     values: list[Located] = []
-    sign, at, counted = "[", at + 1, at
+    sign, at = text[at : at + 1], at + 1
+    if sign != "[":
+        raise SettingError(f"{file}: a JSON list was expected, as the data set publishes it")
     while sign != "]":
         at = _skip_space(text, at)
         line, counted = line + text.count("\n", counted, at), at

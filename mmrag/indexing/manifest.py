@@ -10,7 +10,7 @@ import json
 import os
 import sqlite3
 import threading
-from collections.abc import Generator, Iterable, Iterator, Mapping
+from collections.abc import Generator, Iterable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -31,46 +31,19 @@ FOLDER_SOURCE = ""
 
 @dataclass(frozen=True)
 class FileRecord:
-    """One file as it was when it was last read.
+    """One file as it was when it was last read, with its metadata by source as canonical JSON."""
 
-    Attributes
-    ----------
-    path : str
-        Absolute path, or URL.
-    image_id : str
-        SHA-256 of the file's content.
-    size, mtime_ns : int
-        Size and time, which reveal an edit without reading the file.
-    metadata : mapping of str to str
-        Metadata by source, as canonical JSON; the latest source stands last.
-    """
-
-    path: str
+    path: str  # absolute, or a URL
     image_id: str
-    size: int
+    size: int  # size and time reveal an edit without reading the file
     mtime_ns: int
-    metadata: Mapping[str, str] = field(default_factory=lambda: {FOLDER_SOURCE: "{}"})
+    metadata: Mapping[str, str] = field(default_factory=lambda: {FOLDER_SOURCE: "{}"})  # the latest source stands last
 
 
-class Manifest:
-    """The files and pending images of one collection; a context manager.
+class Manifest(AbstractContextManager["Manifest", None]):
+    """The files and pending images of one collection.
 
-    Parameters
-    ----------
-    file : Path
-        The SQLite file, created if missing.
-    collection, model : str
-        Identity of the collection, and name of its encoder.
-    dim : int
-        Length of its vectors. A file written for another collection, model or length is emptied.
-
-    Examples
-    --------
-    >>> with Manifest(Path(":memory:"), "c1", "toy", 124) as manifest:
-    ...     with manifest.transaction():
-    ...         manifest.upsert(FileRecord("/shop/a.jpg", "f00d", 10, 20))
-    ...     manifest.pending()
-    ['f00d']
+    The SQLite file is created if missing, and emptied if written for another collection, model or vector length.
     """
 
     def __init__(self, file: Path, collection: str, model: str, dim: int) -> None:
@@ -84,10 +57,12 @@ class Manifest:
         except sqlite3.DatabaseError as error:
             raise self._translate(error) from error
 
+    def __exit__(self, *failure: object) -> None:
+        self._database.close()
+
     def get(self, path: str) -> FileRecord | None:
         """Look up a file."""
-        files = self._files("WHERE path = ?", path)
-        return files[0] if files else None
+        return next(iter(self._files("WHERE path = ?", path)), None)
 
     def files_of_image(self, image_id: str) -> list[FileRecord]:
         """List the files that hold an image, by path; of very many, the first."""
@@ -103,24 +78,16 @@ class Manifest:
 
     def files_from(self, source: str) -> Iterator[FileRecord]:
         """Iterate over the files that a source names, by path; the manifest may change meanwhile."""
+        named = "SELECT path FROM metadata WHERE source = ? AND path > ? ORDER BY path LIMIT 500"
         last = ""
-        while page := self._files(
-            "WHERE path IN (SELECT path FROM metadata WHERE source = ? AND path > ? "
-            "ORDER BY path LIMIT 500) ORDER BY path",
-            source,
-            last,
-        ):
+        while page := self._files(f"WHERE path IN ({named}) ORDER BY path", source, last):
             yield from page
             last = page[-1].path
 
     def is_committed(self, image_id: str) -> bool:
         """Return True if the vector store is known to hold the image, with all its files."""
-        return bool(
-            self._execute(
-                "SELECT 1 FROM files WHERE image = ?1 AND NOT EXISTS (SELECT 1 FROM pending WHERE image = ?1) LIMIT 1",
-                image_id,
-            )
-        )
+        pending = "SELECT 1 FROM pending WHERE image = ?1"
+        return bool(self._execute(f"SELECT 1 FROM files WHERE image = ?1 AND NOT EXISTS ({pending}) LIMIT 1", image_id))
 
     def pending(self) -> list[str]:
         """List the images that the vector store has still to follow in."""
@@ -147,49 +114,37 @@ class Manifest:
             raise
 
     def upsert(self, record: FileRecord) -> None:
-        """Record a file and its metadata; metadata of other sources stay.
+        """Record a file and its metadata; its image and the one it held before become pending.
 
-        Its image, and the one it held before, become pending.
+        Metadata of other sources stay.
         """
-        self._execute(
-            "INSERT OR IGNORE INTO pending SELECT image FROM files WHERE path = ? UNION SELECT ?",
-            record.path,
-            record.image_id,
-        )
-        self._execute(
-            "INSERT INTO files VALUES (?, ?, ?, ?) ON CONFLICT (path) DO UPDATE SET "
-            "image = excluded.image, size = excluded.size, mtime_ns = excluded.mtime_ns",
-            record.path,
-            record.image_id,
-            record.size,
-            record.mtime_ns,
-        )
+        self._execute(f"{MARK_IMAGE_OF_FILE} UNION SELECT ?", record.path, record.image_id)
+        self._execute(UPSERT_FILE, record.path, record.image_id, record.size, record.mtime_ns)
         for source, values in record.metadata.items():
             self._execute("INSERT OR REPLACE INTO metadata VALUES (?, ?, ?)", source, record.path, values)
 
     def update_stat(self, record: FileRecord) -> None:
         """Record the new size and time of a file whose content is the same."""
-        self._execute(
-            "UPDATE files SET size = ?, mtime_ns = ? WHERE path = ?", record.size, record.mtime_ns, record.path
-        )
+        statement = "UPDATE files SET size = ?, mtime_ns = ? WHERE path = ?"
+        self._execute(statement, record.size, record.mtime_ns, record.path)
 
     def delete_file(self, path: str) -> None:
         """Delete the record of a file; the image it held becomes pending."""
-        self._execute(f"{MARK_IMAGE_OF_FILE} WHERE path = ?", path)
+        self._execute(MARK_IMAGE_OF_FILE, path)
         self._execute("DELETE FROM files WHERE path = ?", path)
 
     def delete_source(self, path: str, source: str) -> None:
         """Delete a source's metadata of a file, and the file with its last source."""
-        self._execute(f"{MARK_IMAGE_OF_FILE} WHERE path = ?", path)
+        self._execute(MARK_IMAGE_OF_FILE, path)
         self._execute("DELETE FROM metadata WHERE path = ? AND source = ?", path, source)
         self._execute("DELETE FROM files WHERE path = ?1 AND NOT EXISTS (SELECT 1 FROM metadata WHERE path = ?1)", path)
 
-    def delete_images(self, image_ids: Iterable[str]) -> None:
+    def delete_images(self, image_ids: Sequence[str]) -> None:
         """Delete the records of all files that hold images; the images become pending."""
         with self.transaction():
             for image_id in image_ids:
                 self._execute("DELETE FROM files WHERE image = ?", image_id)
-                self.mark_pending([image_id])
+            self.mark_pending(image_ids)
 
     def mark_pending(self, image_ids: Iterable[str]) -> None:
         """Mark images that the vector store must follow in."""
@@ -204,10 +159,7 @@ class Manifest:
     def lock(self) -> AbstractContextManager[object]:
         """Lock the collection for one run, until the block ends or its process dies.
 
-        Raises
-        ------
-        StoreLockedError
-            If another run holds the lock: two would overwrite each other's records.
+        Raises `StoreLockedError` if another run holds the lock: two would overwrite each other's records.
         """
         try:
             return FileLock(self.file.with_suffix(".lock")).acquire(timeout=0)
@@ -216,20 +168,10 @@ class Manifest:
         except OSError as error:
             raise self._unusable_error(error) from error
 
-    def close(self) -> None:
-        """Close the file."""
-        self._database.close()
-
-    def __enter__(self) -> Manifest:
-        return self
-
-    def __exit__(self, *failure: object) -> None:
-        self._database.close()
-
     def _open_tables(self, owner: tuple[str, str, str]) -> None:
         execute = self._database.execute
         if execute("PRAGMA user_version").fetchone() != (SCHEMA_VERSION,):
-            for statement in SCHEMA:
+            for statement in SCHEMA.split(";"):  # not executescript, which commits
                 execute(statement)
         if execute("SELECT collection, model, dim FROM owner").fetchall() != [owner]:
             for table in ("files", "pending", "owner"):
@@ -267,29 +209,22 @@ class Manifest:
         )
 
 
-MARK_IMAGE_OF_FILE = "INSERT OR IGNORE INTO pending SELECT image FROM files"
-METADATA = """(
-    SELECT json_group_object(source, value) FROM (
-        SELECT source, value FROM metadata WHERE metadata.path = files.path ORDER BY rowid
-    )
-)"""
-SCHEMA = (
-    *(f"DROP TABLE IF EXISTS {table}" for table in ("metadata", "files", "pending", "owner")),
-    """CREATE TABLE files (
-        path TEXT PRIMARY KEY,
-        image TEXT NOT NULL,
-        size INTEGER NOT NULL,
-        mtime_ns INTEGER NOT NULL
-    ) WITHOUT ROWID""",
-    "CREATE INDEX files_of_image ON files (image, path)",
-    """CREATE TABLE metadata (
-        source TEXT NOT NULL,
-        path TEXT NOT NULL REFERENCES files ON DELETE CASCADE,
-        value TEXT NOT NULL,
-        PRIMARY KEY (source, path)
-    )""",
-    "CREATE INDEX metadata_of_file ON metadata (path)",
-    "CREATE TABLE pending (image TEXT PRIMARY KEY) WITHOUT ROWID",
-    "CREATE TABLE owner (collection TEXT, model TEXT, dim TEXT)",
-    f"PRAGMA user_version = {SCHEMA_VERSION}",
-)
+MARK_IMAGE_OF_FILE = "INSERT OR IGNORE INTO pending SELECT image FROM files WHERE path = ?"
+UPSERT_FILE = """INSERT INTO files VALUES (?, ?, ?, ?) ON CONFLICT (path) DO UPDATE
+    SET image = excluded.image, size = excluded.size, mtime_ns = excluded.mtime_ns"""
+METADATA = """(SELECT json_group_object(source, value) FROM
+    (SELECT source, value FROM metadata WHERE metadata.path = files.path ORDER BY rowid))"""
+SCHEMA = f"""
+DROP TABLE IF EXISTS metadata;
+DROP TABLE IF EXISTS files;
+DROP TABLE IF EXISTS pending;
+DROP TABLE IF EXISTS owner;
+CREATE TABLE files (path TEXT PRIMARY KEY, image TEXT NOT NULL, size INTEGER NOT NULL, mtime_ns INTEGER NOT NULL)
+    WITHOUT ROWID;
+CREATE INDEX files_of_image ON files (image, path);
+CREATE TABLE metadata (source TEXT NOT NULL, path TEXT NOT NULL REFERENCES files ON DELETE CASCADE, value TEXT NOT NULL,
+    PRIMARY KEY (source, path));
+CREATE INDEX metadata_of_file ON metadata (path);
+CREATE TABLE pending (image TEXT PRIMARY KEY) WITHOUT ROWID;
+CREATE TABLE owner (collection TEXT, model TEXT, dim TEXT);
+PRAGMA user_version = {SCHEMA_VERSION}"""

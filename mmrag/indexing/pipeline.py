@@ -7,7 +7,7 @@ import time
 from collections import Counter, deque
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
-from dataclasses import replace
+from dataclasses import dataclass, field, replace
 from itertools import islice
 from typing import Any, TypeVar
 
@@ -15,13 +15,13 @@ from PIL import Image
 
 from mmrag.errors import SettingError, StoreError
 from mmrag.images import ImagePolicy
+from mmrag.images.redact import redact_url
 from mmrag.indexing.manifest import FileRecord, Manifest
-from mmrag.indexing.records import ImageRecord, LoadedFile, SourceFile, is_deleted, load_file
+from mmrag.indexing.records import ImageRecord, LoadedFile, SourceFile, Vector, VectorStore, is_deleted, load_file
 from mmrag.indexing.report import IndexReport, Skipped
 from mmrag.indexing.sources import SourceLike, as_source
-from mmrag.indexing.vector_store import Vector, VectorStore
 
-__all__ = ["Embed", "IndexingPipeline", "Progress", "index_source"]
+__all__ = ["Embed", "Progress", "index_source"]
 
 T = TypeVar("T")
 Embed = Callable[[Sequence[Image.Image]], Sequence[Vector]]
@@ -31,6 +31,7 @@ Outcome = LoadedFile | Skipped
 BATCH = 128
 BATCH_PIXELS = 100_000_000  # some 300 MB as RGB: large photographs make smaller batches
 NUM_WORKERS = 4
+MTIME_STEP_NS = 2_000_000_000  # a file edited so soon after a reading may keep its mtime: file systems count in steps
 
 
 def index_source(
@@ -77,9 +78,10 @@ def index_source(
     """
     started = time.perf_counter()
     source = as_source(source)
-    if sync and not source.name:
+    name = source.name
+    if sync and not name:
         raise SettingError("sync needs a source with a name, to know what it held before: Entries(entries, name)")
-    pipeline = IndexingPipeline(source.key, manifest, store, embed, source.restrict(policy))
+    pipeline = _IndexingPipeline(source.key, manifest, store, embed, source.restrict(policy))
     pipeline.commit()  # what an interrupted run left pending
     listed: set[str] = set()
     files = source.files(listed)
@@ -91,28 +93,25 @@ def index_source(
         unlisted = source.unlisted_files(manifest, listed)
         pipeline.remove(unlisted, lambda path: manifest.delete_source(path, source.key))
     return IndexReport(
-        os.fsencode(source.name).decode(errors="replace"),
+        os.fsencode(name).decode(errors="replace"),
         skipped=tuple(pipeline.skipped),
         seconds=time.perf_counter() - started,
         **pipeline.counts,
     )
 
 
-class IndexingPipeline:
-    """One run over a source: each change is recorded in the manifest, then the vector store follows.
+@dataclass
+class _IndexingPipeline:
+    """One run over a source: each change is recorded in the manifest, then the vector store follows."""
 
-    ``source`` is the key of the source in the manifest; the others are those of `index_source`.
-    """
-
-    def __init__(self, source: str, manifest: Manifest, store: VectorStore, embed: Embed, policy: ImagePolicy) -> None:
-        self.source = source
-        self.manifest = manifest
-        self.store = store
-        self.embed = embed
-        self.policy = policy
-        self.counts = Counter[str]()
-        self.skipped: list[Skipped] = []
-        self._rows: dict[str, tuple[ImageRecord, Any]] = {}
+    source: str  # its key in the manifest
+    manifest: Manifest
+    store: VectorStore
+    embed: Embed
+    policy: ImagePolicy
+    counts: Counter[str] = field(default_factory=Counter[str])
+    skipped: list[Skipped] = field(default_factory=list[Skipped])
+    rows: dict[str, tuple[list[FileRecord], Any]] = field(default_factory=dict[str, tuple[list[FileRecord], Any]])
 
     def index(self, files: Iterable[SourceFile | Skipped], verify: bool) -> None:
         """Load, record and store the files that are new or changed."""
@@ -141,7 +140,7 @@ class IndexingPipeline:
         pending = self.manifest.pending()
         for start in range(0, len(pending), BATCH):
             self._commit_batch(pending[start : start + BATCH], loaded or {})
-        self._rows.clear()
+        self.rows.clear()
 
     def _commit_batch(self, ids: list[str], loaded: Mapping[str, LoadedFile]) -> None:
         stored = [i for i in ids if i not in loaded and self.manifest.files_of_image(i)]
@@ -163,19 +162,20 @@ class IndexingPipeline:
         """Build the row of an image; a file whose metadata do not fit is dropped and reported."""
         while files := self.manifest.files_of_image(image_id):
             try:
-                return self._to_row(ImageRecord.from_files(files))
+                return self._to_row(files)
             except StoreError as error:
                 last = files[-1].path
-                self.skipped.append(Skipped(SourceFile(last).display_name, str(error)))
+                self.skipped.append(Skipped(redact_url(last), str(error)))
                 self.manifest.delete_file(last)
         return None
 
-    def _to_row(self, record: ImageRecord) -> Any:
-        """Validate a record, unless the same one was validated in this batch."""
-        known, row = self._rows.get(record.id, (None, None))
-        if known != record:
-            row = self.store.to_row(record)
-            self._rows[record.id] = (record, row)
+    def _to_row(self, files: list[FileRecord]) -> Any:
+        """Convert an image to a row, unless the same files were converted in this batch."""
+        image_id = files[0].image_id
+        known, row = self.rows.get(image_id, (None, None))
+        if known != files:
+            row = self.store.to_row(ImageRecord.from_files(files))
+            self.rows[image_id] = (files, row)
         return row
 
     def _load_again(self, image_id: str) -> LoadedFile | None:
@@ -213,46 +213,39 @@ class IndexingPipeline:
             self.manifest.delete_file(skipped.name)
 
     def _record_file(self, loaded: LoadedFile, verify: bool) -> None:
-        old = self.manifest.get(loaded.file.path)
-        same_image = [] if old else self.manifest.files_of_image(loaded.image_id)
-        moved_from = [file.path for file in same_image if is_deleted(file.path)]
-        record = loaded.file.to_record(loaded.image_id, self.source)
-        if old:
-            kind = self._compare(old, record)
-            described = _with_sources_of(old, record)
-        else:
+        file, image_id = loaded.file, loaded.image_id
+        old = self.manifest.get(file.path)
+        same_image = [] if old else self.manifest.files_of_image(image_id)
+        moved_from = [other.path for other in same_image if is_deleted(other.path)]
+        mtime_ns = file.mtime_ns if time.time_ns() - file.mtime_ns > MTIME_STEP_NS else 0
+        record = FileRecord(file.path, image_id, file.size, mtime_ns, {self.source: file.metadata})
+        if old is None:
             kind = "moved" if moved_from else "duplicate" if same_image else "new"
             described = record
+        else:
+            same = old.image_id == image_id and old.metadata.get(self.source, "{}") == file.metadata
+            kind = "unchanged" if same else "changed"
+            others = {source: values for source, values in old.metadata.items() if source != self.source}
+            described = replace(record, metadata={**others, **record.metadata})  # the latest source stands last
         if old and kind == "unchanged" and self.source in old.metadata:
             self.manifest.update_stat(record)
             if verify:
-                self.manifest.mark_pending([record.image_id])
+                self.manifest.mark_pending([image_id])
         else:
             try:
-                self._to_row(ImageRecord.from_files([described]))
+                self._to_row([described])
             except StoreError as error:
-                self.skipped.append(Skipped(loaded.file.display_name, str(error)))
-                if old and old.image_id != record.image_id:  # what it held is not there any more
-                    self.manifest.delete_file(record.path)
+                self.skipped.append(Skipped(redact_url(file.path), str(error)))
+                if old and old.image_id != image_id:  # what it held is not there any more
+                    self.manifest.delete_file(file.path)
                 return
             for path in moved_from:
                 self.manifest.delete_file(path)
-            nothing_new = kind == "unchanged" and not verify and self.manifest.is_committed(record.image_id)
+            nothing_new = kind == "unchanged" and not verify and self.manifest.is_committed(image_id)
             self.manifest.upsert(record)
             if nothing_new:  # one more source of the same
-                self.manifest.mark_committed([record.image_id])
+                self.manifest.mark_committed([image_id])
         self.counts[kind] += 1
-
-    def _compare(self, old: FileRecord, new: FileRecord) -> str:
-        same_image = old.image_id == new.image_id
-        same_metadata = old.metadata.get(self.source, "{}") == new.metadata[self.source]
-        return "unchanged" if same_image and same_metadata else "changed"
-
-
-def _with_sources_of(old: FileRecord, record: FileRecord) -> FileRecord:
-    """Add what other sources say about the file, before what the new record says."""
-    others = {source: values for source, values in old.metadata.items() if source not in record.metadata}
-    return replace(record, metadata=others | dict(record.metadata))
 
 
 def _with_progress(files: Iterator[T], total: int, on_progress: Progress) -> Iterator[T]:

@@ -1,4 +1,4 @@
-"""Records of the indexing pipeline: source entries, files, loaded files, and images to store."""
+"""Records of the indexing pipeline: source entries, files, and images with the vector store that takes them."""
 
 from __future__ import annotations
 
@@ -7,23 +7,33 @@ import json
 import math
 import os
 import stat
-import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, Protocol
 
 from PIL import Image
 
 from mmrag.errors import ImageError, StoreError
 from mmrag.filters import Scalar
 from mmrag.images import ImagePolicy, load_image, read_bytes
-from mmrag.images.redact import describe_source
+from mmrag.images.redact import describe_source, redact_url
 from mmrag.indexing.manifest import FileRecord
 from mmrag.indexing.report import Skipped
 
-__all__ = ["ImageEntry", "ImageRecord", "LoadedFile", "SourceFile", "is_deleted", "load_file", "metadata_to_json"]
+__all__ = [
+    "ImageEntry",
+    "ImageRecord",
+    "LoadedFile",
+    "SourceFile",
+    "Vector",
+    "VectorStore",
+    "is_deleted",
+    "load_file",
+    "metadata_to_json",
+]
 
-# A file edited within this time of its last reading may keep its mtime: file systems count in steps.
-MTIME_STEP_NS = 2_000_000_000
+Vector = Sequence[float]
 
 
 @dataclass(frozen=True)
@@ -40,52 +50,6 @@ class ImageEntry:
 
     path: str
     metadata: Mapping[str, Scalar | None] = field(default_factory=dict[str, Scalar | None])
-
-
-@dataclass(frozen=True)
-class SourceFile:
-    """A file or URL of a source.
-
-    Attributes
-    ----------
-    path : str
-        Absolute path, or URL.
-    size, mtime_ns : int
-        Size and time of a file, which reveal an edit without reading it. 0 for a URL.
-    metadata : str
-        What the source says about it, as canonical JSON.
-    is_repeat : bool
-        Whether the source has named the same file before.
-    """
-
-    path: str
-    size: int = 0
-    mtime_ns: int = 0
-    metadata: str = "{}"
-    is_repeat: bool = False
-
-    @property
-    def display_name(self) -> str:
-        """The path, or the URL without its secrets."""
-        return describe_source(self.path) if "://" in self.path else self.path
-
-    def is_unchanged(self, record: FileRecord) -> bool:
-        """Return True if the file need not be read again; a URL always must."""
-        return "://" not in self.path and (self.size, self.mtime_ns) == (record.size, record.mtime_ns)
-
-    def to_record(self, image_id: str, source: str) -> FileRecord:
-        """Build the manifest's record; an mtime too recent to be trusted is recorded as 0."""
-        trusted = time.time_ns() - self.mtime_ns > MTIME_STEP_NS
-        return FileRecord(self.path, image_id, self.size, self.mtime_ns if trusted else 0, {source: self.metadata})
-
-
-@dataclass(frozen=True)
-class LoadedFile:
-    """A file, the id of its image, and the image where it had to be decoded."""
-
-    file: SourceFile
-    image_id: str
-    image: Image.Image | None = None
 
 
 @dataclass(frozen=True)
@@ -117,6 +81,68 @@ class ImageRecord:
         return cls(files[0].image_id, tuple(file.path for file in files), metadata)
 
 
+class VectorStore(Protocol):
+    """Images and their vectors, by image id."""
+
+    def to_row(self, record: ImageRecord) -> Any:
+        """Validate a record and convert it to what `upsert` takes; raises `StoreError`."""
+
+    def upsert(self, rows: Sequence[Any], vectors: Sequence[Vector]) -> None:
+        """Write rows with their vectors, over those with the same id."""
+
+    def delete(self, ids: Sequence[str]) -> None:
+        """Delete images."""
+
+    def vectors(self, ids: Sequence[str]) -> Mapping[str, Vector]:
+        """Fetch the vectors of those ids that are stored."""
+
+
+@dataclass(frozen=True)
+class SourceFile:
+    """A file or URL of a source, with its metadata as canonical JSON."""
+
+    path: str  # absolute, or a URL
+    size: int = 0  # size and time reveal an edit without reading the file; 0 for a URL
+    mtime_ns: int = 0
+    metadata: str = "{}"
+    is_repeat: bool = False  # the source has named the same file before
+
+    @classmethod
+    def from_entry(cls, entry: ImageEntry) -> SourceFile | Skipped:
+        """Resolve the path of an entry, and read size and time of a local file."""
+        try:
+            entry.path.encode()
+        except UnicodeEncodeError:
+            readable = entry.path.encode(errors="replace").decode()
+            return Skipped(redact_url(readable), "its name is no valid UTF-8: rename it")
+        metadata = metadata_to_json(entry.metadata, redact_url(entry.path))
+        if "://" in entry.path:
+            return cls(entry.path, metadata=metadata)
+        path = Path(entry.path)
+        try:
+            absolute = str(path.parent.resolve() / path.name)  # as a walk through its folder names it
+        except (OSError, RuntimeError, ValueError):  # RuntimeError: a loop of links, in Python < 3.13
+            absolute = entry.path
+        try:
+            status = os.stat(absolute)
+        except (OSError, ValueError):
+            return cls(absolute, metadata=metadata)  # reading it will find the reason
+        return cls(absolute, status.st_size, status.st_mtime_ns, metadata)
+
+    def is_unchanged(self, record: FileRecord) -> bool:
+        """Return True if the file need not be read again; a URL always must."""
+        return "://" not in self.path and (self.size, self.mtime_ns) == (record.size, record.mtime_ns)
+
+
+@dataclass(frozen=True)
+class LoadedFile:
+    """A file, the id of its image, and the image where it had to be decoded."""
+
+    file: SourceFile
+    image_id: str
+    image: Image.Image | None = None
+
+
 def load_file(
     file: SourceFile, policy: ImagePolicy, is_known: Callable[[str], bool] = lambda image_id: False
 ) -> LoadedFile | Skipped:
@@ -128,13 +154,13 @@ def load_file(
         return LoadedFile(file, image_id, None if is_known(image_id) else load_image(data, policy))
     except ImageError as error:
         reason = str(error).removeprefix(f"{describe_source(file.path)} ").removeprefix(f"{describe_source(data)} ")
-        return Skipped(file.display_name, reason)
+        return Skipped(redact_url(file.path), reason)
 
 
 def is_deleted(path: str) -> bool:
-    """Return True if a file was deleted; one that cannot be accessed counts as present.
+    """Return True if a file was deleted, or a folder took its place, or a link that of its folder.
 
-    It is deleted, too, when a folder replaced it, or a link its folder. A URL never is.
+    A file that cannot be accessed counts as present, and so does a URL.
     """
     if "://" in path:
         return False
@@ -150,13 +176,6 @@ def is_deleted(path: str) -> bool:
 def metadata_to_json(metadata: Mapping[str, Scalar | None], path: str) -> str:
     """Convert metadata to canonical JSON, without None, NaN and infinity, which JSON lacks.
 
-    Raises
-    ------
-    StoreError
-        If a value is no text, number or boolean.
-
-    Examples
-    --------
     >>> metadata_to_json({"price": 3.5, "brand": None}, "a.jpg")
     '{"price": 3.5}'
     """

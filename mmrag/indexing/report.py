@@ -33,26 +33,25 @@ class IndexReport:
 
     Attributes
     ----------
-    source
+    source : str
         The folder, table or pattern that named the files.
-    new
+    new : int
         Files not seen before, holding an image not seen before.
-    changed
+    changed : int
         Files seen before that now hold another image, or have other metadata.
-    moved
+    moved : int
         Known images under another path, their old file gone.
-    duplicate
-        Known images under one more name: stored once, with all names. Also a second line of a
-        table about the same file.
-    deleted
+    duplicate : int
+        Known images under one more name: stored once, with all names. Also a second line of a table about one file.
+    deleted : int
         Files that are gone, or that a table no longer names (``sync=True``).
-    unchanged
+    unchanged : int
         Files left alone.
-    skipped
+    skipped : tuple of Skipped
         Files that hold no image, and why.
-    embedded
-        Images the encoder had to look at.
-    seconds
+    embedded : int
+        Images that were encoded.
+    seconds : float
         How long it took.
     """
 
@@ -70,8 +69,7 @@ class IndexReport:
     @property
     def files(self) -> int:
         """How many files were looked at."""
-        indexed = self.new + self.changed + self.moved + self.duplicate + self.unchanged
-        return indexed + len(self.skipped)
+        return sum(count for name, count in self._counts() if name != "deleted")
 
     def __str__(self) -> str:
         counts = ", ".join(f"{count} {name}" for name, count in self._counts() if count)
@@ -89,12 +87,5 @@ class IndexReport:
         )
 
     def _counts(self) -> list[tuple[str, int]]:
-        return [
-            ("new", self.new),
-            ("changed", self.changed),
-            ("moved", self.moved),
-            ("duplicate", self.duplicate),
-            ("deleted", self.deleted),
-            ("unchanged", self.unchanged),
-            ("skipped", len(self.skipped)),
-        ]
+        names = ("new", "changed", "moved", "duplicate", "deleted", "unchanged")
+        return [*((name, getattr(self, name)) for name in names), ("skipped", len(self.skipped))]

@@ -8,12 +8,11 @@ from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Protocol, runtime_checkable
+from typing import ClassVar, Protocol, runtime_checkable
 
 from mmrag.errors import ImageError, SettingError
 from mmrag.filters import Scalar
 from mmrag.images import ImagePolicy
-from mmrag.images.redact import redact_url
 from mmrag.indexing.amazon_reviews import AmazonItems, is_amazon_reviews
 from mmrag.indexing.manifest import FOLDER_SOURCE, MANIFEST_SUFFIX, FileRecord, Manifest
 from mmrag.indexing.records import ImageEntry, SourceFile, is_deleted, metadata_to_json
@@ -32,28 +31,22 @@ class Source(Protocol):
     @property
     def name(self) -> str:
         """Name for the report: the absolute path of a folder, table or pattern."""
-        ...
 
     @property
     def key(self) -> str:
         """Name in the manifest, the same in each run."""
-        ...
 
     def restrict(self, policy: ImagePolicy | None) -> ImagePolicy:
         """Return the policy that its files are read with."""
-        ...
 
     def files(self, listed: set[str]) -> Iterator[SourceFile | Skipped]:
         """Iterate over the files; adds to ``listed`` what `unlisted_files` compares with."""
-        ...
 
     def deleted_files(self, manifest: Manifest) -> Iterator[FileRecord]:
         """Iterate over recorded files that were deleted from the disk."""
-        ...
 
     def unlisted_files(self, manifest: Manifest, listed: set[str]) -> Iterator[FileRecord]:
         """Iterate over recorded files that the source names no more, though they may be there."""
-        ...
 
 
 SourceLike = str | os.PathLike[str] | Source | Iterable[ImageEntry]
@@ -73,28 +66,22 @@ class Folder:
 
     path: str | os.PathLike[str]
     metadata: Metadata | None = None
+    key: ClassVar[str] = FOLDER_SOURCE  # one for all folders: a file may move from one to the other
 
     @property
     def name(self) -> str:
         """The absolute path of the folder."""
         return str(Path(os.path.expanduser(self.path)).resolve())
 
-    @property
-    def key(self) -> str:
-        """One key for all folders: a file may move from one to the other."""
-        return FOLDER_SOURCE
-
     def restrict(self, policy: ImagePolicy | None) -> ImagePolicy:
         """Keep symbolic links inside of the folder, unless the policy names other roots."""
-        if policy and policy.roots is None:
-            return replace(policy, roots=[self.name])
-        return policy or ImagePolicy(roots=[self.name])
+        policy = policy or ImagePolicy()
+        return replace(policy, roots=[self.name]) if policy.roots is None else policy
 
     def files(self, listed: set[str]) -> Iterator[SourceFile | Skipped]:
-        """Iterate over the files of a folder, by name, then those of its sub-folders.
+        """Iterate over the files of a folder, by name, then of its sub-folders; raises `ImageError` if it is missing.
 
-        Links to folders are not followed. A sub-folder that cannot be listed is skipped; one that
-        holds a manifest is an index, not images. Raises `ImageError` if the folder is missing.
+        Links to folders are not followed. A sub-folder that cannot be listed is skipped, and so is one with a manifest.
         """
         root = self.name
         if not os.path.isdir(root):
@@ -178,9 +165,9 @@ class Entries:
     def files(self, listed: set[str]) -> Iterator[SourceFile | Skipped]:
         """Iterate over the entries, with size and time of local files."""
         for entry in self.entries:
-            file = _to_source_file(entry)
+            file = SourceFile.from_entry(entry)
             if isinstance(file, SourceFile):
-                file = replace(file, is_repeat=True) if file.path in listed else file
+                file = replace(file, is_repeat=file.path in listed)
                 listed.add(file.path)
             yield file
 
@@ -247,8 +234,10 @@ def open_sources(
             named.append(open_table(path, image_column))
         elif os.path.isfile(path):
             files.append(ImageEntry(str(path)))
+        elif any(pattern := Glob(os.path.abspath(path))):
+            named.append(pattern)
         else:
-            named.append(_open_glob(word))
+            raise SettingError(f"{word!r} is no folder, no file, and no pattern that matches one: check the path")
     return [*folders, *named, *([Entries(files)] if files else [])]
 
 
@@ -256,34 +245,6 @@ def column_types(sources: Iterable[object]) -> dict[str, type[Scalar]]:
     """Collect the types of all tables' columns; int becomes float: a price of 5 may be 5.5 tomorrow."""
     columns = [source.columns for source in sources if isinstance(source, (Table, AmazonItems))]
     return {name: float if scalar is int else scalar for types in columns for name, scalar in types.items()}
-
-
-def _to_source_file(entry: ImageEntry) -> SourceFile | Skipped:
-    try:
-        entry.path.encode()
-    except UnicodeEncodeError:
-        readable = entry.path.encode(errors="replace").decode()
-        return Skipped(redact_url(readable), "its name is no valid UTF-8: rename it")
-    metadata = metadata_to_json(entry.metadata, redact_url(entry.path))
-    if "://" in entry.path:
-        return SourceFile(entry.path, metadata=metadata)
-    path = Path(entry.path)
-    try:
-        absolute = str(path.parent.resolve() / path.name)  # as a walk through its folder names it
-    except (OSError, RuntimeError, ValueError):  # RuntimeError: a loop of links, in Python < 3.13
-        absolute = entry.path
-    try:
-        stat = os.stat(absolute)
-    except (OSError, ValueError):
-        return SourceFile(absolute, metadata=metadata)  # reading it will find the reason
-    return SourceFile(absolute, stat.st_size, stat.st_mtime_ns, metadata)
-
-
-def _open_glob(word: str) -> Glob:
-    pattern = Glob(os.path.abspath(os.path.expanduser(word)))
-    if next(iter(pattern), None) is None:
-        raise SettingError(f"{word!r} is no folder, no file, and no pattern that matches one: check the path")
-    return pattern
 
 
 def _matches(pattern: str) -> Iterator[str]:

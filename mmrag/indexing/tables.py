@@ -27,30 +27,14 @@ STORE_COLUMNS = ("id", "doc_id", "text", "embedding", "document_id", "ref_doc_id
 
 @dataclass(frozen=True)
 class Table:
-    """The rows of a table as image entries, read anew each time.
+    """The rows of a table as image entries, read anew each time."""
 
-    Attributes
-    ----------
-    file : Path
-        The table; relative paths of images start in its folder.
-    image_column : str
-        The column of paths or URLs.
-    columns : mapping of str to type
-        Type of each metadata field: str, int, float or bool.
-    fields : mapping of str to str
-        Name of each metadata field, as filters use it, by the name of its column.
-    state : tuple of int
-        Time, size and inode of the file when it was opened.
-    skipped_columns : tuple of str
-        Columns that hold lists or objects, or nothing at all.
-    """
-
-    file: Path
+    file: Path  # relative paths of images start in its folder
     image_column: str
-    columns: Mapping[str, type[Scalar]]
-    fields: Mapping[str, str]
-    state: tuple[int, int, int]
-    skipped_columns: tuple[str, ...] = ()
+    columns: Mapping[str, type[Scalar]]  # type of each metadata field
+    fields: Mapping[str, str]  # name of each metadata field, as filters use it, by the name of its column
+    state: tuple[int, int, int]  # of the file when it was opened
+    skipped_columns: tuple[str, ...] = ()  # those that hold lists or objects, or nothing at all
 
     @property
     def name(self) -> str:
@@ -61,9 +45,9 @@ class Table:
         """Read the rows; raises `SettingError` if one cannot be read, or the file has changed."""
         try:
             for row in _rows(self.file):
-                image = str(row.get(self.image_column) or "").strip()
-                if image:
-                    yield ImageEntry(self._image_path(image), dict(self._metadata(row)))
+                if image := str(row.get(self.image_column) or "").strip():
+                    path = image if "://" in image else str(self.file.parent / image)
+                    yield ImageEntry(path, dict(self._metadata(row)))
         except ValueError:  # a SettingError is one, too
             self._require_unchanged()
             raise
@@ -73,9 +57,6 @@ class Table:
         if _state(self.file) != self.state:
             raise SettingError(f"{self.file} changed while it was read: index it again")
 
-    def _image_path(self, image: str) -> str:
-        return image if "://" in image else str(self.file.parent / image)
-
     def _metadata(self, row: Mapping[str, Any]) -> Iterator[tuple[str, Scalar]]:
         for column, value in row.items():
             if (field := self.fields.get(column)) and value not in (None, ""):
@@ -83,25 +64,15 @@ class Table:
 
 
 def open_table(file: Path, image_column: str | None = None) -> Table:
-    """Read a table once, to find its image column and the type of every other.
+    """Read a table once, to find the type of each column, and the one of images by its name unless it is given.
 
-    Parameters
-    ----------
-    file : Path
-        ``.csv``, ``.tsv``, ``.jsonl``, or ``.parquet`` (needs the extra ``parquet``).
-    image_column : str, optional
-        The column of paths or URLs. Default: found by its name (``image``, ``file``, ``url``, …).
-
-    Raises
-    ------
-    SettingError
-        If the file cannot be read as what its name says, or no column names images.
+    Raises `SettingError` if the file cannot be read as what its name says, or no column names images.
     """
     state = _state(file)
     types: dict[str, type[object] | None] = {}
     for row in _rows(file):
         for column, value in row.items():
-            types[column] = _common_type(types[column], value) if column in types else _type_of(value)
+            types[column] = _common_type(types.get(column), value)
     image = _image_column(file, list(types), image_column)
     del types[image]
     known = {column: scalar for column, scalar in types.items() if scalar not in (None, object)}
@@ -119,8 +90,6 @@ def open_table(file: Path, image_column: str | None = None) -> Table:
 def field_name(column: str) -> str:
     """Convert a column's name to one that filters can use.
 
-    Examples
-    --------
     >>> [field_name(column) for column in ("price", "Unit price (€)", "2nd", "id")]
     ['price', 'Unit_price', 'item_2nd', 'item_id']
     """
@@ -144,10 +113,8 @@ def field_names(columns: Iterable[str]) -> dict[str, str]:
 def _rows(file: Path) -> Iterator[dict[str, Any]]:
     try:
         match file.suffix.lower():
-            case ".csv":
-                yield from _csv_rows(file, ",")
-            case ".tsv":
-                yield from _csv_rows(file, "\t")
+            case ".csv" | ".tsv" as suffix:
+                yield from _csv_rows(file, "," if suffix == ".csv" else "\t")
             case ".jsonl":
                 yield from _jsonl_rows(file)
             case ".parquet":
@@ -197,10 +164,10 @@ def _parquet_rows(file: Path) -> Iterator[dict[str, Any]]:
 
 
 def _image_column(file: Path, columns: list[str], wanted: str | None) -> str:
-    names = [wanted] if wanted else IMAGE_COLUMNS
-    for name in names:
-        if found := next((column for column in columns if column.lower() == name.lower()), None):
-            return found
+    by_name = {column.lower(): column for column in reversed(columns)}  # of several, the first one
+    for name in [wanted.lower()] if wanted else IMAGE_COLUMNS:
+        if name in by_name:
+            return by_name[name]
     raise SettingError(
         f"{file}: no column {wanted or 'of images'!r}; it has {', '.join(columns) or 'no rows'}. "
         "Name the one with paths or URLs: --image-column NAME"

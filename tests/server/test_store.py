@@ -145,7 +145,7 @@ def test_the_longest_metadata_that_is_let_through_is_kept_by_the_server(store):
 
 def _passes(store: ImageVectorStore, story: str) -> bool:
     try:
-        store.to_row(rows([1], story=story)[0])
+        store.row_schema.to_row(rows([1], story=story)[0])
     except StoreError:
         return False
     return True

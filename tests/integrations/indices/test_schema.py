@@ -7,10 +7,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 from llama_index.core.schema import ImageNode
 from llama_index.indices.composed_image.schema import RowSchema
+from llama_index.indices.composed_image.vector_store import unit_vector
 
 from mmrag.errors import StoreError
 
-OLD_MILVUS = RowSchema("shop", 3, {"price": float, "kind": str}, frozenset({"price", "kind"}))
+OLD_MILVUS = RowSchema({"price": float, "kind": str}, frozenset({"price", "kind"}))
 
 
 def test_where_no_column_may_be_empty_the_missing_one_is_named():
@@ -27,7 +28,7 @@ def test_a_row_has_typed_columns_and_a_unit_vector_and_the_node_is_unchanged(vec
     assert (row["price"], row["kind"], row["id"]) == (float(price), "7", "a")
     if vector == [0, 0, 0]:
         with pytest.raises(StoreError, match="length 0"):
-            OLD_MILVUS.normalize(node.embedding, "a")
+            unit_vector(node.embedding, 3, "a", "shop")
     else:
-        assert sum(x * x for x in OLD_MILVUS.normalize(node.embedding, "a")) == pytest.approx(1)
+        assert sum(x * x for x in unit_vector(node.embedding, 3, "a", "shop")) == pytest.approx(1)
     assert node == before

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import asyncio
 import os
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from contextlib import AbstractContextManager
 from typing import Any
 
 from llama_index.core.base.base_query_engine import BaseQueryEngine
@@ -26,7 +28,7 @@ from mmrag.indexing import Entries, Folder, ImageEntry, IndexReport, Metadata, S
 __all__ = ["ComposedImageIndex"]
 
 
-class ComposedImageIndex(VectorStoreIndex):
+class ComposedImageIndex(VectorStoreIndex, AbstractContextManager["ComposedImageIndex", None]):
     """A `VectorStoreIndex` of images, searched by a sentence, an image, or both.
 
     Examples
@@ -64,14 +66,9 @@ class ComposedImageIndex(VectorStoreIndex):
         **kwargs
             Passed to `VectorStoreIndex`.
         """
+        encoder, columns = embed_model.info, scalar_fields
         store = milvus_store(
-            uri,
-            collection,
-            embed_model.info.dim,
-            model=embed_model.info.name,
-            token=token,
-            scalar_fields=scalar_fields,
-            index_type=index_type,
+            uri, collection, encoder.dim, model=encoder.name, token=token, scalar_fields=columns, index_type=index_type
         )
         context = StorageContext.from_defaults(vector_store=store)
         return cls(nodes=[], embed_model=embed_model, storage_context=context, **kwargs)
@@ -169,7 +166,7 @@ class ComposedImageIndex(VectorStoreIndex):
         """
         retriever = self.as_retriever(**kwargs)
         if llm is not None or "response_mode" in kwargs:
-            llm = resolve_llm(llm, self._callback_manager) if llm is not None else None
+            llm = llm if llm is None else resolve_llm(llm, self._callback_manager)
             return ComposedImageQueryEngine.from_args(retriever, llm=llm, **kwargs)
         if kwargs.get("streaming"):
             raise AnswerError(
@@ -187,9 +184,6 @@ class ComposedImageIndex(VectorStoreIndex):
         """Release the collection; another process can then open a Lite folder."""
         self._vector_store.close()
 
-    def __enter__(self) -> ComposedImageIndex:
-        return self
-
     def __exit__(self, *failure: object) -> None:
         self.close()
 
@@ -199,15 +193,11 @@ class ComposedImageIndex(VectorStoreIndex):
 
     def _get_node_with_embedding(self, nodes: Sequence[BaseNode], show_progress: bool = False) -> list[BaseNode]:
         copies = [node.model_copy() for node in nodes]
-        to_embed = [node for node in copies if node.embedding is None]
-        self._embed_model(to_embed, show_progress=show_progress)
+        self._embed_model([node for node in copies if node.embedding is None], show_progress=show_progress)
         return copies
 
     async def _aget_node_with_embedding(self, nodes: Sequence[BaseNode], show_progress: bool = False) -> list[BaseNode]:
-        copies = [node.model_copy() for node in nodes]
-        to_embed = [node for node in copies if node.embedding is None]
-        await self._embed_model.acall(to_embed, show_progress=show_progress)
-        return copies
+        return await asyncio.to_thread(self._get_node_with_embedding, nodes, show_progress)
 
 
 def _progress_bar() -> Callable[[int, int], None]:

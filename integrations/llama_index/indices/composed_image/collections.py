@@ -20,37 +20,17 @@ TYPE_NAMES: dict[Any, str] = {datatype: scalar.__name__ for scalar, datatype in 
 
 @dataclass(frozen=True)
 class CollectionInfo:
-    """One collection.
-
-    Attributes
-    ----------
-    name : str
-        Name of the collection.
-    images : int
-        Number of rows.
-    model : str or None
-        Encoder of its vectors; None if mmrag did not create it.
-    dim : int or None
-        Length of its vectors; None if mmrag did not create it.
-    fields : dict of str to str
-        Type of each metadata column.
-    """
+    """Name, number of rows, encoder and metadata columns of a collection."""
 
     name: str
     images: int
-    model: str | None
+    model: str | None  # None, as the length of the vectors, if mmrag did not create it
     dim: int | None
-    fields: dict[str, str]
+    fields: dict[str, str]  # type of each metadata column
 
 
 def list_collections(db: str, token: str = "") -> list[CollectionInfo]:
-    """List the collections of a database, by name; a missing Lite folder is not created.
-
-    Raises
-    ------
-    StoreError
-        If there is no such folder, or Milvus cannot be reached.
-    """
+    """List the collections of a database, by name; raises `StoreError` for a Lite folder that does not exist."""
     with _open_client(db, token, "listing collections") as client:
         return [_describe(client, name) for name in sorted(client.list_collections())]
 

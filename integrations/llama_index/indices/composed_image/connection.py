@@ -39,18 +39,10 @@ NOISY_LOGGERS = (
 
 @dataclass(frozen=True)
 class MilvusConnection:
-    """Address of a Milvus.
+    """Address of a Milvus."""
 
-    Attributes
-    ----------
-    name : str
-        The address in messages: a folder, or a URI without its credentials.
-    folder : Path or None
-        Folder of a Milvus Lite; None for a server.
-    """
-
-    name: str
-    folder: Path | None = None
+    name: str  # in messages: a folder, or a URI without its credentials
+    folder: Path | None = None  # of a Milvus Lite
 
     def __str__(self) -> str:
         return self.name
@@ -59,18 +51,7 @@ class MilvusConnection:
 def parse_uri(uri: str | os.PathLike[str]) -> MilvusConnection:
     """Parse ``catalog.db`` (Milvus Lite), ``http://host:19530``, or the URI of Zilliz Cloud.
 
-    Raises
-    ------
-    StoreError
-        If the path cannot be a Milvus Lite folder, or is a file of Milvus Lite 2.
-
-    Examples
-    --------
-    >>> str(parse_uri("https://root:secret@shop.example:19530"))
-    'https://shop.example:19530'
-    >>> parse_uri("catalog")
-    Traceback (most recent call last):
-    mmrag.errors.StoreError: 'catalog' cannot be a Milvus Lite folder: its name must end...
+    Raises `StoreError` if the path cannot be a Milvus Lite folder, or is a file of Milvus Lite 2.
     """
     if isinstance(uri, str) and (url_scheme(uri) or uri.startswith("unix:")):
         return MilvusConnection(describe_source(uri))
@@ -118,10 +99,9 @@ def translate_errors(connection: MilvusConnection, operation: str) -> Generator[
 def call_with_retry(
     connection: MilvusConnection, operation: str, call: Callable[P, T], *args: P.args, **kwargs: P.kwargs
 ) -> T:
-    """Call ``call``, again while a server is away, with errors as of `translate_errors`.
+    """Call, again while a server is away, with errors as of `translate_errors`; only for idempotent calls.
 
-    Only for idempotent calls. pymilvus itself does not wait: when its first attempt to connect
-    again fails, none of its 75 retries is left. Milvus Lite is never waited for.
+    pymilvus itself does not wait: when its first attempt to connect again fails, none of its 75 retries is left.
     """
 
     def log_retry(state: RetryCallState) -> None:

@@ -50,22 +50,10 @@ def metadata_filters(filters: str | Filter) -> MetadataFilters:
 
 
 def expression(filters: MetadataFilters | None = None, **allowed: Sequence[str] | None) -> str:
-    r"""Translate filters to a Milvus expression; empty if there is nothing to filter.
+    r"""Translate filters, and allowed values of columns, to a Milvus expression; empty if there is nothing to filter.
 
-    Parameters
-    ----------
-    filters : MetadataFilters, optional
-        LlamaIndex filters, however nested.
-    **allowed : sequence of str
-        Allowed values of a column.
+    Raises `QueryError` if a key is no field name, or Milvus cannot compare with a value.
 
-    Raises
-    ------
-    QueryError
-        If a key is no field name, or Milvus cannot compare with a value.
-
-    Examples
-    --------
     >>> expression(metadata_filters("price < 40 or sold == true"), id=["a", 'b"'])
     '(price < 40 or sold == true) and id in ["a", "b\\""]'
     """
@@ -79,11 +67,8 @@ def _translate_group(filters: MetadataFilters | None) -> str:
     word = filters.condition
     if word is None or word == FilterCondition.NOT:
         raise QueryError(f"filters cannot be joined by {word!r}: use AND or OR")
-    parts = [
-        _translate_group(term) if isinstance(term, MetadataFilters) else _translate_term(term)
-        for term in filters.filters
-    ]
-    parts = list(filter(None, parts))
+    terms = (_translate_group(t) if isinstance(t, MetadataFilters) else _translate_term(t) for t in filters.filters)
+    parts = list(filter(None, terms))
     joined = f" {word.value} ".join(parts)
     return f"({joined})" if len(parts) > 1 else joined
 

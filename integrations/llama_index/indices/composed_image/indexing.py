@@ -5,8 +5,9 @@ from __future__ import annotations
 import hashlib
 import os
 import re
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from itertools import accumulate
 from pathlib import Path
 from typing import Any
 from urllib.parse import unquote, urlsplit
@@ -36,7 +37,7 @@ class MilvusImageStore:
 
     def to_row(self, record: ImageRecord) -> dict[str, Any]:
         """Convert an image to a row; raises `StoreError` if the collection cannot keep its metadata."""
-        return self.store.to_row(to_image_node(record))
+        return self.store.row_schema.to_row(to_image_node(record))
 
     def upsert(self, rows: Sequence[Mapping[str, Any]], vectors: Sequence[Sequence[float]]) -> None:
         """Write rows with their vectors."""
@@ -58,7 +59,9 @@ def to_image_node(image: ImageRecord) -> ImageNode:
     file_name = unquote(urlsplit(first).path).rstrip("/").rsplit("/", 1)[-1] if is_url else os.path.basename(first)
     metadata: dict[str, Any] = {"file_name": file_name, **image.metadata}
     if len(image.paths) > 1:
-        metadata["names"] = _truncate(map(redact_url, image.paths), MAX_NAMES_BYTES)
+        names = list(map(redact_url, image.paths))
+        sizes = accumulate(len(name.encode()) for name in names)
+        metadata["names"] = [name for name, size in zip(names, sizes, strict=True) if size <= MAX_NAMES_BYTES]
     return ImageNode(
         id_=image.id,
         image_path=None if is_url else first,
@@ -70,10 +73,9 @@ def to_image_node(image: ImageRecord) -> ImageNode:
 
 def open_manifest(store: ImageVectorStore, embed_model: ComposedImageEmbedding) -> Manifest:
     """Open the manifest of a collection, in its Milvus Lite folder or in the user's data folder."""
-    connection, identity, encoder = store.connection, store.identity, embed_model.info
-    folder = connection.folder
+    encoder, folder = embed_model.info, store.connection.folder
     if folder is None:
-        address = hashlib.sha256(connection.name.encode()).hexdigest()[:16]
+        address = hashlib.sha256(store.connection.name.encode()).hexdigest()[:16]
         folder = user_data_path("mmrag", appauthor=False) / address
     try:
         folder.mkdir(parents=True, exist_ok=True)
@@ -82,8 +84,7 @@ def open_manifest(store: ImageVectorStore, embed_model: ComposedImageEmbedding) 
             f"{folder}, for the record of what is indexed, cannot be made ({error.strerror}): "
             "check that you may write there, or set XDG_DATA_HOME"
         ) from error
-    file = folder / f"{store.collection_name}{MANIFEST_SUFFIX}"
-    return Manifest(file, identity, encoder.name, encoder.dim)
+    return Manifest(folder / f"{store.collection_name}{MANIFEST_SUFFIX}", store.identity, encoder.name, encoder.dim)
 
 
 def rebuild_manifest(store: ImageVectorStore, manifest: Manifest) -> None:
@@ -105,13 +106,3 @@ def _file_records(node: BaseNode) -> Iterator[FileRecord]:
         others = [name for name in metadata.pop("names", ()) if "://" not in name]
         for path in {node.image_path or node.image_url or "", *others}:
             yield FileRecord(path, node.node_id, 0, 0, {FOLDER_SOURCE: metadata_to_json(metadata, path)})
-
-
-def _truncate(names: Iterable[str], max_bytes: int) -> list[str]:
-    kept: list[str] = []
-    for name in names:
-        max_bytes -= len(name.encode())
-        if max_bytes < 0:
-            break
-        kept.append(name)
-    return kept

@@ -5,12 +5,11 @@ from __future__ import annotations
 import json
 import logging
 import uuid
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
 from itertools import islice
 from typing import Any
 
-import numpy as np
 from llama_index.core.bridge.pydantic import ConfigDict, TypeAdapter, ValidationError
 from llama_index.core.schema import BaseNode, ImageNode, TextNode
 from llama_index.core.vector_stores.utils import node_to_metadata_dict
@@ -63,13 +62,8 @@ def create_collection(
         size = {"max_length": MAX_TEXT_BYTES} if scalar is str else {}
         schema.add_field(name, COLUMN_TYPES[scalar], nullable=True, **size)
     index = client.prepare_index_params()
-    index.add_index(
-        "embedding",
-        index_name="embedding",
-        index_type=index_type,
-        metric_type="COSINE",
-        params=HNSW if index_type.startswith("HNSW") else {},
-    )
+    params = HNSW if index_type.startswith("HNSW") else {}
+    index.add_index("embedding", index_name="embedding", index_type=index_type, metric_type="COSINE", params=params)
     tags = {MODEL: model, DIM: str(dim), IDENTITY: uuid.uuid4().hex}
     client.create_collection(
         collection, schema=schema, index_params=index, properties=tags, consistency_level="Session"
@@ -98,48 +92,28 @@ def validate_collection(
 
 @dataclass(frozen=True)
 class RowSchema:
-    """What the rows of one collection must be like.
+    """The metadata columns that the rows of one collection have, and those that may not be empty."""
 
-    Attributes
-    ----------
-    collection : str
-        Its name, for messages.
-    dim : int
-        Length of its vectors.
-    columns : mapping of str to type
-        Its columns for metadata.
-    required : frozenset of str
-        Columns that no row may leave empty: all, before Milvus 2.5.
-    """
-
-    collection: str
-    dim: int
     columns: Mapping[str, ScalarType]
-    required: frozenset[str]
+    required: frozenset[str]  # all, before Milvus 2.5
 
     @classmethod
-    def from_description(cls, description: Mapping[str, Any], dim: int) -> RowSchema:
+    def from_description(cls, description: Mapping[str, Any]) -> RowSchema:
         """Read the schema out of what Milvus says of a collection."""
         columns = _metadata_columns(description)
         nullable = {field["name"] for field in description["fields"] if field.get("nullable")}
-        return cls(description["collection_name"], dim, columns, frozenset(columns.keys() - nullable))
+        return cls(columns, frozenset(columns.keys() - nullable))
 
     def to_row(self, node: BaseNode) -> dict[str, Any]:
-        """Validate a node and convert it to a row, without its vector.
-
-        Raises
-        ------
-        StoreError
-            If its id, metadata or image cannot be stored.
-        """
+        """Convert a node to a row without its vector; raises `StoreError` if id, metadata or image cannot be stored."""
         name = f"node {node.node_id!r}"
-        if node_image(node) is not None and not node_image_path(node):
+        node = _to_text_node(node)
+        if isinstance(node, ImageNode) and node.image and not (node.image_path or node.image_url):
             raise StoreError(
                 f"{name} holds its image as base64, which Milvus is no place for: save it to a file and set image_path"
             )
         if set(node.node_id) & set("\"'\\"):
             raise StoreError(f"{name}: an id may not hold quotes or backslashes")
-        node = _to_text_node(node)
         metadata = self._typed_metadata(node.metadata, name)
         changes: dict[str, Any] = {"metadata": metadata, "embedding": None}
         if isinstance(node, ImageNode):
@@ -148,34 +122,6 @@ class RowSchema:
         row = node_to_metadata_dict(node, remove_text=True)
         self._require_size(row, metadata, name)
         return {**row, "id": node.node_id, "text": node.text}
-
-    def normalize(self, vector: Sequence[float] | None, name: str) -> list[float]:
-        """Scale a vector to length 1.
-
-        Parameters
-        ----------
-        vector : sequence of float, shape (dim,), or None
-            The vector.
-        name : str
-            Whose it is, for messages.
-
-        Raises
-        ------
-        StoreError
-            If there is none, or its length is 0 or not finite, or its shape is another.
-        """
-        if vector is None:
-            raise StoreError(f"{name} has no embedding: embed it before it goes to the store")
-        array = np.asarray(vector, dtype=np.float64)  # (dim,)
-        if array.shape != (self.dim,):
-            raise StoreMismatchError(
-                f"{name} has a vector of shape {array.shape}, collection "
-                f"{self.collection!r} holds {self.dim}-d ones: use the encoder that made it"
-            )
-        length = float(np.linalg.norm(array))
-        if not np.isfinite(length) or length == 0:
-            raise StoreError(f"{name} has a vector of length {length}: it cannot be compared")
-        return (array / length).tolist()
 
     def _typed_metadata(self, metadata: Mapping[str, Any], name: str) -> dict[str, Any]:
         typed = {key: value for key, value in metadata.items() if value is not None}
@@ -221,6 +167,8 @@ def _to_text_node(node: BaseNode) -> TextNode:
         return node
     fields = {name: getattr(node, name) for name in BaseNode.model_fields}
     fields["text"] = node.get_content()
-    if address := node_image_path(node):
-        return ImageNode(**fields, **{"image_url" if url_scheme(address) else "image_path": address})
+    address = node_image_path(node)
+    if image := address or node_image(node):
+        kind = "image" if not address else "image_url" if url_scheme(address) else "image_path"
+        return ImageNode(**fields, **{kind: image})
     return TextNode(**fields)

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import asyncio
 import os
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Coroutine, Iterator, Mapping, Sequence
 from dataclasses import replace
-from typing import Any, cast
+from functools import wraps
+from typing import Any, Concatenate, ParamSpec, TypeVar, cast
 
-from llama_index.core.bridge.pydantic import ConfigDict, PrivateAttr
+import numpy as np
+from llama_index.core.bridge.pydantic import ConfigDict, Field
 from llama_index.core.schema import BaseNode
 from llama_index.core.vector_stores.types import (
     MetadataFilters,
@@ -30,9 +32,13 @@ from llama_index.indices.composed_image.schema import (
 from llama_index.vector_stores.milvus import MilvusVectorStore
 from pymilvus import MilvusClient
 
-from mmrag.errors import StoreError
+from mmrag.errors import StoreError, StoreMismatchError
 
-__all__ = ["ImageVectorStore", "ScalarType", "milvus_store"]
+__all__ = ["ImageVectorStore", "ScalarType", "milvus_store", "unit_vector"]
+
+P = ParamSpec("P")
+T = TypeVar("T")
+UNSET: Any = None  # LlamaIndex's constructor validates its own fields before others can be set
 
 
 def milvus_store(
@@ -94,14 +100,24 @@ def milvus_store(
     return store
 
 
+def _in_thread(method: Callable[P, T]) -> Callable[P, Coroutine[Any, Any, T]]:
+    """Make the async version of a method: in a worker thread, and so in any event loop."""
+
+    @wraps(method)
+    async def call(*args: P.args, **kwargs: P.kwargs) -> T:
+        return await asyncio.to_thread(method, *args, **kwargs)
+
+    return call
+
+
 class ImageVectorStore(MilvusVectorStore):
     """A `MilvusVectorStore` with every vector of length 1, safe filters, and async in any loop."""
 
     model_config = ConfigDict(arbitrary_types_allowed=True)
 
-    _connection: MilvusConnection = PrivateAttr()
-    _schema: RowSchema = PrivateAttr()
-    _identity: str = PrivateAttr()
+    connection: MilvusConnection = Field(UNSET, exclude=True, description="The Milvus that holds the collection.")
+    row_schema: RowSchema = Field(UNSET, exclude=True, description="What the rows must be like.")
+    identity: str = Field("", exclude=True, description="Random id of the collection; created anew, it has another.")
 
     def __init__(
         self, connection: MilvusConnection, description: Mapping[str, Any], dim: int, *, uri: str, token: str
@@ -119,92 +135,58 @@ class ImageVectorStore(MilvusVectorStore):
             batch_size=256,
         )
         self.uri = str(connection)
-        self._connection = connection
-        self._schema = RowSchema.from_description(description, dim)
-        self._identity = description["properties"][IDENTITY]
-
-    @property
-    def connection(self) -> MilvusConnection:
-        """The Milvus that holds the collection."""
-        return self._connection
-
-    @property
-    def identity(self) -> str:
-        """Random id of the collection: another one after it was dropped and created anew."""
-        return self._identity
+        self.connection = connection
+        self.row_schema = RowSchema.from_description(description)
+        self.identity = description["properties"][IDENTITY]
 
     @property
     def columns(self) -> Mapping[str, ScalarType]:
         """The columns for metadata, with their types."""
-        return self._schema.columns
+        return self.row_schema.columns
 
     def add(self, nodes: Sequence[BaseNode], **add_kwargs: Any) -> list[str]:
         """Upsert nodes; each needs an embedding, and an image node a path or URL."""
-        return self.upsert_rows(
-            [self._schema.to_row(node) for node in nodes], [node.embedding for node in nodes], **add_kwargs
-        )
-
-    def to_row(self, node: BaseNode) -> dict[str, Any]:
-        """Validate a node and convert it to a row for `upsert_rows`; raises `StoreError`."""
-        return self._schema.to_row(node)
+        rows = [self.row_schema.to_row(node) for node in nodes]
+        return self.upsert_rows(rows, [node.embedding for node in nodes], **add_kwargs)
 
     def upsert_rows(
         self, rows: Sequence[Mapping[str, Any]], vectors: Sequence[Sequence[float] | None], **add_kwargs: Any
     ) -> list[str]:
-        """Upsert rows made by `to_row` with their vectors, and return their ids."""
-        complete = [
-            {**row, self.embedding_field: self._schema.normalize(vector, f"node {row['id']!r}")}
-            for row, vector in zip(rows, vectors, strict=True)
-        ]
+        """Upsert rows made by `RowSchema.to_row` with their vectors, and return their ids."""
+        complete: list[dict[str, Any]] = []
+        for row, vector in zip(rows, vectors, strict=True):
+            unit = unit_vector(vector, self.dim, f"node {row['id']!r}", self.collection_name)
+            complete.append({**row, self.embedding_field: unit})
+        partition = add_kwargs.get("milvus_partition_name")
         for start in range(0, len(complete), self.batch_size):
-            call_with_retry(
-                self._connection,
-                f"writing {len(complete)} rows",
-                self.client.upsert,
-                self.collection_name,
-                complete[start : start + self.batch_size],
-                partition_name=add_kwargs.get("milvus_partition_name"),
-            )
+            batch = complete[start : start + self.batch_size]
+            self._call(f"writing {len(complete)} rows", self.client.upsert, batch, partition_name=partition)
         if add_kwargs.get("force_flush"):
-            call_with_retry(self._connection, "flushing", self.client.flush, self.collection_name)
+            self._call("flushing", self.client.flush)
         return [row["id"] for row in rows]
 
     def vectors(self, ids: Sequence[str]) -> dict[str, list[float]]:
         """Fetch the vectors of those ids that are stored."""
         if not ids:
             return {}
-        rows = call_with_retry(
-            self._connection,
-            "reading",
-            self.client.get,
-            self.collection_name,
-            ids=list(ids),
-            output_fields=[self.embedding_field],
-        )
+        rows = self._call("reading", self.client.get, ids=list(ids), output_fields=[self.embedding_field])
         return {row["id"]: [float(x) for x in row[self.embedding_field]] for row in rows}
 
     def count(self) -> int:
         """Count the rows."""
-        rows = call_with_retry(
-            self._connection,
-            "counting",
-            self.client.query,
-            self.collection_name,
-            output_fields=["count(*)"],
-            consistency_level="Strong",
-        )
-        return int(rows[0]["count(*)"])
+        counted = self._call("counting", self.client.query, output_fields=["count(*)"], consistency_level="Strong")
+        return int(counted[0]["count(*)"])
 
     def delete_nodes(
         self, node_ids: list[str] | None = None, filters: MetadataFilters | None = None, **delete_kwargs: Any
     ) -> None:
         """Delete by ids, by filter, or by both; nothing is deleted when both are empty."""
         if where := expression(filters, id=node_ids):
-            self._delete(where, **delete_kwargs)
+            self._call("deleting", self.client.delete, filter=where, **delete_kwargs)
 
     def delete(self, ref_doc_id: str, **delete_kwargs: Any) -> None:
         """Delete the nodes of a document."""
-        self._delete(expression(doc_id=[ref_doc_id]), **delete_kwargs)
+        self._call("deleting", self.client.delete, filter=expression(doc_id=[ref_doc_id]), **delete_kwargs)
 
     def get_nodes(
         self, node_ids: list[str] | None = None, filters: MetadataFilters | None = None, **kwargs: Any
@@ -213,19 +195,13 @@ class ImageVectorStore(MilvusVectorStore):
         where = expression(filters, id=node_ids)
         if not where:
             return []
-        rows = call_with_retry(
-            self._connection,
-            "reading",
-            self.client.query,
-            self.collection_name,
-            filter=where,
-            partition_names=kwargs.get("milvus_partition_names"),
-        )
+        partitions = kwargs.get("milvus_partition_names")
+        rows = self._call("reading", self.client.query, filter=where, partition_names=partitions)
         return [metadata_dict_to_node(row, text=row[self.text_key]) for row in rows]
 
     def pages(self) -> Iterator[list[BaseNode]]:
         """Iterate over all nodes, some hundreds at a time."""
-        with translate_errors(self._connection, "reading"):
+        with translate_errors(self.connection, "reading"):
             rows = self.client.query_iterator(self.collection_name, batch_size=500, output_fields=self.output_fields)
             while page := rows.next():
                 yield [metadata_dict_to_node(row) for row in page]
@@ -233,47 +209,27 @@ class ImageVectorStore(MilvusVectorStore):
 
     def query(self, query: VectorStoreQuery, **kwargs: Any) -> VectorStoreQueryResult:
         """Search by vector, and by filter when there is one."""
-        query = replace(query, query_embedding=self._schema.normalize(query.query_embedding, "the query"))
-        return call_with_retry(self._connection, "searching", super().query, query, **kwargs)
+        unit = unit_vector(query.query_embedding, self.dim, "the query", self.collection_name)
+        query = replace(query, query_embedding=unit)
+        return call_with_retry(self.connection, "searching", super().query, query, **kwargs)
 
     def close(self) -> None:
         """Release the collection; another process can then open a Lite folder."""
         self.client.close()
-        if self._connection.folder is not None:
+        if self.connection.folder is not None:
             from milvus_lite.server_manager import server_manager_instance
 
-            server_manager_instance.release_server(str(self._connection.folder))
+            server_manager_instance.release_server(str(self.connection.folder))
 
-    async def async_add(self, nodes: Sequence[BaseNode], **add_kwargs: Any) -> list[str]:
-        """Upsert nodes in a worker thread."""
-        return await asyncio.to_thread(self.add, nodes, **add_kwargs)
+    async_add = _in_thread(add)
+    aquery = _in_thread(query)
+    aget_nodes = _in_thread(get_nodes)
+    adelete_nodes = _in_thread(delete_nodes)
+    adelete = _in_thread(delete)
+    aclear = _in_thread(MilvusVectorStore.clear)
 
-    async def aquery(self, query: VectorStoreQuery, **kwargs: Any) -> VectorStoreQueryResult:
-        """Search in a worker thread."""
-        return await asyncio.to_thread(self.query, query, **kwargs)
-
-    async def aget_nodes(
-        self, node_ids: list[str] | None = None, filters: MetadataFilters | None = None, **kwargs: Any
-    ) -> list[BaseNode]:
-        """Fetch nodes in a worker thread."""
-        return await asyncio.to_thread(self.get_nodes, node_ids, filters, **kwargs)
-
-    async def adelete_nodes(
-        self, node_ids: list[str] | None = None, filters: MetadataFilters | None = None, **delete_kwargs: Any
-    ) -> None:
-        """Delete in a worker thread."""
-        await asyncio.to_thread(self.delete_nodes, node_ids, filters, **delete_kwargs)
-
-    async def adelete(self, ref_doc_id: str, **delete_kwargs: Any) -> None:
-        """Delete the nodes of a document in a worker thread."""
-        await asyncio.to_thread(self.delete, ref_doc_id, **delete_kwargs)
-
-    async def aclear(self) -> None:
-        """Drop the collection in a worker thread."""
-        await asyncio.to_thread(self.clear)
-
-    def _delete(self, where: str, **kwargs: Any) -> None:
-        call_with_retry(self._connection, "deleting", self.client.delete, self.collection_name, filter=where, **kwargs)
+    def _call(self, operation: str, call: Callable[Concatenate[str, P], T], *args: P.args, **kwargs: P.kwargs) -> T:
+        return call_with_retry(self.connection, operation, call, self.collection_name, *args, **kwargs)
 
     def _prepare_before_search(self, query: VectorStoreQuery, **kwargs: Any) -> tuple[str, list[str]]:
         where = expression(query.filters, doc_id=query.doc_ids, id=query.node_ids)
@@ -282,3 +238,19 @@ class ImageVectorStore(MilvusVectorStore):
         if query.mode == VectorStoreQueryMode.MMR:  # it compares the results with each other
             fields = [*fields, self.embedding_field]
         return " and ".join(filter(None, [where, given])), fields
+
+
+def unit_vector(vector: Sequence[float] | None, dim: int | None, name: str, collection: str) -> list[float]:
+    """Scale a vector to length 1; raises `StoreError` if there is none, or it is not finite, 0 or of another length."""
+    if vector is None:
+        raise StoreError(f"{name} has no embedding: embed it before it goes to the store")
+    array = np.asarray(vector, dtype=np.float64)  # (dim,)
+    if array.shape != (dim,):
+        raise StoreMismatchError(
+            f"{name} has a vector of shape {array.shape}, collection "
+            f"{collection!r} holds {dim}-d ones: use the encoder that made it"
+        )
+    length = float(np.linalg.norm(array))
+    if not np.isfinite(length) or length == 0:
+        raise StoreError(f"{name} has a vector of length {length}: it cannot be compared")
+    return (array / length).tolist()
