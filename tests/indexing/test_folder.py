@@ -1,4 +1,4 @@
-"""A run over a folder: what is new is embedded, what is known left alone, what is bad told."""
+"""Indexing of a folder: new images are embedded, known ones left alone, bad files skipped with the reason."""
 
 from __future__ import annotations
 
@@ -78,7 +78,7 @@ def test_only_what_is_new_is_embedded(index, folder):
     assert (counts(report), report.embedded) == ({"new": 1, "unchanged": 3}, 1)
 
 
-def test_an_edit_of_the_same_size_on_the_same_day_is_seen(index, folder, store):
+def test_an_edit_of_the_same_size_is_found_by_its_mtime(index, folder, store):
     index()
     size = (folder / "red.png").stat().st_size
     save(folder / "red.png", "#fe0000", LONG_AGO + 1)
@@ -88,14 +88,14 @@ def test_an_edit_of_the_same_size_on_the_same_day_is_seen(index, folder, store):
     assert len(store.images) == 3
 
 
-def test_an_edit_that_keeps_size_and_time_is_seen_when_asked(index, folder):
+def test_verify_finds_an_edit_that_keeps_size_and_mtime(index, folder):
     index()
     save(folder / "red.png", "#fe0000", LONG_AGO)
     assert counts(index()) == {"unchanged": 3}
     assert counts(index(verify=True)) == {"changed": 1, "unchanged": 2}
 
 
-def test_an_edit_moments_after_the_first_look_is_seen_though_the_time_is_the_same(index, folder):
+def test_an_edit_right_after_a_run_is_found_though_the_mtime_is_the_same(index, folder):
     now = (folder / "red.png").stat().st_ctime_ns + 10**9
     save(folder / "red.png", "red", now)
     index()
@@ -119,7 +119,7 @@ def test_a_moved_folder_is_indexed_again_without_embedding(index, folder, store)
     assert {Path(p.paths[0]).parent for p in store.images.values()} == {elsewhere}
 
 
-def test_swapped_names_end_right(index, folder, store):
+def test_swapped_file_names_are_indexed_right(index, folder, store):
     index()
     red = toy_encoder().encode(["red"])[0]
     (folder / "red.png").rename(folder / "x")
@@ -133,14 +133,14 @@ def test_swapped_names_end_right(index, folder, store):
     assert len(store.images) == 3
 
 
-def test_the_same_image_under_two_names_is_stored_once_with_both(index, folder, store):
+def test_a_duplicate_image_is_stored_once_with_both_paths(index, folder, store):
     save(folder / "twin.png", "red")
     report = index()
     assert (counts(report), report.embedded) == ({"new": 3, "duplicate": 1}, 3)
     assert frozenset({"red.png", "twin.png"}) in store.names()
 
 
-def test_a_image_that_loses_one_of_two_names_stays(index, folder, store):
+def test_an_image_stays_when_one_of_its_two_files_is_deleted(index, folder, store):
     save(folder / "twin.png", "red")
     index()
     (folder / "red.png").unlink()
@@ -148,7 +148,7 @@ def test_a_image_that_loses_one_of_two_names_stays(index, folder, store):
     assert frozenset({"twin.png"}) in store.names()
 
 
-def test_what_is_gone_stays_in_the_index_unless_synced(index, folder, store):
+def test_a_deleted_file_stays_in_the_index_unless_synced(index, folder, store):
     index()
     (folder / "red.png").unlink()
     assert counts(index()) == {"unchanged": 2}
@@ -174,7 +174,7 @@ def test_a_folder_that_cannot_be_listed_loses_nothing(index, folder, store, monk
     assert len(store.images) == 4
 
 
-def test_a_file_that_cannot_be_looked_at_is_not_taken_for_gone(index, folder, store, monkeypatch):
+def test_a_file_that_cannot_be_accessed_does_not_count_as_deleted(index, folder, store, monkeypatch):
     save(folder / "deep" / "pink.png", "pink")
     index()
     (folder / "copy.png").write_bytes((folder / "deep" / "pink.png").read_bytes())
@@ -192,7 +192,7 @@ def _refusing(part, look):
     return refuse
 
 
-def test_a_file_whose_place_a_folder_took_leaves_with_sync(index, folder, store):
+def test_sync_removes_a_file_that_a_folder_replaced(index, folder, store):
     index()
     (folder / "red.png").unlink()
     save(folder / "red.png" / "pink.png", "pink")
@@ -203,7 +203,7 @@ def test_a_file_whose_place_a_folder_took_leaves_with_sync(index, folder, store)
     assert counts(index(sync=True)) == {"new": 1, "deleted": 1, "unchanged": 2}
 
 
-def test_a_folder_whose_place_a_link_took_leaves_with_sync(index, folder, tmp_path, store):
+def test_sync_removes_a_folder_that_a_symbolic_link_replaced(index, folder, tmp_path, store):
     save(folder / "deep" / "pink.png", "pink")
     index()
     (folder / "deep").rename(tmp_path / "elsewhere")
@@ -228,14 +228,14 @@ def test_folders_deeper_than_python_can_call_are_searched(index, folder, store):
         subprocess.run(["rm", "-rf", folder / "d"], check=True)
 
 
-def test_a_folder_whose_name_is_no_text_is_an_error_in_words(index, tmp_path):
+def test_a_folder_whose_name_is_no_utf8_is_an_error_with_the_remedy(index, tmp_path):
     odd = Path(os.fsdecode(os.fsencode(tmp_path) + b"/\xff"))
     odd.mkdir()
     with pytest.raises(StoreError, match="no valid UTF-8: rename it"):
         index(odd, sync=True)
 
 
-def test_a_image_lost_from_the_shelf_is_found_out_when_asked(index, store):
+def test_verify_finds_an_image_missing_from_the_vector_store(index, store):
     index()
     store.delete(list(store.images)[:1])
     assert index().embedded == 0
@@ -243,7 +243,7 @@ def test_a_image_lost_from_the_shelf_is_found_out_when_asked(index, store):
     assert len(store.images) == 3
 
 
-def test_large_images_lost_from_the_shelf_are_not_all_held_at_once(index, store, monkeypatch):
+def test_large_images_missing_from_the_vector_store_are_embedded_in_batches(index, store, monkeypatch):
     held: list[int] = []
     encode = ToyEncoder.encode
     monkeypatch.setattr(pipeline, "BATCH_PIXELS", 8 * 8)
@@ -268,7 +268,7 @@ def test_metadata_is_looked_up_by_relative_path_or_by_function(index, folder, st
 
 
 @pytest.mark.parametrize("price", ["nan", "inf", "-inf"])
-def test_a_price_that_is_no_finite_number_counts_as_not_known(index, store, price):
+def test_a_metadata_value_that_is_nan_or_infinite_is_left_out(index, store, price):
     index(metadata=lambda _: {"price": float(price)})
     assert all(image.metadata == {} for image in store.images.values())
 
@@ -298,12 +298,12 @@ def test_what_holds_no_image_is_skipped_with_the_reason(index, folder, name, wri
     assert report.files == 4
 
 
-def test_a_name_that_is_no_text_is_skipped(index, folder):
+def test_a_file_name_that_is_no_utf8_is_skipped(index, folder):
     Path(os.fsdecode(os.fsencode(folder) + b"/\xff.png")).write_bytes(b"")
     assert "UTF-8" in index().skipped[0].reason
 
 
-def test_a_image_that_became_unreadable_leaves_the_index(index, folder, store):
+def test_an_image_that_became_unreadable_is_deleted_from_the_index(index, folder, store):
     index()
     (folder / "red.png").write_text("overwritten")
     assert counts(index()) == {"unchanged": 2, "skipped": 1}
@@ -316,12 +316,12 @@ def test_hidden_files_are_left_out(index, folder):
     assert counts(index()) == {"new": 3}
 
 
-def test_a_folder_that_is_not_there_is_an_error(index, tmp_path):
+def test_a_missing_folder_is_an_error(index, tmp_path):
     with pytest.raises(ImageError, match="nowhere is no folder"):
         index(tmp_path / "nowhere")
 
 
-def test_a_folder_that_vanishes_meanwhile_is_an_error_and_removes_nothing(index, folder, store):
+def test_a_folder_that_vanishes_during_a_run_is_an_error_and_removes_nothing(index, folder, store):
     index()
 
     def vanish(done: int, total: int) -> None:
@@ -339,12 +339,12 @@ def test_progress_counts_up_to_all_files(index):
     assert seen == [(0, 3), (1, 3), (2, 3), (3, 3)]
 
 
-def test_a_folder_that_holds_an_index_is_no_images(index, folder):
+def test_a_folder_that_holds_an_index_is_left_out(index, folder):
     save(folder / "shop.db" / "thumb.png", "pink")
     (folder / "shop.db" / "images.manifest.sqlite").touch()
     assert counts(index()) == {"new": 3}
 
 
-def test_links_may_lead_where_the_policy_says(index, folder, tmp_path):
+def test_symbolic_links_may_lead_where_the_policy_allows(index, folder, tmp_path):
     (folder / "out.png").symlink_to(save(tmp_path / "originals" / "pink.png", "pink"))
     assert counts(index(policy=ImagePolicy(roots=[folder, tmp_path / "originals"]))) == {"new": 4}

@@ -1,4 +1,4 @@
-"""A run over a list: it is remembered who said what of which file, and whose word counts."""
+"""Indexing of entries and tables: metadata are kept by source, and the latest source counts."""
 
 from __future__ import annotations
 
@@ -79,7 +79,7 @@ def test_a_new_price_is_stored_without_embedding(index, store):
     assert store.metadata("price") == {"red.png": 1, "blue.png": 3}
 
 
-def test_what_is_no_longer_listed_stays_unless_synced(index, store):
+def test_an_entry_that_is_no_longer_listed_stays_unless_synced(index, store):
     index({"red.png": 1, "blue.png": 2})
     index({"red.png": 1})
     assert store.metadata("price") == {"red.png": 1, "blue.png": 2}
@@ -87,14 +87,14 @@ def test_what_is_no_longer_listed_stays_unless_synced(index, store):
     assert store.metadata("price") == {"red.png": 1}
 
 
-def test_sync_leaves_what_another_list_named(index, store):
+def test_sync_keeps_a_file_that_another_source_names(index, store):
     index(Rows({"green.png": 9}, name="/other.csv"))
     index({"red.png": 1})
     index({"blue.png": 2}, sync=True)
     assert store.metadata("price") == {"green.png": 9, "blue.png": 2}
 
 
-def test_a_image_that_a_folder_holds_loses_only_what_the_list_said(index, store, manifest, folder):
+def test_sync_of_a_table_deletes_only_its_metadata_of_a_file_in_a_folder(index, store, manifest, folder):
     index_source(Folder(folder), manifest, store, embed)
     index({"red.png": 1})
     report = index({"green.png": 2}, sync=True)
@@ -102,7 +102,7 @@ def test_a_image_that_a_folder_holds_loses_only_what_the_list_said(index, store,
     assert store.metadata("price") == {"red.png": None, "green.png": 2, "blue.png": None}
 
 
-def test_a_run_over_the_folder_leaves_prices_alone(index, store, manifest, folder):
+def test_indexing_the_folder_keeps_the_metadata_of_a_table(index, store, manifest, folder):
     index({"red.png": 1})
     assert counts(index_source(Folder(folder), manifest, store, embed)) == {"new": 2, "unchanged": 1}
     os.utime(folder / "red.png", (1, 1))
@@ -110,7 +110,7 @@ def test_a_run_over_the_folder_leaves_prices_alone(index, store, manifest, folde
     assert store.metadata("price")["red.png"] == 1
 
 
-def test_a_source_that_says_nothing_new_has_nothing_written(index, store, manifest, folder, monkeypatch):
+def test_a_source_without_changes_writes_nothing_to_the_vector_store(index, store, manifest, folder, monkeypatch):
     index({"red.png": 1, "blue.png": 2})
     (folder / "green.png").unlink()
     written: list[str] = []
@@ -121,7 +121,7 @@ def test_a_source_that_says_nothing_new_has_nothing_written(index, store, manife
     assert len(written) == 2  # without their prices: the folder has been remembered, too
 
 
-def test_of_two_lists_the_one_that_spoke_last_is_believed(index, store):
+def test_the_metadata_of_the_latest_source_count(index, store):
     index(Rows({"red.png": 1}, name="/b.csv"))
     index(Rows({"red.png": 2}, name="/a.csv"))
     assert store.metadata("price") == {"red.png": 2}
@@ -129,19 +129,19 @@ def test_of_two_lists_the_one_that_spoke_last_is_believed(index, store):
     assert store.metadata("price") == {"red.png": 3}
 
 
-def test_of_two_files_with_one_image_the_first_is_believed(index, store, folder):
+def test_the_metadata_of_the_first_of_two_files_with_one_image_count(index, store, folder):
     (folder / "twin.png").write_bytes((folder / "red.png").read_bytes())
     assert counts(index({"twin.png": 1, "red.png": 2})) == {"new": 1, "duplicate": 1}
     assert store.metadata("price") == {"red.png": 2}
 
 
-def test_a_file_under_two_spellings_is_one_and_keeps_the_first_word(index, store, folder):
+def test_a_path_in_two_spellings_is_one_file_with_the_first_metadata(index, store, folder):
     spelt = {"red.png": 1, f"../{folder.name}/red.png": 2, str(folder / "red.png"): 3}
     assert counts(index(spelt)) == {"new": 1, "duplicate": 2}
     assert store.metadata("price") == {"red.png": 1}
 
 
-def test_a_deleted_file_leaves_with_sync_though_it_is_listed(index, store, folder):
+def test_sync_removes_a_deleted_file_though_it_is_listed(index, store, folder):
     index({"red.png": 1, "blue.png": 2})
     (folder / "red.png").unlink()
     assert counts(index({"red.png": 1, "blue.png": 2})) == {"unchanged": 1, "skipped": 1}
@@ -150,7 +150,7 @@ def test_a_deleted_file_leaves_with_sync_though_it_is_listed(index, store, folde
     assert store.metadata("price") == {"blue.png": 2}
 
 
-def test_a_folder_that_is_away_loses_nothing(index, store, folder):
+def test_sync_removes_nothing_while_the_folder_is_missing(index, store, folder):
     rows = {str(folder / "red.png"): 1}
     index(rows)
     folder.rename(folder.with_name("unplugged"))
@@ -166,7 +166,7 @@ def test_a_moved_file_keeps_its_vector(index, store, folder):
     assert store.metadata("price") == {"rouge.png": 1}
 
 
-def test_what_the_shelf_refuses_is_skipped_before_anything_is_recorded(index, store, monkeypatch):
+def test_a_row_that_the_vector_store_refuses_is_skipped_and_not_recorded(index, store, monkeypatch):
     def refuse(image):
         if image.metadata["price"] < 0:
             raise StoreError("below nothing")
@@ -181,7 +181,7 @@ def test_what_the_shelf_refuses_is_skipped_before_anything_is_recorded(index, st
     assert counts(index({"red.png": 2, "blue.png": 2})) == {"changed": 1, "new": 1}
 
 
-def test_of_a_changed_file_that_is_refused_nothing_old_is_left(index, store, folder, monkeypatch):
+def test_a_changed_file_that_is_refused_loses_its_old_record(index, store, folder, monkeypatch):
     index({"red.png": 1, "blue.png": 2})
     Image.new("RGB", (8, 8), "pink").save(folder / "red.png")
     monkeypatch.setattr(store, "to_row", _refuse_above(5))
@@ -189,7 +189,7 @@ def test_of_a_changed_file_that_is_refused_nothing_old_is_left(index, store, fol
     assert store.metadata("price") == {"blue.png": 2}
 
 
-def test_what_is_too_much_only_together_leaves_out_a_file_and_not_the_run(index, store, manifest, folder, monkeypatch):
+def test_metadata_refused_only_when_merged_skip_a_file_and_not_the_run(index, store, manifest, folder, monkeypatch):
     (folder / "twin.png").write_bytes((folder / "red.png").read_bytes())
 
     def only_one_fact(image):
@@ -206,9 +206,7 @@ def test_what_is_too_much_only_together_leaves_out_a_file_and_not_the_run(index,
     assert store.metadata("price")["red.png"] == 1
 
 
-def test_what_a_list_no_longer_says_can_leave_a_image_unfit_but_not_the_run(
-    index, store, manifest, folder, monkeypatch
-):
+def test_metadata_that_a_source_drops_can_skip_an_image_but_not_the_run(index, store, manifest, folder, monkeypatch):
     index({"red.png": 1, "blue.png": 2})
     index_source(Folder(folder), manifest, store, embed)
 
@@ -252,7 +250,7 @@ def _refuse_above(limit):
     return refuse
 
 
-def test_thousands_of_files_with_one_image_are_read_a_few_at_a_time(index, store, folder):
+def test_thousands_of_duplicates_are_read_in_pages(index, store, folder):
     for i in range(300):
         (folder / f"{i:03}.png").write_bytes((folder / "red.png").read_bytes())
     rows = {f"{i:03}.png": i for i in range(300)}
@@ -283,7 +281,7 @@ def test_only_what_the_policy_allows_is_read(index, folder):
         ("data:image/png;base64,AAAA", "does not exist|is no image"),
     ],
 )
-def test_a_bad_reference_is_skipped_and_the_rest_goes_on(index, folder, source, reason):
+def test_an_unreadable_entry_is_skipped_with_the_reason(index, folder, source, reason):
     (folder / "loop").symlink_to("loop")
     report = index({source: 1, "red.png": 2})
     assert counts(report) == {"new": 1, "skipped": 1}

@@ -1,4 +1,4 @@
-"""The manifest remembers what should be so, and what the store has still to follow in."""
+"""The manifest records files and their metadata, and which images are pending."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ def manifest(tmp_path: Path):
         yield manifest
 
 
-def test_a_recorded_file_is_unsettled_until_the_store_has_followed(manifest):
+def test_a_recorded_image_is_pending_until_it_is_committed(manifest):
     manifest.upsert(entry("/a"))
     assert manifest.pending() == ["p"]
     manifest.mark_committed(["p"])
@@ -33,20 +33,20 @@ def test_a_recorded_file_is_unsettled_until_the_store_has_followed(manifest):
     assert manifest.pending() == []
 
 
-def test_a_file_with_a_new_image_unsettles_the_old_one_too(manifest):
+def test_a_file_with_a_new_image_marks_the_old_one_pending_too(manifest):
     manifest.upsert(entry("/a", "old"))
     manifest.mark_committed(["old"])
     manifest.upsert(entry("/a", "new"))
     assert sorted(manifest.pending()) == ["new", "old"]
 
 
-def test_a_image_has_all_names_of_its_files_sorted(manifest):
+def test_files_of_an_image_are_sorted_by_path(manifest):
     for path in ("/b", "/a", "/c"):
         manifest.upsert(entry(path))
     assert [name.path for name in manifest.files_of_image("p")] == ["/a", "/b", "/c"]
 
 
-def test_a_settled_image_without_a_file_is_forgotten(manifest):
+def test_a_committed_image_without_a_file_is_deleted(manifest):
     manifest.upsert(entry("/a"))
     manifest.delete_file("/a")
     assert manifest.pending() == ["p"]
@@ -55,7 +55,7 @@ def test_a_settled_image_without_a_file_is_forgotten(manifest):
     assert manifest.count() == (0, 0)
 
 
-def test_a_touched_file_stays_settled(manifest):
+def test_update_stat_keeps_the_image_committed(manifest):
     manifest.upsert(entry("/a"))
     manifest.mark_committed(["p"])
     manifest.update_stat(FileRecord("/a", "p", size=7, mtime_ns=8))
@@ -65,13 +65,13 @@ def test_a_touched_file_stays_settled(manifest):
     assert manifest.is_committed("p")
 
 
-def test_each_source_has_its_say_and_the_last_word_stands_last(manifest):
+def test_metadata_are_kept_by_source_the_latest_last(manifest):
     for source, note in (("/t.csv", "1"), ("/u.csv", "2"), ("/t.csv", "3")):
         manifest.upsert(entry("/a", metadata={source: note}))
     assert list(manifest.get("/a").metadata.items()) == [("/u.csv", "2"), ("/t.csv", "3")]
 
 
-def test_a_file_lives_as_long_as_a_source_names_it(manifest):
+def test_a_file_is_deleted_with_its_last_source(manifest):
     manifest.upsert(entry("/a", metadata={"/t.csv": "1", "/u.csv": "2"}))
     manifest.mark_committed(["p"])
     manifest.delete_source("/a", "/t.csv")
@@ -82,7 +82,7 @@ def test_a_file_lives_as_long_as_a_source_names_it(manifest):
 
 
 @pytest.mark.parametrize("leave", ["drop", "forget"])
-def test_a_file_that_comes_back_brings_nothing_that_was_said_before(manifest, leave):
+def test_a_deleted_file_that_comes_back_has_no_old_metadata(manifest, leave):
     manifest.upsert(entry("/a", metadata={"/t.csv": "1"}))
     manifest.delete_file("/a") if leave == "drop" else manifest.delete_images(["p"])
     manifest.upsert(entry("/a"))
@@ -90,7 +90,7 @@ def test_a_file_that_comes_back_brings_nothing_that_was_said_before(manifest, le
 
 
 @given(mine=st.sets(names), others=st.sets(names))
-def test_the_files_of_a_source_are_walked_and_no_others(mine, others):
+def test_files_from_a_source_are_all_listed_and_no_others(mine, others):
     with Manifest(Path(":memory:"), "collection", "toy", 4) as manifest:
         for source, paths in (("mine", mine), ("others", others)):
             for path in paths:
@@ -98,7 +98,7 @@ def test_the_files_of_a_source_are_walked_and_no_others(mine, others):
         assert sorted(found.path for found in manifest.files_from("mine")) == sorted(mine)
 
 
-def test_files_may_be_retracted_while_they_are_walked(manifest):
+def test_a_source_may_be_deleted_during_iteration(manifest):
     with manifest.transaction():
         for i in range(1200):
             manifest.upsert(entry(f"/f/{i}", metadata={"/t.csv": "{}"}))
@@ -108,7 +108,7 @@ def test_files_may_be_retracted_while_they_are_walked(manifest):
 
 
 @given(folder=names, below=st.lists(names, unique=True), beside=names)
-def test_the_files_below_a_folder_are_walked_and_no_others(folder, below, beside):
+def test_files_under_a_folder_are_all_listed_and_no_others(folder, below, beside):
     with Manifest(Path(":memory:"), "collection", "toy", 4) as manifest:
         for name in below:
             manifest.upsert(entry(f"/{folder}/{name}"))
@@ -117,7 +117,7 @@ def test_the_files_below_a_folder_are_walked_and_no_others(folder, below, beside
     assert sorted(found) == sorted(f"/{folder}/{name}" for name in below)
 
 
-def test_files_may_be_dropped_while_they_are_walked(manifest):
+def test_files_may_be_deleted_during_iteration(manifest):
     with manifest.transaction():
         for i in range(1200):
             manifest.upsert(entry(f"/f/{i}"))
@@ -126,14 +126,14 @@ def test_files_may_be_dropped_while_they_are_walked(manifest):
     assert manifest.count() == (0, 0)
 
 
-def test_a_failed_transaction_leaves_no_trace(manifest):
+def test_a_failed_transaction_is_rolled_back(manifest):
     with pytest.raises(RuntimeError), manifest.transaction():
         manifest.upsert(entry("/a"))
         raise RuntimeError
     assert manifest.get("/a") is None
 
 
-def test_it_lasts(tmp_path):
+def test_the_manifest_persists(tmp_path):
     with Manifest(tmp_path / "m.sqlite", "collection", "toy", 4) as manifest:
         manifest.upsert(entry("/a"))
     with Manifest(tmp_path / "m.sqlite", "collection", "toy", 4) as manifest:
@@ -141,14 +141,14 @@ def test_it_lasts(tmp_path):
 
 
 @pytest.mark.parametrize("owner", [("remade", "toy", 4), ("collection", "bge", 4)])
-def test_the_record_of_another_collection_is_not_believed(tmp_path, owner):
+def test_a_manifest_of_another_collection_or_model_is_emptied(tmp_path, owner):
     with Manifest(tmp_path / "m.sqlite", "collection", "toy", 4) as manifest:
         manifest.upsert(entry("/a"))
     with Manifest(tmp_path / "m.sqlite", *owner) as manifest:
         assert manifest.count() == (0, 0)
 
 
-def test_a_record_of_an_older_form_is_begun_anew(tmp_path):
+def test_a_manifest_of_an_older_schema_is_recreated(tmp_path):
     with sqlite3.connect(tmp_path / "m.sqlite") as older:
         older.execute("CREATE TABLE files (path TEXT PRIMARY KEY, image TEXT, metadata TEXT)")
         older.execute("INSERT INTO files VALUES ('/a', 'p', '{}')")
@@ -157,18 +157,18 @@ def test_a_record_of_an_older_form_is_begun_anew(tmp_path):
         assert manifest.count() == (1, 1)
 
 
-def test_a_damaged_file_is_named_with_the_remedy(tmp_path):
+def test_a_damaged_manifest_is_an_error_with_the_remedy(tmp_path):
     (tmp_path / "m.sqlite").write_bytes(b"no database at all" * 100)
     with pytest.raises(StoreError, match=r"m\.sqlite is damaged .* delete it"):
         Manifest(tmp_path / "m.sqlite", "collection", "toy", 4)
 
 
-def test_a_missing_folder_is_named(tmp_path):
+def test_a_manifest_in_a_missing_folder_is_an_error(tmp_path):
     with pytest.raises(StoreError, match=r"nowhere.*check that you may write there"):
         Manifest(tmp_path / "nowhere" / "m.sqlite", "collection", "toy", 4)
 
 
-def test_a_file_in_use_is_told_apart(manifest, monkeypatch):
+def test_a_manifest_in_use_is_a_locked_error(manifest, monkeypatch):
     connect = sqlite3.connect
     monkeypatch.setattr(sqlite3, "connect", lambda *a, **k: connect(*a, **{**k, "timeout": 0}))
     with manifest.transaction(), pytest.raises(StoreLockedError, match="another process"):

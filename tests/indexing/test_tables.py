@@ -82,7 +82,7 @@ def _read(kind, value):
     return value.lower() == "true" if kind is bool else kind(value)
 
 
-def test_urls_stay_urls_and_rows_without_a_image_are_passed_over(tmp_path):
+def test_urls_are_kept_and_rows_without_an_image_are_left_out(tmp_path):
     file = tmp_path / "shop.jsonl"
     write_jsonl(file, [{"url": "https://a.example/1.jpg"}, {"url": ""}, {"url": None}])
     assert [entry.path for entry in open_table(file)] == ["https://a.example/1.jpg"]
@@ -111,7 +111,7 @@ def test_long_names_of_columns_are_cut_and_kept_apart(tmp_path):
     assert next(iter(open_table(file))).metadata == {"x" * 200: 5, "x" * 200 + "_2": 6}
 
 
-def test_the_image_column_can_be_named_and_is_asked_for_when_unknown(tmp_path):
+def test_the_image_column_can_be_given_and_is_an_error_when_unknown(tmp_path):
     file = tmp_path / "shop.csv"
     write_csv(file, [{"photo": "a.jpg", "title": "Mug"}])
     assert next(iter(open_table(file, "photo"))).path == str(tmp_path / "a.jpg")
@@ -138,7 +138,7 @@ def test_a_broken_table_is_one_clear_error(tmp_path, name, text, message):
         open_table(tmp_path / name)
 
 
-def test_a_table_that_changed_since_it_was_looked_through_is_not_believed(tmp_path):
+def test_a_table_that_changed_since_it_was_opened_is_refused(tmp_path):
     file = tmp_path / "shop.csv"
     write_csv(file, [{"image": "a.jpg", "price": 1}])
     table = open_table(file)
@@ -148,7 +148,7 @@ def test_a_table_that_changed_since_it_was_looked_through_is_not_believed(tmp_pa
             list(table)
 
 
-def test_a_table_that_changes_while_it_is_read_is_not_believed_to_its_end(tmp_path):
+def test_a_table_that_changes_while_it_is_read_is_refused(tmp_path):
     file = tmp_path / "shop.csv"
     write_csv(file, [{"image": "a.jpg"}, {"image": "b.jpg"}])
     rows = iter(open_table(file))
@@ -159,7 +159,7 @@ def test_a_table_that_changes_while_it_is_read_is_not_believed_to_its_end(tmp_pa
         list(rows)
 
 
-def test_marks_carriage_returns_and_lines_in_cells_are_read_as_spreadsheets_write_them(tmp_path):
+def test_byte_order_marks_crlf_and_line_breaks_in_cells_are_read(tmp_path):
     file = tmp_path / "shop.csv"
     file.write_bytes('\ufeffimage,note\r\na.jpg,"one\r\ntwo"\r\n'.encode())
     assert list(open_table(file)) == [ImageEntry(str(tmp_path / "a.jpg"), {"note": "one\r\ntwo"})]
