@@ -52,7 +52,7 @@ def test_it_is_a_vector_store_index(index):
     assert index.vector_store.count() == 10
 
 
-def test_text_image_and_both_find_what_the_encoder_finds_best(index, images):
+def test_text_image_and_composed_queries_rank_like_the_encoder(index, images):
     engine = index.as_query_engine(similarity_top_k=3)
     swatch = str(images / "blue corner.png")
     assert names(engine.query("something green"))[0] == best(images, "something green")
@@ -61,7 +61,7 @@ def test_text_image_and_both_find_what_the_encoder_finds_best(index, images):
     assert both[0] == best(images, Query("in red", swatch))
 
 
-def test_a_image_in_the_text_is_the_same_as_one_beside_it(index, images):
+def test_a_markdown_image_equals_an_image_of_the_bundle(index, images):
     engine = index.as_query_engine(similarity_top_k=4)
     swatch = str(images / "blue corner.png")
     beside = engine.query(QueryBundle("in red", image_path=swatch))
@@ -80,7 +80,7 @@ def test_postprocessors_see_the_image_sync_and_async(index, images, in_text):
     assert [(bundle.query_str, bundle.image_path) for bundle in watching.seen] == [("in red", swatch)] * 3
 
 
-def test_a_stock_engine_composes_too_and_its_postprocessors_see_the_image(index, images):
+def test_a_stock_query_engine_composes_too(index, images):
     watching = Watching(seen=[])
     engine = RetrieverQueryEngine(
         retriever=index.as_retriever(similarity_top_k=3),
@@ -94,7 +94,7 @@ def test_a_stock_engine_composes_too_and_its_postprocessors_see_the_image(index,
     assert watching.seen[0].image_path == bundle.image_path
 
 
-def test_the_callers_bundle_stays_as_it_was(index, images):
+def test_the_query_bundle_is_not_modified(index, images):
     engine = index.as_query_engine()
     bundle = QueryBundle("in red", image_path=str(images / "blue.png"))
     before = copy.deepcopy(bundle)
@@ -104,20 +104,20 @@ def test_the_callers_bundle_stays_as_it_was(index, images):
     assert bundle == before
 
 
-def test_a_vector_brought_along_is_used(index, embedding):
+def test_an_embedding_in_the_query_bundle_is_used(index, embedding):
     vector = embedding.get_text_embedding("green")
     engine = index.as_query_engine(similarity_top_k=1)
     assert names(engine.query(QueryBundle("red", embedding=vector))) == names(engine.query("green"))
 
 
-def test_text_that_only_looks_like_a_image_is_taken_as_text(index):
+def test_escaped_markdown_is_text(index):
     watching = Watching(seen=[])
     engine = index.as_query_engine(node_postprocessors=[watching])
     engine.query(r"how to write \![](a.jpg)")
     assert (watching.seen[0].query_str, watching.seen[0].image_path) == (r"how to write \![](a.jpg)", None)
 
 
-def test_what_only_looks_like_a_image_is_not_opened_by_the_reranker_either(index):
+def test_escaped_markdown_is_not_opened_by_the_reranker(index):
     llm = MockVision(reversing())
     engine = index.as_query_engine(node_postprocessors=[LLVMRerank(llm=llm)])
     assert len(engine.query(r"how to write \![](gone.jpg)").source_nodes) == 2
@@ -134,14 +134,14 @@ def test_an_engine_over_another_retriever_is_still_one_of_ours(index, images):
 
 
 @pytest.mark.parametrize("query", ["", "  ", QueryBundle(""), "![](a.png) ![](b.png)"])
-def test_a_query_of_nothing_or_of_two_images_is_refused(index, query):
+def test_an_empty_query_or_one_with_two_images_is_refused(index, query):
     with pytest.raises(QueryError):
         index.as_query_engine().query(query)
     with pytest.raises(QueryError):
         asyncio.run(index.as_query_engine().aquery(query))
 
 
-def test_a_diverse_choice_can_be_asked_for(index, images):
+def test_mmr_mode_diversifies_the_results(index, images):
     wish = QueryBundle("", image_path=str(images / "blue.png"))
     retriever = index.as_retriever(
         similarity_top_k=2, vector_store_query_mode="mmr", vector_store_kwargs={"mmr_threshold": 0.3}
@@ -152,7 +152,7 @@ def test_a_diverse_choice_can_be_asked_for(index, images):
     assert names(index.as_query_engine(similarity_top_k=2).query(wish))[1] == "blue corner"
 
 
-def test_a_search_for_none_is_told_as_what_it_is(index):
+def test_a_top_k_of_zero_is_an_error(index):
     with pytest.raises(StoreError, match=r"was not tried: .*limit"):
         index.as_retriever(similarity_top_k=0).retrieve("red")
 
@@ -164,7 +164,7 @@ def test_filters_narrow_the_search(index):
     assert names(found) == ["blue"]
 
 
-def test_queries_run_side_by_side_and_in_one_loop_after_another(index, images):
+def test_queries_run_concurrently_and_in_several_event_loops(index, images):
     engine = index.as_query_engine(similarity_top_k=1)
 
     async def eight() -> list[list[str]]:
@@ -183,7 +183,7 @@ def test_a_sync_query_works_inside_a_running_loop(index):
     assert len(asyncio.run(like_a_notebook()).source_nodes) == 1
 
 
-def test_in_a_notebook_the_answer_shows_its_images(index, images):
+def test_a_response_shows_its_images_in_a_notebook(index, images):
     reranker = LLVMRerank(llm=MockVision(reversing()))
     engine = index.as_query_engine(similarity_top_k=3, node_postprocessors=[reranker])
     response = engine.query("something green")
@@ -194,7 +194,7 @@ def test_in_a_notebook_the_answer_shows_its_images(index, images):
     assert RankedImages()._repr_html_().count("<img") == 0
 
 
-def test_no_hit_is_told(index):
+def test_an_empty_result_is_reported(index):
     filters = metadata_filters("price > 1000")
     assert str(index.as_query_engine(filters=filters).query("red")) == "No image found."
 
@@ -216,7 +216,7 @@ def test_nodes_are_added_by_their_image_and_deleted_by_id(index, images):
     assert index.vector_store.count() == 10
 
 
-def test_the_stock_way_to_insert_embeds_images_too(index, images):
+def test_insert_nodes_embeds_images_too(index, images):
     node = ImageNode(id_="again", image_path=str(images / "red.png"))
     index.insert_nodes([node])
     asyncio.run(index.ainsert_nodes([node.model_copy(update={"id_": "async"})]))
@@ -226,7 +226,7 @@ def test_the_stock_way_to_insert_embeds_images_too(index, images):
 
 
 @pytest.mark.parametrize("made", ["of nodes", "of documents"])
-def test_an_index_made_of_images_without_words_has_them_all(made, milvus_lite, embedding, images):
+def test_an_index_built_from_image_nodes_without_text_holds_them_all(made, milvus_lite, embedding, images):
     paths = [str(path) for path in sorted(images.glob("*.png"))]
     with ComposedImageIndex.open(milvus_lite, embedding) as index:
         settings = {"storage_context": index.storage_context, "embed_model": embedding}
@@ -239,7 +239,7 @@ def test_an_index_made_of_images_without_words_has_them_all(made, milvus_lite, e
         assert sorted(node.node.image_path for node in found) == paths
 
 
-def test_a_pipeline_fills_the_store(index, embedding, images):
+def test_an_ingestion_pipeline_fills_the_vector_store(index, embedding, images):
     pipeline = IngestionPipeline(transformations=[embedding], vector_store=index.vector_store)
     pipeline.run(nodes=[ImageNode(id_="piped", image_path=str(images / "red.png"))])
     assert list(index.vector_store.vectors(["piped"])) == ["piped"]
@@ -251,14 +251,14 @@ def test_indexing_twice_changes_nothing(index, images):
     assert index.vector_store.count() == 10
 
 
-def test_a_deleted_image_comes_back_when_its_folder_is_indexed_again(index, images):
+def test_a_deleted_image_is_indexed_again_with_its_folder(index, images):
     red = index.as_retriever(similarity_top_k=1).retrieve(QueryBundle("", image_path=str(images / "red.png")))[0]
     index.delete(red.node.node_id)
     assert index.vector_store.count() == 9
     assert index.add_folder(images).new == 1
 
 
-def test_a_image_under_two_names_is_one_node_that_knows_both(index, tmp_path, images):
+def test_a_duplicate_image_is_one_node_with_both_paths(index, tmp_path, images):
     (tmp_path / "twin.png").write_bytes((images / "red.png").read_bytes())
     assert index.add_folder(tmp_path, policy=None).duplicate == 1
     node = index.as_retriever(similarity_top_k=1).retrieve("red")[0].node

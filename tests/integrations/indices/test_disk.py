@@ -55,7 +55,7 @@ def shell(script: str, *words: object) -> subprocess.CompletedProcess[str]:
     )  # fmt: skip
 
 
-def test_a_full_disk_is_told_and_the_run_goes_on_once_there_is_room(tmp_path, folder):
+def test_a_full_disk_is_an_error_and_the_next_run_continues(tmp_path, folder):
     ran = shell(
         """
         mount -t tmpfs -o size=1m none "$1"
@@ -74,7 +74,7 @@ def test_a_full_disk_is_told_and_the_run_goes_on_once_there_is_room(tmp_path, fo
     assert again.endswith(f": {IMAGES} unchanged")
 
 
-def test_a_read_only_disk_is_told_and_the_index_stays_as_it_was(tmp_path, folder):
+def test_a_read_only_disk_is_an_error_and_the_index_is_unchanged(tmp_path, folder):
     ran = shell(
         """
         "$python" -c "$index" "$1/shop.db" "$2"

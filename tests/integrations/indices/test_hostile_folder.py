@@ -61,7 +61,7 @@ def test_every_file_is_either_indexed_or_skipped_for_its_reason(corpus, report, 
     assert report.files == len(corpus)
 
 
-def test_what_is_indexed_is_what_the_encoder_makes_of_the_image(corpus, index, entries):
+def test_stored_vectors_equal_those_of_the_encoder(corpus, index, entries):
     right = [path for path, expected in corpus if isinstance(expected, tuple)]
     right = [path for path in right if not _is_no_utf8(path)]
     vectors = index.vector_store.vectors(list(entries.values()))

@@ -39,7 +39,7 @@ def folder(tmp_path_factory) -> Path:
     return folder
 
 
-def test_killed_at_random_moments_it_ends_with_exactly_the_right_set(folder, tmp_path):
+def test_killed_at_random_moments_the_next_run_completes_the_index(folder, tmp_path):
     opening, working = whole_run(tmp_path / "whole.db", folder)
     wanted = snapshot(tmp_path / "whole.db", folder)
     assert (len(wanted.rows), len(wanted.files)) == (IMAGES, IMAGES + IMAGES // 10)
@@ -63,7 +63,7 @@ def test_killed_at_random_moments_it_ends_with_exactly_the_right_set(folder, tmp
         assert snapshot(db, folder) == wanted
 
 
-def test_killed_between_a_folder_patterns_and_tables_it_ends_like_a_whole_run(tmp_path):
+def test_killed_between_sources_the_next_run_ends_like_an_uninterrupted_one(tmp_path):
     folder, sources = tmp_path / "photos", shop(tmp_path)
     whole_run(tmp_path / "whole.db", *sources)
     shutil.copytree(tmp_path / "whole.db", tmp_path / "cut.db")

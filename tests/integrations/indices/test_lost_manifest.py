@@ -43,7 +43,7 @@ def names(index: ComposedImageIndex) -> set[str]:
     return {hit.node.metadata["file_name"] for hit in found}
 
 
-def test_what_is_stored_is_remembered_when_the_record_is_lost(folder, place, record, caplog):
+def test_a_lost_manifest_is_rebuilt_from_the_collection(folder, place, record, caplog):
     known = {f"{color}.png": {"price": 5, "title": color} for color in COLORS}
     with open_toy_index(place) as index:
         index.add_folder(folder, metadata=known)
@@ -56,7 +56,7 @@ def test_what_is_stored_is_remembered_when_the_record_is_lost(folder, place, rec
     assert not caplog.records
 
 
-def test_what_went_away_while_the_record_was_lost_leaves_with_sync(folder, place, record):
+def test_sync_removes_files_deleted_while_the_manifest_was_lost(folder, place, record):
     with open_toy_index(place) as index:
         index.add_folder(folder)
     record.unlink()
@@ -68,7 +68,7 @@ def test_what_went_away_while_the_record_was_lost_leaves_with_sync(folder, place
         assert names(index) == {"green.png", "twin.png"}
 
 
-def test_prices_that_a_lost_record_knew_stay_until_they_are_told_anew(folder, place, record):
+def test_metadata_of_a_lost_manifest_stay_until_they_are_indexed_again(folder, place, record):
     (folder.parent / "red only").mkdir()
     with open_toy_index(place) as index:
         index.add_folder(folder, metadata=lambda _: {"price": 5})
@@ -79,7 +79,7 @@ def test_prices_that_a_lost_record_knew_stay_until_they_are_told_anew(folder, pl
         assert [hit.node.metadata["price"] for hit in found] == [5, 5, 5]
 
 
-def test_a_damaged_record_is_told_with_a_remedy_that_works(folder, place, record):
+def test_a_damaged_manifest_is_an_error_whose_remedy_works(folder, place, record):
     with open_toy_index(place) as index:
         index.add_folder(folder)
     record.write_bytes(b"damaged" * 1000)
@@ -91,7 +91,7 @@ def test_a_damaged_record_is_told_with_a_remedy_that_works(folder, place, record
         assert (counts(report), report.embedded) == ({"unchanged": 4}, 0)
 
 
-def test_nodes_that_are_no_indexed_images_are_left_alone(folder, place, record):
+def test_nodes_that_are_not_indexed_images_are_kept(folder, place, record):
     from llama_index.core.schema import ImageNode
 
     with open_toy_index(place) as index:
@@ -103,7 +103,7 @@ def test_nodes_that_are_no_indexed_images_are_left_alone(folder, place, record):
 
 
 @pytest.mark.parametrize("moment", ["delete_nodes", "mark_committed"])
-def test_a_deletion_that_was_cut_off_is_completed(folder, place, moment, monkeypatch):
+def test_an_interrupted_deletion_is_completed(folder, place, moment, monkeypatch):
     with open_toy_index(place) as index:
         index.add_folder(folder)
         red = index.as_retriever(similarity_top_k=1).retrieve("red")[0].node_id
@@ -122,7 +122,7 @@ def _cut_off(*_: object, **__: object) -> None:
     raise KeyboardInterrupt
 
 
-def test_a_second_run_over_one_collection_is_told_to_wait(folder, place):
+def test_a_second_run_over_one_collection_is_a_locked_error(folder, place):
     with open_toy_index(place) as index:
 
         def meanwhile(done: int, total: int) -> None:

@@ -14,7 +14,7 @@ from mmrag.errors import StoreError
 OLD_MILVUS = RowSchema({"price": float, "kind": str}, frozenset({"price", "kind"}))
 
 
-def test_where_no_column_may_be_empty_the_missing_one_is_named():
+def test_a_missing_value_of_a_required_column_is_an_error():
     node = ImageNode(id_="a", embedding=[1, 0, 0], metadata={"price": 2, "kind": None})
     with pytest.raises(StoreError, match=r"'a' has no 'kind'.*every row a 'kind', or use Milvus 2"):
         OLD_MILVUS.to_row(node)

@@ -27,7 +27,7 @@ def run_python(code: str, **options) -> subprocess.CompletedProcess[str]:
     return subprocess.run(command, capture_output=True, text=True, timeout=120, **options)
 
 
-def test_a_second_process_finds_the_same_after_the_first_has_closed(index, milvus_lite, images):
+def test_a_second_process_finds_the_same_after_the_first_closed(index, milvus_lite, images):
     query = QueryBundle("in red", image_path=str(images / "blue.png"))
     here = [found.node_id for found in index.as_retriever(similarity_top_k=4).retrieve(query)]
     index.close()
@@ -42,7 +42,7 @@ def test_a_second_process_finds_the_same_after_the_first_has_closed(index, milvu
     assert report.endswith("10 unchanged")
 
 
-def test_a_folder_open_elsewhere_is_an_error_that_says_what_to_do(index, milvus_lite):
+def test_a_lite_folder_open_in_another_process_is_a_locked_error(index, milvus_lite):
     there = run_python(f"ComposedImageIndex.open({str(milvus_lite)!r}, embedding)")
     last = there.stderr.strip().splitlines()[-1]
     assert there.returncode == 1
@@ -52,7 +52,7 @@ def test_a_folder_open_elsewhere_is_an_error_that_says_what_to_do(index, milvus_
     assert "DataDirLockedError" not in there.stderr  # one sentence, not the traceback of Milvus
 
 
-def test_a_folder_that_may_not_be_written_is_told(index, milvus_lite, tmp_path):
+def test_a_lite_folder_without_write_permission_is_an_error(index, milvus_lite, tmp_path):
     index.close()
     for path in [*tmp_path.rglob("*"), tmp_path, *tmp_path.parents[:2]]:
         path.chmod(0o555)
@@ -71,7 +71,7 @@ def test_a_folder_that_may_not_be_written_is_told(index, milvus_lite, tmp_path):
     assert "Check that you may write there" in there.stderr.strip().splitlines()[-1]
 
 
-def test_a_full_disk_is_told_and_nothing_is_lost(index, milvus_lite, tmp_path):
+def test_a_full_disk_is_an_error_and_nothing_is_lost(index, milvus_lite, tmp_path):
     index.close()
     big = Path(tmp_path / "more")
     there = run_python(f"""

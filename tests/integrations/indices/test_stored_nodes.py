@@ -20,7 +20,7 @@ from mmrag.errors import StoreError
         ([1, 0], r"shape \(2,\).*'shop' holds 4-d"),
     ],
 )
-def test_a_vector_that_cannot_be_compared_is_refused(store, bad, named):
+def test_a_vector_that_is_zero_or_not_finite_is_refused(store, bad, named):
     with pytest.raises(StoreError, match=rf"'a' has a vector of {named}"):
         store.add([node("a", bad)])
     with pytest.raises(StoreError, match=rf"the query has a vector of {named}"):
@@ -38,7 +38,7 @@ def test_a_node_without_an_embedding_is_named(store):
         store.add([ImageNode(id_="a", image_path="/a.png")])
 
 
-def test_base64_is_kept_out(store):
+def test_a_node_with_a_base64_image_is_refused(store):
     with pytest.raises(StoreError, match="'a' holds its image as base64"):
         store.add([ImageNode(id_="a", image="AAAA", embedding=[1, 0, 0, 0])])
     with pytest.raises(StoreError, match="'a' holds its image as base64"):
@@ -51,7 +51,7 @@ def test_base64_is_kept_out(store):
 
 @pytest.mark.parametrize("node_class", [Document, Node])
 @pytest.mark.parametrize("address", ["/a.png", "https://shop.example/a.png"])
-def test_a_document_comes_back_with_its_image(node_class, address, store):
+def test_a_document_is_restored_with_its_image(node_class, address, store):
     place = {"url": address} if ":" in address else {"path": address}
     words = {"text": "a mug"} if node_class is Document else {"text_resource": MediaResource(text="a mug")}
     document = node_class(
@@ -63,7 +63,7 @@ def test_a_document_comes_back_with_its_image(node_class, address, store):
     assert address in (kept.image_path, kept.image_url)
 
 
-def test_a_newer_node_of_words_comes_back_with_them(store):
+def test_a_text_node_of_the_new_class_is_restored(store):
     words = MediaResource(text="a mug")
     store.add([Node(id_="a", text_resource=words, embedding=[1, 0, 0, 0])])
     assert store.get_nodes(["a"])[0].get_content() == "a mug"
@@ -74,7 +74,7 @@ def test_ids_that_could_break_an_expression_are_refused(store):
         store.add([node('a" or "" == "')])
 
 
-def test_the_callers_nodes_are_left_as_they_were(store):
+def test_added_nodes_are_not_modified(store):
     mine = node("a", [3, 4, 0, 0], price="2.5", note=None)
     before = mine.model_copy(deep=True)
     store.add([mine])

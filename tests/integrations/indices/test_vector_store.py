@@ -32,7 +32,7 @@ def shop(tmp_path_factory):
     store.close()
 
 
-def test_it_is_a_milvus_vector_store_with_everything_set_right(store):
+def test_it_is_a_milvus_vector_store_with_cosine_similarity_and_upserts(store):
     assert isinstance(store, MilvusVectorStore)
     facts = store.client.describe_index("shop", "embedding")
     assert (facts["metric_type"], facts["index_type"]) == ("COSINE", "FLAT")
@@ -41,7 +41,7 @@ def test_it_is_a_milvus_vector_store_with_everything_set_right(store):
     assert store.class_name() == "MilvusVectorStore"
 
 
-def test_writing_twice_doubles_nothing(store):
+def test_adding_twice_upserts(store):
     store.add([node("a"), node("b")])
     store.add([node("a"), node("b")])
     assert store.count() == 2
@@ -58,7 +58,7 @@ def test_a_reopened_collection_can_be_searched(opened):
 
 
 @pytest.mark.parametrize("index_type", ["FLAT", "HNSW", "HNSW_SQ", "IVF_FLAT", "IVF_SQ8"])
-def test_every_index_type_on_offer_survives_a_reopening(opened, index_type):
+def test_every_index_type_survives_a_reopening(opened, index_type):
     first = opened(index_type=index_type)
     first.add([node(f"n{i}", [1, i / 64, 0, 0]) for i in range(64)])
     first.client.flush("shop")
@@ -81,12 +81,12 @@ def test_index_types_that_do_not_survive_are_refused(opened, index_type):
         ({"dim": 5}, r"4-d vectors of 'toy', this encoder is 'toy' and makes 5-d"),
     ],
 )
-def test_opening_it_as_something_else_names_both_sides(store, opened, changes, named):
+def test_a_mismatch_of_encoder_or_dimension_names_both(store, opened, changes, named):
     with pytest.raises(StoreMismatchError, match=named):
         opened(**changes)
 
 
-def test_columns_that_are_not_as_wished_are_told_and_the_collection_serves(store, opened, caplog):
+def test_columns_of_another_type_are_logged_and_the_collection_is_opened(store, opened, caplog):
     caplog.set_level("INFO")
     again = opened(scalar_fields={"size": str, "price": str})
     assert again.columns == store.columns
@@ -94,19 +94,19 @@ def test_columns_that_are_not_as_wished_are_told_and_the_collection_serves(store
     assert "keeps 'price' as float, not as str" in caplog.text
 
 
-def test_a_collection_somebody_else_made_is_left_alone(tmp_path, store, opened):
+def test_a_collection_not_created_by_mmrag_is_refused(tmp_path, store, opened):
     MilvusVectorStore(uri=str(tmp_path / "s.db"), collection_name="other", dim=4, use_async_client=False)
     with pytest.raises(StoreMismatchError, match=r"'other'.*was not made by mmrag"):
         milvus_store(tmp_path / "s.db", "other", 4, model="toy")
 
 
-def test_a_collection_made_anew_has_another_identity(store, opened):
+def test_a_recreated_collection_has_another_identity(store, opened):
     before = store.identity
     store.clear()
     assert opened().identity != before
 
 
-def test_declared_columns_are_typed(store):
+def test_scalar_fields_are_typed_columns(store):
     store.add([node("a", price="2.5", stock="3", sold="false", kind=7)])
     row = store.client.get("shop", ids=["a"], output_fields=list(COLUMNS))[0]
     assert {key: row[key] for key in COLUMNS} == {
@@ -116,7 +116,7 @@ def test_declared_columns_are_typed(store):
         store.add([node("b", price="cheap")])
 
 
-def test_image_nodes_come_back_as_image_nodes_without_their_vector(shop):
+def test_image_nodes_are_restored_without_their_embedding(shop):
     found = shop.query(VectorStoreQuery(query_embedding=[1, 0, 0, 0], similarity_top_k=1))
     assert type(found.nodes[0]) is ImageNode
     assert found.nodes[0].image_path == "/shop/a.png"
@@ -140,12 +140,12 @@ def test_image_nodes_come_back_as_image_nodes_without_their_vector(shop):
         ("nothing == 1", ""),
     ],
 )
-def test_filters_find_what_they_say(shop, filters, wanted):
+def test_filters_return_the_matching_nodes(shop, filters, wanted):
     assert sorted(ids(shop, metadata_filters(filters))) == sorted(wanted)
 
 
 @pytest.mark.parametrize("key", ["", "a b", "1 == 1 or a", "kind) or (kind", "naïve"])
-def test_a_key_that_is_no_name_is_refused(shop, key):
+def test_a_filter_key_that_is_no_field_name_is_refused(shop, key):
     nested = MetadataFilters(filters=[MetadataFilter(key=key, value=1)])
     with pytest.raises(QueryError, match="no field name"):
         ids(shop, MetadataFilters(filters=[nested]))
@@ -153,13 +153,13 @@ def test_a_key_that_is_no_name_is_refused(shop, key):
         shop.delete_nodes(filters=nested)
 
 
-def test_a_negated_filter_is_refused_rather_than_misread(shop):
+def test_a_negated_filter_is_refused(shop):
     terms = [MetadataFilter(key="kind", value="mug")]
     with pytest.raises(QueryError, match="use AND or OR"):
         ids(shop, MetadataFilters(filters=terms, condition=FilterCondition.NOT))
 
 
-def test_deleting_or_asking_for_nothing_touches_nothing(store):
+def test_empty_ids_and_filters_delete_and_fetch_nothing(store):
     store.add([node("a"), node("b")])
     store.delete_nodes([])
     assert store.get_nodes([]) == []
@@ -168,7 +168,7 @@ def test_deleting_or_asking_for_nothing_touches_nothing(store):
     assert [kept.node_id for kept in store.get_nodes(["a", "b"])] == ["b"]
 
 
-def test_async_works_in_one_loop_after_another(store):
+def test_async_methods_work_in_several_event_loops(store):
     async def write_and_search(name: str) -> list[str]:
         await store.async_add([node(name)])
         query = VectorStoreQuery(query_embedding=[1, 0, 0, 0], similarity_top_k=9)
@@ -180,7 +180,7 @@ def test_async_works_in_one_loop_after_another(store):
     assert [n.node_id for n in asyncio.run(store.aget_nodes(["a", "b"]))] == ["b"]
 
 
-def test_a_place_that_cannot_be_one_is_told_with_the_remedy(tmp_path):
+def test_a_uri_that_cannot_be_opened_is_an_error_with_the_remedy(tmp_path):
     with pytest.raises(StoreError, match=r"must end in '\.db'"):
         milvus_store(tmp_path / "shop", "shop", 4, model="toy")
     (tmp_path / "old.db").write_bytes(b"SQLite format 3")
@@ -189,7 +189,7 @@ def test_a_place_that_cannot_be_one_is_told_with_the_remedy(tmp_path):
 
 
 @pytest.mark.parametrize("uri", ["http://root:hunter2@localhost:1", "gopher://root:hunter2@x"])
-def test_a_server_that_does_not_answer_is_named_without_its_password(uri, caplog):
+def test_an_unreachable_server_is_named_without_its_password(uri, caplog):
     with pytest.raises(StoreError) as caught:
         milvus_store(uri, "shop", 4, model="toy", token="s3cret")
     told = f"{caught.value} {caught.value.__cause__!r} {caplog.text}"
@@ -197,7 +197,7 @@ def test_a_server_that_does_not_answer_is_named_without_its_password(uri, caplog
     assert "s3cret" not in told
 
 
-def test_a_token_is_kept_nowhere(tmp_path):
+def test_a_token_is_not_stored(tmp_path):
     store = milvus_store(tmp_path / "s.db", "shop", 4, model="toy", token="s3cret")
     assert "s3cret" not in f"{store!r} {store.to_dict()}"
     assert b"s3cret" not in pickle.dumps(store)
