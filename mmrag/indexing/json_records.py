@@ -17,8 +17,7 @@ __all__ = ["Located", "Record", "parse_json", "read_lines", "read_list", "read_r
 
 Record = TypeVar("Record", bound=BaseModel)
 NOT_JSON = (ValueError, RecursionError)  # the latter for endless nesting
-Located = tuple[str, Any]
-"""The position of a JSON value in its file, for messages, and the value."""
+Located = tuple[str, Any]  # position of a JSON value in its file, for messages, and the value
 
 
 def read_records(values: Iterable[Located], model: type[Record]) -> Iterator[Record]:

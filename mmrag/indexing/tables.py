@@ -21,8 +21,7 @@ TABLE_SUFFIXES = (".csv", ".tsv", ".jsonl", ".parquet")
 IMAGE_COLUMNS = ("image", "image_path", "picture", "file", "filename", "path", "image_url", "url")
 MAX_NAME_LENGTH = 200  # Milvus takes 255, and of two that are cut to one name, one gets a number
 MAX_NUMBER = 2**53  # beyond it a float cannot tell neighbors apart: such digits are an id
-STORE_COLUMNS = ("id", "doc_id", "text", "embedding", "document_id", "ref_doc_id")
-"""Columns of the store itself; a table's column of that name becomes ``item_…``."""
+STORE_COLUMNS = ("id", "doc_id", "text", "embedding", "document_id", "ref_doc_id")  # a table's become item_…
 
 
 @dataclass(frozen=True)
@@ -77,14 +76,8 @@ def open_table(file: Path, image_column: str | None = None) -> Table:
     del types[image]
     known = {column: scalar for column, scalar in types.items() if scalar not in (None, object)}
     fields = field_names(known)
-    return Table(
-        file=file,
-        image_column=image,
-        columns={fields[column]: cast("type[Scalar]", scalar) for column, scalar in known.items()},
-        fields=fields,
-        state=state,
-        skipped_columns=tuple(types.keys() - known.keys()),
-    )
+    columns = {fields[column]: cast("type[Scalar]", scalar) for column, scalar in known.items()}
+    return Table(file, image, columns, fields, state, skipped_columns=tuple(types.keys() - known.keys()))
 
 
 def field_name(column: str) -> str:
