@@ -1,8 +1,4 @@
-"""Manifest of a collection: which files it holds, and which images the vector store must still follow.
-
-A redo log in SQLite: a change is recorded first, the vector store follows, then the image is
-marked as committed. What a killed process left pending, the next one completes.
-"""
+"""Manifest of a collection: the files it holds, and the images that are still to be written to the vector store."""
 
 from __future__ import annotations
 
@@ -25,8 +21,7 @@ __all__ = ["FOLDER_SOURCE", "MANIFEST_SUFFIX", "FileRecord", "Manifest"]
 MANIFEST_SUFFIX = ".manifest.sqlite"
 SCHEMA_VERSION = 3
 MAX_PATHS = 100  # "no image yet" may be in thousands of files, and would be read with each
-FOLDER_SOURCE = ""
-"""The source of what folders hold; tables and patterns are sources by their own path."""
+FOLDER_SOURCE = ""  # the source of what folders hold; tables and patterns are sources by their own path
 
 
 @dataclass(frozen=True)
@@ -41,9 +36,10 @@ class FileRecord:
 
 
 class Manifest(AbstractContextManager["Manifest", None]):
-    """The files and pending images of one collection.
+    """A redo log in SQLite of the files of one collection; emptied for another collection, model or vector length.
 
-    The SQLite file is created if missing, and emptied if written for another collection, model or vector length.
+    A change is recorded first, the vector store is updated, then the image is marked as committed. What a killed
+    process left pending, the next one completes.
     """
 
     def __init__(self, file: Path, collection: str, model: str, dim: int) -> None:
@@ -90,7 +86,7 @@ class Manifest(AbstractContextManager["Manifest", None]):
         return bool(self._execute(f"SELECT 1 FROM files WHERE image = ?1 AND NOT EXISTS ({pending}) LIMIT 1", image_id))
 
     def pending(self) -> list[str]:
-        """List the images that the vector store has still to follow in."""
+        """List the images that are still to be updated in the vector store."""
         return [image_id for (image_id,) in self._execute("SELECT image FROM pending ORDER BY image")]
 
     def count(self) -> tuple[int, int]:
@@ -147,12 +143,12 @@ class Manifest(AbstractContextManager["Manifest", None]):
             self.mark_pending(image_ids)
 
     def mark_pending(self, image_ids: Iterable[str]) -> None:
-        """Mark images that the vector store must follow in."""
+        """Mark images that are to be updated in the vector store."""
         for image_id in image_ids:
             self._execute("INSERT OR IGNORE INTO pending VALUES (?)", image_id)
 
     def mark_committed(self, image_ids: Iterable[str]) -> None:
-        """Mark images that the vector store has followed in."""
+        """Mark images that are up to date in the vector store."""
         for image_id in image_ids:
             self._execute("DELETE FROM pending WHERE image = ?", image_id)
 
