@@ -95,6 +95,7 @@ class VectorStore(Protocol):
 
     def vectors(self, ids: Sequence[str]) -> Mapping[str, Vector]:
         """Fetch the vectors of those ids that are stored."""
+        ...
 
 
 @dataclass(frozen=True)

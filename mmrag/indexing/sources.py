@@ -8,7 +8,7 @@ from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import ClassVar, Protocol, runtime_checkable
+from typing import Protocol, runtime_checkable
 
 from mmrag.errors import ImageError, SettingError
 from mmrag.filters import Scalar
@@ -31,22 +31,28 @@ class Source(Protocol):
     @property
     def name(self) -> str:
         """Name for the report: the absolute path of a folder, table or pattern."""
+        ...
 
     @property
     def key(self) -> str:
         """Name in the manifest, the same in each run."""
+        ...
 
     def restrict(self, policy: ImagePolicy | None) -> ImagePolicy:
         """Return the policy that its files are read with."""
+        ...
 
     def files(self, listed: set[str]) -> Iterator[SourceFile | Skipped]:
         """Iterate over the files; adds to ``listed`` what `unlisted_files` compares with."""
+        ...
 
     def deleted_files(self, manifest: Manifest) -> Iterator[FileRecord]:
         """Iterate over recorded files that were deleted from the disk."""
+        ...
 
     def unlisted_files(self, manifest: Manifest, listed: set[str]) -> Iterator[FileRecord]:
         """Iterate over recorded files that the source names no more, though they may be there."""
+        ...
 
 
 SourceLike = str | os.PathLike[str] | Source | Iterable[ImageEntry]
@@ -66,12 +72,16 @@ class Folder:
 
     path: str | os.PathLike[str]
     metadata: Metadata | None = None
-    key: ClassVar[str] = FOLDER_SOURCE  # one for all folders: a file may move from one to the other
 
     @property
     def name(self) -> str:
         """The absolute path of the folder."""
         return str(Path(os.path.expanduser(self.path)).resolve())
+
+    @property
+    def key(self) -> str:
+        """One key for all folders: a file may move from one to the other."""
+        return FOLDER_SOURCE
 
     def restrict(self, policy: ImagePolicy | None) -> ImagePolicy:
         """Keep symbolic links inside of the folder, unless the policy names other roots."""
