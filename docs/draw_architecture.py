@@ -59,13 +59,14 @@ ROOMS = {
     "mmrag.results": Box("results", 4, 5.5, 11, "result", "RankedImages: what every search gives"),
     "llama_index": Box("llama_index", 5, 0, 8, "llama", "embeddings · llms · postprocessor · indices, over Milvus"),
     "mmrag.agent_tool": Box("agent_tool", 6, 0, 3, "llama", "search as a tool call"),
-    "mmrag.search": Box("search", 6, 3, 8, "result", "ImageSearcher: opens an index, runs its engine"),
+    "mmrag.search": Box("search · collections", 6, 3, 8, "result", "ImageSearcher: opens an index, runs its engine"),
     "mmrag.reports": Box("reports", 6, 8, 11, "surface", "contact sheets, HTML"),
     "llama_index.tools": Box("llama_index.tools", 7, 0, 2.3, "llama", "the tool for agents"),
     "mmrag.evaluation": Box("evaluation", 7, 6, 11, "surface", "CIRR, FashionIQ, CIRCO, own folders; metrics"),
     "mmrag.serving": Box("serving", 8, 2.3, 6, "surface", "search page, JSON API, MCP"),
     "mmrag.cli": Box("cli", 9, 0, 14, "surface", "index, search, serve, mcp, eval, doctor, demo"),
 }  # fmt: skip
+SHARED_BOXES = {"mmrag.settings": "mmrag.query", "mmrag.collections": "mmrag.search"}
 
 
 def box_of(module: str) -> str | None:
@@ -73,8 +74,8 @@ def box_of(module: str) -> str | None:
     room = room_of(module)
     if room in LEVELS[0]:
         return "base"
-    if room == "mmrag.settings":
-        return "mmrag.query"
+    if room in SHARED_BOXES:
+        return SHARED_BOXES[room]
     if room in BESIDE:
         return None
     if room and room.startswith("llama_index") and room != "llama_index.tools":

@@ -8,8 +8,8 @@ from functools import cached_property
 from llama_index.core.schema import QueryBundle
 from llama_index.embeddings.composed_image import ComposedImageEmbedding
 from llama_index.indices.composed_image import ComposedImageIndex, ImageQueryBundle, metadata_filters
-from llama_index.indices.composed_image.collections import require_collection
 
+from mmrag.collections import require_collection
 from mmrag.embedding import load_encoder
 from mmrag.filters import Filter, Scalar
 from mmrag.images import ImagePolicy, load_image

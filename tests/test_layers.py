@@ -118,7 +118,6 @@ def test_no_file_is_longer_than_300_lines():
     assert {module: n for module, n in lines.items() if n > MAX_LINES} == {}
 
 
-@pytest.mark.xfail(reason="llama_index holds 17 %")
 def test_no_room_holds_more_than_15_percent_of_the_lines():
     lines: Counter[str] = Counter()
     for module, path in modules().items():

@@ -25,7 +25,7 @@ LEVELS = (
     ("mmrag.results",),
     ("mmrag.indexing",),
     ("llama_index.embeddings", "llama_index.indices", "llama_index.llms", "llama_index.postprocessor"),
-    ("mmrag.search",),
+    ("mmrag.collections", "mmrag.search"),
     ("mmrag.agent_tool",),
     ("llama_index.tools",),
     ("mmrag.reports",),

@@ -21,8 +21,7 @@ def collections(
 
     Example: mmrag collections shop.db
     """
-    from llama_index.indices.composed_image.collections import list_collections
-
+    from mmrag.collections import list_collections
     from mmrag.settings import read_settings
 
     settings = read_settings(db=db)

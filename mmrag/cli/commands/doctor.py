@@ -184,8 +184,9 @@ def _milvus_lite(_: Settings) -> Finding:
 
 
 def _database(settings: Settings) -> Finding:
-    from llama_index.indices.composed_image.collections import list_collections
     from llama_index.indices.composed_image.connection import parse_uri
+
+    from mmrag.collections import list_collections
 
     db, name = settings.where, settings.collection
     folder = parse_uri(settings.db).folder
