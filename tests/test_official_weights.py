@@ -68,7 +68,7 @@ def test_its_rope_tables_are_those_of_the_file_rounded_to_half_precision(encoder
 
 
 @pytest.mark.parametrize("encoder", ENCODERS, indirect=True)
-def test_it_tells_alike_from_unlike(encoder):
+def test_similar_images_have_similar_vectors(encoder):
     mug, cup, law = encoder.encode(["a red mug", "a red cup", "the history of tax law"])
     assert float(mug @ cup) > float(mug @ law) + 0.1
 

@@ -44,7 +44,7 @@ def test_a_wrong_variable_is_named(monkeypatch, name, value):
         read_settings()
 
 
-def test_what_is_told_of_a_database_has_no_password():
+def test_the_displayed_database_has_no_password():
     assert read_settings(db="https://root:secret@shop.example:19530").where == ("https://shop.example:19530")
     assert read_settings(db="shop.db").where == "shop.db"
 

@@ -85,7 +85,8 @@ class Folder:
 
     def restrict(self, policy: ImagePolicy | None) -> ImagePolicy:
         """Keep symbolic links inside of the folder, unless the policy names other roots."""
-        policy = policy or ImagePolicy()
+        if policy is None:
+            return ImagePolicy(roots=[self.name])
         return replace(policy, roots=[self.name]) if policy.roots is None else policy
 
     def files(self, listed: set[str]) -> Iterator[SourceFile | Skipped]:

@@ -77,7 +77,7 @@ def test_the_worst_come_first_with_their_right_answers(evaluation):
     assert Page(evaluation.to_html()).words.count("✓ red") >= 2
 
 
-def test_the_page_fetches_nothing_and_nobody_writes_into_it(evaluation):
+def test_the_page_fetches_nothing_and_escapes_all_text(evaluation):
     page = Page(evaluation.to_html(compare(evaluation, evaluation)))
     assert page.images
     assert all(source.startswith("data:image/jpeg;base64,") for source in page.images)

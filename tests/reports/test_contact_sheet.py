@@ -87,7 +87,7 @@ def drawn(found: RankedImages) -> list[str]:
     return written
 
 
-def test_a_image_on_an_allowed_host_is_shown():
+def test_an_image_on_an_allowed_host_is_shown():
     with serving() as server:
         server.images["/a.png"] = encoded(Image.new("RGB", (40, 40), COLORS[0]), "PNG")
         hits = (made_image("a", f"http://127.0.0.1:{server.server_port}/a.png", 1.0),)
@@ -97,7 +97,7 @@ def test_a_image_on_an_allowed_host_is_shown():
         assert not places_of(COLORS[0], contact_sheet(made_results(hits)))
 
 
-def test_a_image_that_is_gone_is_said_to_be_missing(tmp_path):
+def test_an_image_that_is_gone_is_said_to_be_missing(tmp_path):
     gone = thumbnail(tmp_path / "gone.png", 80)
     assert gone.size == (80, 80)
     assert len(gone.getcolors() or []) > 1

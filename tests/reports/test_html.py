@@ -74,7 +74,7 @@ def test_the_page_fetches_nothing(hits):
     assert not page.all("link")
 
 
-def test_reason_repairs_prompt_answer_and_times_are_told(hits):
+def test_reason_repairs_prompt_answer_and_timings_are_shown(hits):
     ranking = ranking_from_labels([2, 1, 4], 4, reason="It is spotted.", answer="2 1 4")
     timings = {"encode": 5.04, "rerank": 300.0}
     found = reranked(hits, ranking, timings_ms=timings, unknown_words=("sneakers",))
@@ -103,7 +103,7 @@ def test_nothing_written_by_others_becomes_markup(hits):
     assert page.text.count("<script>") >= 8
 
 
-def test_a_image_on_an_allowed_host_is_shown():
+def test_an_image_on_an_allowed_host_is_shown():
     with serving() as server:
         address = f"http://127.0.0.1:{server.server_port}/a.png"
         hits = (made_image("a", address, 1.0),)

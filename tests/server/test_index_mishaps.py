@@ -105,7 +105,7 @@ def test_the_record_of_another_machine_is_made_out_of_what_is_stored(open_index,
         assert in_the_end(lambda: prices(index), list(range(10, IMAGES)))
 
 
-def test_what_a_table_no_longer_prices_is_told_and_the_run_goes_on(open_index, table):
+def test_a_row_without_a_required_column_is_reported_and_the_run_goes_on(open_index, table):
     with open_index(price=float) as index:  # no column may be empty here, before Milvus 2.5
         index.add_folder(open_table(table))
         assert len(index.add_folder(table.parent / "photos").skipped) == 0

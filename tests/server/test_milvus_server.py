@@ -17,7 +17,7 @@ def test_its_open_ports_are_in_a_network_of_their_own(milvus):
     assert milvus.uri.startswith("http://127.0.0.1:")
 
 
-def test_a_machine_without_util_linux_is_told_so(monkeypatch, tmp_path):
+def test_without_util_linux_the_error_says_what_to_install(monkeypatch, tmp_path):
     monkeypatch.setenv("PATH", str(tmp_path))
     with pytest.raises(ServerUnavailableError, match="unshare is missing"), milvus_server(tmp_path):
         pass

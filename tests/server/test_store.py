@@ -122,7 +122,7 @@ store.add(rows(range(200, 400)))
 
 
 @pytest.mark.parametrize(("model", "dim"), [("another", DIM), ("toy", DIM * 2)])
-def test_another_encoder_is_told_whose_vectors_these_are(milvus, store, model, dim):
+def test_another_encoder_is_refused_by_the_name_of_both(milvus, store, model, dim):
     with pytest.raises(StoreMismatchError, match=rf"holds {DIM}-d vectors of 'toy'.*{model}.*{dim}"):
         milvus_store(milvus.uri, store.collection_name, dim, model=model)
 

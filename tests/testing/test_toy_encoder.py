@@ -31,7 +31,7 @@ def test_no_items_make_no_vectors():
     assert toy_encoder().encode([]).shape == (0, toy_encoder().info.dim)
 
 
-def test_a_image_is_most_like_itself():
+def test_an_image_is_most_like_itself():
     assert similarity(RED, RED) == pytest.approx(1)
     assert similarity(RED, BLUE) < 0.6
 

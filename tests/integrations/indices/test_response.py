@@ -43,7 +43,7 @@ def ranked(response) -> list[str]:
     return [item.title for item in response.response.results]
 
 
-def test_an_answer_tells_all_about_each_image(engine, index, wish, images):
+def test_a_result_has_path_title_ranks_and_scores_of_each_image(engine, index, wish, images):
     retrieved = index.as_retriever(similarity_top_k=4).retrieve(wish)
     response = engine.query(wish)
     assert isinstance(response, RankedImagesResponse)
@@ -72,7 +72,7 @@ def test_source_nodes_stand_in_ranked_order(engine, wish):
     assert [node.node_id for node in response.source_nodes] == [item.id for item in response.response.results]
 
 
-def test_repairs_of_the_models_answer_are_told(index, wish):
+def test_repairs_of_the_models_answer_are_reported(index, wish):
     rerank = LLVMRerank(llm=MockVision(malformed("duplicate")))
     engine = index.as_query_engine(similarity_top_k=9, node_postprocessors=[rerank])
     assert engine.query(wish).response.repairs

@@ -138,7 +138,7 @@ def test_the_last_image_wins_and_the_sheets_of_tools_do_not_count(tools, images,
     assert [titles(outputs) for outputs in model.outputs] == [["green"], ["blue"]]
 
 
-def test_a_image_by_url_in_the_conversation_is_as_confined_as_any(tools):
+def test_an_image_by_url_in_the_conversation_is_as_confined_as_any(tools):
     model = Scripted(lambda _: {"image": "last"}, "I cannot see it.")
     shown = ChatMessage(role="user", blocks=[ImageBlock(url="http://intranet.example/a.png")])
     converse(FunctionAgent(tools=tools, llm=model.llm, streaming=False), shown)
