@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Generator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -50,7 +51,7 @@ def require_collection(db: str, name: str, token: str = "") -> None:
 @contextmanager
 def _open_client(db: str, token: str, operation: str) -> Generator[Any]:
     connection = parse_uri(db)
-    if connection.folder is not None and not connection.folder.exists():
+    if connection.folder is not None and not os.path.exists(connection.folder):
         raise StoreError(f"{db} does not exist: make it with mmrag index FOLDER --into {db}")
     with translate_errors(connection, operation):
         client = cast(Any, MilvusClient(uri=str(connection.folder or db), token=token))

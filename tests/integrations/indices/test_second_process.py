@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import multiprocessing
+import os
 import subprocess
 import sys
 import textwrap
 from pathlib import Path
 
+import pytest
 from llama_index.core.schema import QueryBundle, TextNode
 
 PRELUDE = """
@@ -52,10 +54,15 @@ def test_a_lite_folder_open_in_another_process_is_a_locked_error(index, milvus_l
     assert "DataDirLockedError" not in there.stderr  # one sentence, not the traceback of Milvus
 
 
-def test_a_lite_folder_without_write_permission_is_an_error(index, milvus_lite, tmp_path):
+@pytest.mark.parametrize("parent_mode", [0o755, 0o700], ids=["in a readable folder", "in a private folder"])
+def test_a_lite_folder_without_write_permission_is_an_error(index, milvus_lite, tmp_path, parent_mode):
     index.close()
-    for path in [*tmp_path.rglob("*"), tmp_path, *tmp_path.parents[:2]]:
+    for path in [*milvus_lite.rglob("*"), milvus_lite]:
         path.chmod(0o555)
+    for parent in [*tmp_path.parents]:  # others may pass through pytest's own folders, and write nowhere
+        if parent.stat().st_uid == os.geteuid():
+            parent.chmod(parent.stat().st_mode | 0o011)
+    tmp_path.chmod(parent_mode)
     try:
         there = run_python(
             f"""
@@ -66,9 +73,11 @@ def test_a_lite_folder_without_write_permission_is_an_error(index, milvus_lite, 
             """
         )
     finally:
-        for path in [*tmp_path.parents[:2], tmp_path, *tmp_path.rglob("*")]:
+        for path in [milvus_lite, *milvus_lite.rglob("*")]:
             path.chmod(0o755)
-    assert "Check that you may write there" in there.stderr.strip().splitlines()[-1]
+    last = there.stderr.strip().splitlines()[-1]
+    assert last.startswith("mmrag.errors.StoreError:")
+    assert "Check that you may write there" in last
 
 
 def test_a_full_disk_is_an_error_and_nothing_is_lost(index, milvus_lite, tmp_path):

@@ -61,7 +61,7 @@ def parse_uri(uri: str | os.PathLike[str]) -> MilvusConnection:
             f"{str(uri)!r} cannot be a Milvus Lite folder: its name must end in '.db'. "
             "For a server give a URI such as http://localhost:19530"
         )
-    if folder.is_file():
+    if os.path.isfile(folder):  # `Path.is_file` raises where the folder above may not be searched
         raise StoreError(
             f"{folder} is a file, as Milvus Lite 2 wrote them; Milvus Lite 3 keeps a folder. "
             "Index into a new folder, or export the file with the version that made it"
@@ -79,6 +79,8 @@ def translate_errors(connection: MilvusConnection, operation: str) -> Generator[
         yield
     except ConnectionConfigException as error:
         raise _connection_error(connection, error) from None  # its text may quote the URI, with credentials
+    except PermissionError as error:
+        raise _connection_error(connection, error) from error
     except ParamError as error:
         raise StoreError(f"{operation} in {connection} was not tried: {describe_error(error)}") from error
     except (MilvusException, grpc.RpcError, OSError) as error:
@@ -140,7 +142,7 @@ def _connection_error(connection: MilvusConnection, error: Exception) -> StoreEr
 
 
 def _is_locked(lock_file: Path) -> bool:
-    if not lock_file.is_file():
+    if not os.path.isfile(lock_file):
         return False
     try:
         with FileLock(lock_file, timeout=0):

@@ -85,11 +85,11 @@ def milvus_store(
     index_type = index_type or ("HNSW" if connection.folder is None else "FLAT")
     if index_type not in INDEX_TYPES:
         raise StoreError(f"index type {index_type!r} is not supported: choose {', '.join(INDEX_TYPES)}")
-    if connection.folder is not None:
-        connection.folder.parent.mkdir(parents=True, exist_ok=True)
     scalar_fields = scalar_fields or {}
     address = str(connection.folder or uri)
     with translate_errors(connection, f"opening collection {collection!r}"):
+        if connection.folder is not None:
+            connection.folder.parent.mkdir(parents=True, exist_ok=True)
         client = MilvusClient(uri=address, token=token or "")
         if collection not in cast("list[str]", client.list_collections()):
             create_collection(client, collection, dim, model, scalar_fields, index_type)
