@@ -40,8 +40,10 @@ def load_encoder(
     from mmrag.embedding.hub import PRETRAINED_MODELS
     from mmrag.embedding.visualized_bge.model import VisualizedBGE
 
+    names = (*PRETRAINED_MODELS, "demo")
     folder = Path(name_or_folder).expanduser()
-    if folder.is_dir() and not (folder / "text").is_dir():
+    # A name is a name also where a folder is called so: `mmrag demo` leaves a folder demo/.
+    if name_or_folder not in names and folder.is_dir() and not (folder / "text").is_dir():
         raise CheckpointError(
             f"{folder} holds no encoder that mmrag knows: Visualized BGE has one *.safetensors or *.pth, text/ and "
             f"vision_config.json. Give such a folder, or one of the names {', '.join(PRETRAINED_MODELS)} and demo"

@@ -20,6 +20,12 @@ def test_the_bundled_demo_encoder_is_loaded_by_its_name():
     assert mmrag.load_encoder("demo", device="cpu").info.name == "demo"
 
 
+def test_a_name_is_a_name_also_where_a_folder_is_called_so(tmp_path, monkeypatch):
+    (tmp_path / "demo").mkdir()  # as `mmrag demo` leaves one
+    monkeypatch.chdir(tmp_path)
+    assert mmrag.load_encoder("demo", device="cpu").info.name == "demo"
+
+
 def test_an_unknown_name_is_refused_with_the_known_ones():
     with pytest.raises(CheckpointError, match=r"'bge-large' .*names are base-en-v1\.5, m3 and demo"):
         mmrag.load_encoder("bge-large")
