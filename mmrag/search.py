@@ -115,7 +115,7 @@ class ImageSearcher:
         if query.image is None:
             bundle = QueryBundle(str(query))  # escaped: text that looks like a Markdown image stays text
         else:
-            bundle = ImageQueryBundle(query.text, image=load_image(query.image))
+            bundle = ImageQueryBundle(query.text, image=load_image(query.image, self.policy))
         recorder = _RecordingReranker(self.reranker)
         nodes = LLVMRerank(recorder).postprocess_nodes(list(found.source_nodes), bundle)
         stages = {stage: ms for stage, ms in recorder.result.timings_ms.items() if stage != "total"}

@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
+from color_index import images
 from llama_index.core.schema import ImageNode, NodeWithScore, QueryBundle
 from llama_index.embeddings.visualized_bge import VisualizedBGEEmbedding
 from llama_index.indices.composed_image import ComposedImageIndex
@@ -14,24 +15,12 @@ from sample_nodes import COLUMNS
 
 from mmrag.testing import toy_encoder
 
-COLORS = ("red", "green", "blue", "yellow", "black")
+__all__ = ["images"]
 
 
 @pytest.fixture
 def embedding() -> VisualizedBGEEmbedding:
     return VisualizedBGEEmbedding(encoder=toy_encoder())
-
-
-@pytest.fixture(scope="session")
-def images(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Five colors, each plain and with a white corner."""
-    folder = tmp_path_factory.mktemp("images")
-    for color in COLORS:
-        image = Image.new("RGB", (16, 16), color)
-        image.save(folder / f"{color}.png")
-        image.paste("white", (0, 0, 6, 6))
-        image.save(folder / f"{color} corner.png")
-    return folder
 
 
 @pytest.fixture
